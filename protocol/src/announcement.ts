@@ -1,0 +1,49 @@
+import type { Address, Hex } from "viem";
+import { hash, toHex, utf8 } from "./bytes.ts";
+import { type Deployment, PROTOCOL_VERSION } from "./deployment.ts";
+
+/** One model that a provider can serve now. */
+export type ModelOffer = {
+  readonly modelId: number;
+  readonly slug: string;
+  readonly priceVersion: number;
+  readonly route: "chat" | "embeddings" | "images";
+  readonly contextTokens: number;
+  readonly maxOutputTokens: number;
+  readonly freeSlots: number;
+  readonly queued: number;
+  /** The provider's own median time to first token; 0 when not known yet. */
+  readonly latencyMs: number;
+  /** A sentence for people, shown in models lists. */
+  readonly description: string;
+};
+
+/** What a provider says of itself on the gossip topic. Times in wall-clock milliseconds. */
+export type Announcement = {
+  readonly version: number;
+  readonly chainId: number;
+  readonly settlement: Address;
+  readonly providerId: number;
+  /** Grows with every announcement of this provider, also over restarts (start from the clock). */
+  readonly sequence: number;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  /** Base URL of the provider's server, e.g. `http://127.0.0.1:9001`. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly models: readonly ModelOffer[];
+};
+
+export const MAX_ANNOUNCEMENT_BYTES = 32 * 1024;
+export const MAX_ANNOUNCED_MODELS = 64;
+export const MAX_ANNOUNCEMENT_LIFE_MS = 30_000;
+
+/** Gossip topic of a deployment. */
+export function offersTopic({ chainId, contracts }: Pick<Deployment, "chainId" | "contracts">): string {
+  return `/aimo/${PROTOCOL_VERSION}/${chainId}/${contracts.settlement.toLowerCase()}/offers`;
+}
+
+/** What the provider's node key signs: keccak of a tag and the exact bytes that travel. */
+export function announcementDigest(payload: Uint8Array): Hex {
+  return toHex(hash(utf8("aimo-announcement-v1"), payload));
+}

@@ -1,0 +1,60 @@
+import type { Hex } from "viem";
+import type { UsageReceiptJson } from "./session.ts";
+
+/**
+ * Shapes in which a relay serves a bill: `GET /v1/settlements` lists the batches with a row of the account,
+ * `GET /v1/settlements/{batchNo}` gives everything under that row, `GET /v1/generation/{id}/proof` one receipt of it.
+ * Amounts are pUSD as decimal strings. A verifier needs nothing else but an RPC endpoint.
+ */
+export type BilledLine = {
+  /** Generation id, e.g. `gen-…`. */
+  readonly id: string;
+  readonly receipt: UsageReceiptJson;
+  /** `encodeEvidence` of the provider's group signature. */
+  readonly evidence: Hex;
+  readonly charge: string;
+  readonly userCumulative: string;
+  /** 16 bytes drawn by the relay for this attempt. */
+  readonly nonce: Hex;
+  /** keccak of the client's body, byte for byte. */
+  readonly bodyHash: Hex;
+};
+
+export type SumStepJson = { readonly hash: Hex; readonly sum: string };
+
+export type UserLeafJson = {
+  readonly userId: number;
+  readonly epoch: number;
+  readonly cumStart: string;
+  readonly sum: string;
+  readonly count: number;
+  readonly subRoot: Hex;
+};
+
+export type BatchRef = {
+  readonly relayId: number;
+  readonly batchNo: string;
+  readonly transaction: Hex;
+  readonly rowIndex: number;
+};
+
+/** One batch's part of an account's bill: all receipts of its row, in order. */
+export type SettlementBill = {
+  readonly batch: BatchRef;
+  readonly userLeaf: UserLeafJson;
+  readonly userPath: readonly SumStepJson[];
+  readonly lines: readonly BilledLine[];
+};
+
+/** One receipt with its way to the on-chain root. */
+export type GenerationProof = {
+  readonly batch: BatchRef;
+  readonly line: BilledLine;
+  readonly leafIndex: number;
+  readonly leafPath: readonly SumStepJson[];
+  readonly userLeaf: UserLeafJson;
+  readonly userPath: readonly SumStepJson[];
+};
+
+/** Where a generation stands: `provisional` until the provider's group verifies, then `billed`, `posted`, `final`. */
+export type GenerationState = "running" | "provisional" | "billed" | "posted" | "final" | "free" | "unbilled";

@@ -1,0 +1,132 @@
+import type { Hex } from "viem";
+import { concat, hash, toBytes, uint, utf8 } from "./bytes.ts";
+import type { ReceiptGroup } from "./groups.ts";
+import type { UsageReceipt } from "./receipts.ts";
+import type { Units } from "./units.ts";
+
+/**
+ * Session between a relay and a provider over HTTP (protocol section 12).
+ *
+ * 1. `POST /aimo/v1/session` {SessionOffer} -> {SessionAnswer}, signed by the provider's node key.
+ * 2. `POST /aimo/v1/session/:id/confirm` {signature} by the relay's node key -> 204. From here on requests are MACed.
+ * 3. `GET /aimo/v1/session/:id/events` -> NDJSON of {MacedLine}: receipts groups as they close; held open.
+ * 4. `POST /aimo/v1/session/:id/ack` {SessionAck}: the relay's cumulative per provider, after each verified group.
+ * 5. `POST /aimo/v1/session/:id/abort` {SessionAbort}: how many frames of an attempt reached the relay.
+ * 6. `POST /aimo/v1/infer/:route?attempt=…&request=…&model=…&price=…`: the client's body, byte for byte.
+ *
+ * A MACed request carries the headers below; a response's usage is MACed with the other direction and the request's seq.
+ */
+export const SESSION_HEADERS = {
+  session: "aimo-session",
+  seq: "aimo-seq",
+  mac: "aimo-mac",
+  usage: "aimo-usage",
+  usageMac: "aimo-usage-mac",
+} as const;
+export const SESSION_PATH = "/aimo/v1/session";
+export const INFER_PATH = "/aimo/v1/infer";
+/** SSE event name of the frame in which the provider states the usage of a stream; never forwarded to the client. */
+export const USAGE_EVENT = "aimo.usage";
+
+export type SessionOffer = {
+  readonly version: number;
+  readonly chainId: number;
+  readonly relayId: number;
+  readonly providerId: number;
+  /** 32 random bytes. */
+  readonly nonce: Hex;
+  /** Compressed secp256k1 key of this session, 33 bytes. */
+  readonly ephemeral: Hex;
+};
+export type SessionAnswer = {
+  readonly sessionId: string;
+  readonly nonce: Hex;
+  readonly ephemeral: Hex;
+  readonly signature: Hex;
+};
+export type SessionConfirm = { readonly signature: Hex };
+
+export type SessionTranscript = {
+  readonly chainId: number;
+  readonly relayId: number;
+  readonly providerId: number;
+  readonly relayNonce: Hex;
+  readonly providerNonce: Hex;
+  readonly relayEphemeral: Hex;
+  readonly providerEphemeral: Hex;
+};
+
+/** Hash of everything both sides said; both sign it (with their role in front) and derive the MAC key from it. */
+export function transcriptHash(t: SessionTranscript): Uint8Array {
+  return hash(
+    utf8("aimo-session-v1"),
+    uint(t.chainId, 8),
+    uint(t.relayId, 4),
+    uint(t.providerId, 4),
+    toBytes(t.relayNonce),
+    toBytes(t.providerNonce),
+    toBytes(t.relayEphemeral),
+    toBytes(t.providerEphemeral),
+  );
+}
+
+/** What a side signs: its role byte (1 relay, 2 provider) and the transcript. */
+export function transcriptDigest(role: 1 | 2, transcript: Uint8Array): Uint8Array {
+  return hash(uint(role, 1), transcript);
+}
+
+export const DIRECTION = { toProvider: 0, toRelay: 1 } as const;
+
+export type MacParameters = {
+  readonly direction: 0 | 1;
+  readonly seq: bigint;
+  readonly method: string;
+  /** Path with query, as sent. */
+  readonly path: string;
+  /** sha-256 of the body, 32 bytes. */
+  readonly bodyHash: Uint8Array;
+};
+
+/** Bytes under the HMAC-SHA256: direction | seq u64 | method | path | sha256(body), strings length-prefixed (u16). */
+export function macInput({ direction, seq, method, path, bodyHash }: MacParameters): Uint8Array {
+  const text = (value: string) => concat([uint(utf8(value).length, 2), utf8(value)]);
+  return concat([uint(direction, 1), uint(seq, 8), text(method), text(path), bodyHash]);
+}
+
+/** Usage that ends a response, stated at once under the MAC; the signed group follows on the session. */
+export type UsageStatement = {
+  readonly attempt: Hex;
+  readonly issuedAt: number;
+  readonly units: Units;
+  /** pUSD, decimal string. */
+  readonly cost: string;
+  readonly responseHash: Hex;
+  /** EIP-712 digest of the receipt that will be in a group. */
+  readonly receiptHash: Hex;
+};
+
+/** One line of the events stream. `mac` is over the JSON text of `event` with the line's seq. */
+export type MacedLine = { readonly seq: number; readonly event: SessionEvent; readonly mac: Hex };
+export type SessionEvent = { readonly type: "ready" } | { readonly type: "ping" } | GroupEvent;
+export type GroupEvent = {
+  readonly type: "group";
+  readonly group: ReceiptGroup;
+  readonly signature: Hex;
+  readonly receipts: readonly UsageReceiptJson[];
+};
+/** A usage receipt in JSON: the same fields, `cost` as a decimal string. */
+export type UsageReceiptJson = Omit<UsageReceipt, "cost"> & { readonly cost: string };
+
+export const receiptToJson = (receipt: UsageReceipt): UsageReceiptJson => ({
+  ...receipt,
+  cost: receipt.cost.toString(),
+});
+export const receiptFromJson = (json: UsageReceiptJson): UsageReceipt => ({
+  ...json,
+  cost: BigInt(json.cost),
+});
+
+/** The relay owes this provider `cumulative` pUSD (decimal string) over all time, by verified receipts. */
+export type SessionAck = { readonly cumulative: string };
+/** The relay got `frames` content frames of the attempt before it was cut; the provider signs usage for those at most. */
+export type SessionAbort = { readonly attempt: Hex; readonly frames: number };

@@ -1,0 +1,151 @@
+import {
+  type Address,
+  encodeAbiParameters,
+  type Hex,
+  hashTypedData,
+  keccak256,
+  toHex as viemToHex,
+} from "viem";
+import { concat, hash, toBytes, uint, utf8 } from "./bytes.ts";
+
+/** EIP-712 messages of the protocol. Field order and widths are normative. */
+export const TYPES = {
+  SpendAuthorization: [
+    { name: "user", type: "address" },
+    { name: "relayId", type: "uint32" },
+    { name: "sessionKey", type: "address" },
+    { name: "amount", type: "uint96" },
+    { name: "expiry", type: "uint40" },
+    { name: "mode", type: "uint8" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint40" },
+  ],
+  SpendVoucher: [
+    { name: "relayId", type: "uint32" },
+    { name: "userId", type: "uint32" },
+    { name: "channelEpoch", type: "uint16" },
+    { name: "cumulative", type: "uint80" },
+  ],
+  UsageReceipt: [
+    { name: "relayId", type: "uint32" },
+    { name: "providerId", type: "uint32" },
+    { name: "modelId", type: "uint32" },
+    { name: "priceVersion", type: "uint32" },
+    { name: "issuedAt", type: "uint40" },
+    { name: "units0", type: "uint32" },
+    { name: "units1", type: "uint32" },
+    { name: "units2", type: "uint32" },
+    { name: "cost", type: "uint64" },
+    { name: "requestHash", type: "bytes32" },
+    { name: "responseHash", type: "bytes32" },
+  ],
+  ReceiptGroup: [
+    { name: "relayId", type: "uint32" },
+    { name: "providerId", type: "uint32" },
+    { name: "count", type: "uint32" },
+    { name: "closedAt", type: "uint40" },
+    { name: "root", type: "bytes32" },
+  ],
+  BilledReceipt: [
+    { name: "usageReceiptHash", type: "bytes32" },
+    { name: "relayId", type: "uint32" },
+    { name: "userId", type: "uint32" },
+    { name: "channelEpoch", type: "uint16" },
+    { name: "charge", type: "uint64" },
+    { name: "userCumulative", type: "uint80" },
+  ],
+  ProviderVoucher: [
+    { name: "relayId", type: "uint32" },
+    { name: "providerId", type: "uint32" },
+    { name: "cumulative", type: "uint80" },
+  ],
+  Withdraw: [
+    { name: "userId", type: "uint32" },
+    { name: "to", type: "address" },
+    { name: "amount", type: "uint96" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint40" },
+  ],
+  SignerProof: [
+    { name: "owner", type: "address" },
+    { name: "role", type: "uint8" },
+    { name: "deadline", type: "uint40" },
+  ],
+} as const;
+
+export type MessageName = keyof typeof TYPES;
+
+/** Which deployment a signature is for. `verifyingContract`: Settlement, CreditVault (Withdraw) or Registry (SignerProof). */
+export type DomainParameters = { readonly chainId: number; readonly verifyingContract: Address };
+
+export function domainOf({ chainId, verifyingContract }: DomainParameters) {
+  return { name: "AiMo", version: "1", chainId, verifyingContract } as const;
+}
+
+const DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
+
+/** Separator of the domain, 32 bytes: computed once per deployment and passed to the digest functions. */
+export function domainSeparator({ chainId, verifyingContract }: DomainParameters): Uint8Array {
+  const text = (value: string) => keccak256(viemToHex(value));
+  return toBytes(
+    keccak256(
+      encodeAbiParameters(
+        [
+          { type: "bytes32" },
+          { type: "bytes32" },
+          { type: "bytes32" },
+          { type: "uint256" },
+          { type: "address" },
+        ],
+        [text(DOMAIN_TYPE), text("AiMo"), text("1"), BigInt(chainId), verifyingContract],
+      ),
+    ),
+  );
+}
+
+const typeHashes = new Map<MessageName, Uint8Array>();
+
+function typeHashOf(name: MessageName): Uint8Array {
+  const known = typeHashes.get(name);
+  if (known) return known;
+  const fields = TYPES[name].map((field) => `${field.type} ${field.name}`).join(",");
+  const made = hash(utf8(`${name}(${fields})`));
+  typeHashes.set(name, made);
+  return made;
+}
+
+type FieldValue = Hex | bigint | number;
+
+/**
+ * Full EIP-712 digest (0x1901) of a message, 32 bytes. Every field of the protocol is one word, which makes this
+ * several times cheaper than a general encoder; `test/protocol/typed-data.test.ts` holds it to viem's.
+ */
+export function digestOf(
+  separator: Uint8Array,
+  name: MessageName,
+  message: Readonly<Record<string, FieldValue>>,
+): Uint8Array {
+  const words: Uint8Array[] = [typeHashOf(name)];
+  for (const field of TYPES[name]) {
+    const value = message[field.name];
+    if (value === undefined) throw new TypeError(`${name}.${field.name} is missing.`);
+    words.push(word(field.type, value));
+  }
+  return hash(new Uint8Array([0x19, 0x01]), separator, hash(...words));
+}
+
+function word(type: string, value: FieldValue): Uint8Array {
+  if (type === "bytes32") return toBytes(value as Hex);
+  if (type === "address") return concat([new Uint8Array(12), toBytes(value as Hex)]);
+  const bytes = Number(type.slice(4)) / 8;
+  return concat([new Uint8Array(32 - bytes), uint(value as bigint | number, bytes)]);
+}
+
+/** The same digest by viem: for messages off the hot path, and as the reference in tests. */
+export function digestByViem(
+  domain: DomainParameters,
+  name: MessageName,
+  message: Readonly<Record<string, FieldValue>>,
+): Hex {
+  return hashTypedData({ domain: domainOf(domain), types: TYPES, primaryType: name, message } as never);
+}
