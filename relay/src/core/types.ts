@@ -1,0 +1,121 @@
+import type { ModelOffer } from "@aimo/protocol/announcement";
+import type { GenerationState } from "@aimo/protocol/bill";
+import type { ErrorCode } from "@aimo/protocol/errors";
+import type { UsageStatement } from "@aimo/protocol/session";
+import type { Price } from "@aimo/protocol/units";
+import type { Address, Hex } from "viem";
+
+export type Route = "chat" | "embeddings" | "images";
+
+/** A live, checked offer of one provider for one model. `price` is the registered version it announced. */
+export type Offer = {
+  readonly providerId: number;
+  readonly signer: Address;
+  readonly endpoint: string;
+  readonly region: string;
+  readonly model: ModelOffer;
+  readonly price: Price;
+  /** Wall-clock milliseconds. */
+  readonly expiresAt: number;
+};
+
+/** A user's channel to this relay as the chain's safe block has it. pUSD; times in protocol seconds. */
+export type ChannelOnChain = {
+  readonly userId: number;
+  readonly owner: Address;
+  readonly epoch: number;
+  readonly mode: number;
+  readonly available: bigint;
+  readonly spent: bigint;
+  readonly settleBy: number;
+  readonly expiry: number;
+  readonly thawAmount: bigint;
+  readonly thawEnd: number;
+};
+
+/** What a channel covers now. `free = limit - charged - pending - held`, never negative by construction of holds. pUSD. */
+export type ChannelBalance = {
+  readonly userId: number;
+  readonly epoch: number;
+  /** On-chain `available + spent` of this epoch, less what is thawing. */
+  readonly limit: bigint;
+  /** Billed with a verified provider signature; the channel's running total of this epoch. */
+  readonly charged: bigint;
+  /** Charged provisionally; waits for the provider's signed group. */
+  readonly pending: bigint;
+  readonly held: bigint;
+  readonly free: bigint;
+  /** Already settled on-chain, as this relay last saw it. */
+  readonly posted: bigint;
+};
+
+/** Who calls: the account, the key and what the key may do. Made once by authentication. */
+export type Caller = {
+  readonly userId: number;
+  readonly owner: Address;
+  /** SHA-256 of the key, hex; names the key everywhere but at its creation. */
+  readonly keyHash: string;
+  readonly models: readonly string[] | undefined;
+  /** pUSD per reset period; undefined: only the channel limits it. */
+  readonly limit: bigint | undefined;
+  readonly limitReset: "daily" | "weekly" | "monthly" | undefined;
+};
+
+/** What is known of a request before it is sent. */
+export type GenerationStart = {
+  readonly id: string;
+  readonly userId: number;
+  readonly keyHash: string;
+  readonly epoch: number;
+  readonly model: string;
+  readonly route: Route;
+  readonly streamed: boolean;
+  /** Wall-clock milliseconds. */
+  readonly createdAt: number;
+  readonly bodyHash: Hex;
+};
+
+/** One try at one provider. Failed ones cost 0 and are listed. */
+export type Attempt = {
+  readonly providerId: number;
+  readonly nonce: Hex;
+  readonly status: "ok" | "failed";
+  readonly error?: ErrorCode;
+  readonly latencyMs: number;
+};
+
+/** How a request ended. `usage`: the provider stated usage that the relay's own count bears out. */
+export type Outcome =
+  | {
+      readonly kind: "usage";
+      readonly providerId: number;
+      readonly nonce: Hex;
+      readonly requestHash: Hex;
+      readonly modelId: number;
+      readonly priceVersion: number;
+      readonly statement: UsageStatement;
+      /** pUSD: at most cost plus the relay's fee, and at most the hold. */
+      readonly charge: bigint;
+      readonly finishReason: string | null;
+      readonly cancelled: boolean;
+      readonly attempts: readonly Attempt[];
+      readonly latencyMs: number;
+      readonly generationMs: number;
+    }
+  | {
+      readonly kind: "free";
+      readonly reason: ErrorCode | "cancelled";
+      readonly attempts: readonly Attempt[];
+    };
+
+/** All that is kept of a request. */
+export type Generation = GenerationStart & {
+  readonly state: GenerationState;
+  readonly held: bigint;
+  readonly outcome?: Outcome;
+  /** Set when billed. */
+  readonly userCumulative?: bigint;
+  readonly batchNo?: bigint;
+  /** Why a request that was served is not billed, for people. */
+  readonly note?: string;
+};

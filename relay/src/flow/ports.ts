@@ -1,0 +1,149 @@
+import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { ReceiptGroup } from "@aimo/protocol/groups";
+import type { UsageReceipt } from "@aimo/protocol/receipts";
+import type { Address, Hex } from "viem";
+import type {
+  Caller,
+  ChannelBalance,
+  ChannelOnChain,
+  Generation,
+  GenerationStart,
+  Offer,
+  Outcome,
+} from "../core/types.ts";
+
+/**
+ * What the flow needs from the rooms around it. Each is implemented by one room (named in its comment) and passed in
+ * by `node.ts`; nothing in `flow` or `http` knows a driver.
+ */
+
+/** store/: balances, holds and generations. Everything but `flushed` is synchronous: memory rules, a journal follows. */
+export interface Ledger {
+  /** Takes in what the chain says of a channel. An epoch above the known one starts from zero. */
+  setChannel(channel: ChannelOnChain): void;
+  balanceOf(userId: number): ChannelBalance | undefined;
+  /**
+   * Sets `amount` pUSD aside and writes the generation down. Throws AimoError: `channel_exhausted` (no open channel),
+   * `insufficient_credits` (with `needed`, `free`), `key_limit_reached`.
+   */
+  hold(start: GenerationStart, caller: Caller, amount: bigint): void;
+  /** Ends a hold, exactly once: charges provisionally, or frees all of it. Throws a RangeError on an unknown hold. */
+  commit(id: string, outcome: Outcome): void;
+  generationOf(id: string): Promise<Generation | undefined>;
+  /** Resolves when everything said so far is on disk (group commit). */
+  flushed(): Promise<void>;
+}
+
+/** store/: what an Idempotency-Key led to. */
+export type IdempotentReply = {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+  readonly generationId: string;
+};
+export interface Idempotency {
+  /** `new` claims the key; `conflict` when the body differs. Synchronous claim, so two racing requests cannot both win. */
+  claim(
+    caller: Caller,
+    key: string,
+    bodyHash: Hex,
+  ): Promise<"new" | "running" | "conflict" | IdempotentReply>;
+  /** Keeps the reply (bounded in size and time), or frees the key when nothing was delivered. */
+  settle(caller: Caller, key: string, reply: IdempotentReply | undefined): void;
+}
+
+/** flow/billing: turns signed groups into bills. */
+export interface Billing {
+  /**
+   * Verifies a provider's group and bills what it confirms. Returns the relay's new cumulative debt to the provider,
+   * durable before it is returned, or the reason why the group is refused.
+   */
+  onGroup(
+    group: ReceiptGroup,
+    signature: Hex,
+    receipts: readonly UsageReceipt[],
+    provider: { readonly id: number; readonly signer: Address },
+  ): Promise<{ readonly cumulative: bigint } | { readonly refused: string }>;
+}
+
+/** flow/settling: posts batches. */
+export interface Settling {
+  /** Posts everything billed so far, now; resolves when it is confirmed. */
+  settleNow(): Promise<void>;
+  unsettled(): { readonly amount: bigint; readonly receipts: number; readonly oldestMs: number | undefined };
+  close(): Promise<void>;
+}
+
+/** store/ with core/: the bills that users verify. */
+export interface Bills {
+  list(
+    userId: number,
+  ): Promise<
+    readonly {
+      readonly batchNo: string;
+      readonly transaction: Hex;
+      readonly sum: string;
+      readonly count: number;
+      readonly postedAt: number;
+    }[]
+  >;
+  settlement(userId: number, batchNo: bigint): Promise<SettlementBill | undefined>;
+  proof(generationId: string): Promise<GenerationProof | undefined>;
+}
+
+/** chain/: what a relay asks of the chain off the hot path. */
+export interface Accounts {
+  /** 0 when the address has never deposited. */
+  userIdOf(owner: Address): Promise<number>;
+  creditsOf(userId: number): Promise<bigint>;
+  /** Reads the channel at the safe block, hands it to the ledger and returns it. */
+  refreshChannel(userId: number): Promise<ChannelOnChain | undefined>;
+  /** Opens a channel for a user without gas, within the operator's gas budget for strangers. Returns the transaction. */
+  openChannel(authorization: SignedSpendAuthorization): Promise<Hex>;
+}
+export type SignedSpendAuthorization = {
+  readonly user: Address;
+  readonly relayId: number;
+  readonly sessionKey: Address;
+  readonly amount: bigint;
+  readonly expiry: number;
+  readonly mode: number;
+  readonly nonce: bigint;
+  readonly deadline: number;
+  readonly signature: Hex;
+};
+
+/** gossip/: who offers what, checked against the chain. */
+export interface OfferBook {
+  live(model: string): readonly Offer[];
+  all(): readonly Offer[];
+}
+
+/** upstream/: one call to one provider. Bytes pass through as they come; nothing is decoded twice. */
+export interface Upstream {
+  call(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall;
+}
+export type UpstreamRequest = {
+  readonly offer: Offer;
+  readonly route: "chat" | "embeddings" | "images";
+  readonly attempt: Hex;
+  readonly requestHash: Hex;
+  readonly body: Uint8Array;
+  readonly stream: boolean;
+};
+export type UpstreamHandler = {
+  onHead(status: number, contentType: string): void;
+  /** A whole SSE frame or a body chunk; the usage frame is not among them. */
+  onBytes(chunk: Uint8Array): void;
+  /** The provider's MACed statement, at the end. */
+  onUsage(statement: import("@aimo/protocol/session").UsageStatement): void;
+  onEnd(): void;
+  /** Also when the stream was truncated: no usage came. */
+  onError(error: Error): void;
+};
+export interface UpstreamCall {
+  pause(): void;
+  resume(): void;
+  /** Stops the provider; `frames` is what reached the client. The provider's statement may still come through onUsage. */
+  abort(frames: number): void;
+}
