@@ -14,7 +14,16 @@ import type { Units } from "./units.ts";
  * 5. `POST /aimo/v1/session/:id/abort` {SessionAbort}: how many frames of an attempt reached the relay.
  * 6. `POST /aimo/v1/infer/:route?attempt=…&request=…&model=…&price=…`: the client's body, byte for byte.
  *
- * A MACed request carries the headers below; a response's usage is MACed with the other direction and the request's seq.
+ * A MACed request carries the headers below; a response's usage is MACed with the other direction and the request's seq,
+ * method and path, over sha-256 of the statement's JSON text.
+ *
+ * `infer` also takes `max` (completion tokens at most, enforced upstream) and `id` (the generation id that the response
+ * carries). `model` is the registry's id. A JSON response states its usage in the headers `aimo-usage` (base64url of the
+ * JSON text) and `aimo-usage-mac`; a stream in one `event: aimo.usage` frame whose data is a {UsageFrame}, followed by
+ * `data: [DONE]`. A stream that ends without that frame was cut and is free.
+ * `abort` answers 200 with a {UsageFrame} when the provider will sign for what was delivered, else 204: nothing is owed.
+ * A content frame is an SSE frame with data, other than the usage frame and `[DONE]`; the provider forwards no others.
+ * A line of events is MACed as a GET of the events path: toRelay, the line's seq, sha-256 of the JSON text of `event`.
  */
 export const SESSION_HEADERS = {
   session: "aimo-session",
@@ -104,6 +113,9 @@ export type UsageStatement = {
   /** EIP-712 digest of the receipt that will be in a group. */
   readonly receiptHash: Hex;
 };
+
+/** A statement with its MAC, over the JSON text of `statement` exactly as it stands in the frame. */
+export type UsageFrame = { readonly statement: UsageStatement; readonly mac: Hex };
 
 /** One line of the events stream. `mac` is over the JSON text of `event` with the line's seq. */
 export type MacedLine = { readonly seq: number; readonly event: SessionEvent; readonly mac: Hex };
