@@ -25,7 +25,10 @@ const SILENT_AFTER_MS = 60_000;
 /** How long a process may take to remove a stale lock before another one tries. */
 const BREAKING_MS = 10_000;
 
-/** Runs `work` while holding the lock; waits for whoever holds it now. */
+/**
+ * Runs `work` while holding the lock; waits for whoever holds it now. `work` reports the processes it starts:
+ * should the owner be killed, they may go on writing, and the lock has to outlast them.
+ */
 export async function withLock(path, say, work) {
   mkdirSync(dirname(path), { recursive: true });
   let told = false;
@@ -37,10 +40,10 @@ export async function withLock(path, say, work) {
   }
   const heartbeat = setInterval(() => touch(path), HEARTBEAT_MS);
   try {
-    return await work();
+    return await work((pid) => writeFileSync(join(path, "worker"), String(pid)));
   } finally {
     clearInterval(heartbeat);
-    if (ownerOf(path) === process.pid) rmSync(path, { recursive: true, force: true });
+    if (pidIn(path, "pid") === process.pid) rmSync(path, { recursive: true, force: true });
   }
 }
 
@@ -82,14 +85,14 @@ function breakIfStale(path) {
 function isStale(path) {
   const silence = silenceOf(path);
   if (silence === undefined) return false;
-  const owner = ownerOf(path);
-  const dead = owner === undefined || owner === process.pid || !isRunning(owner);
+  const owner = pidIn(path, "pid");
+  const dead = (owner === process.pid || !isRunning(owner)) && !isRunning(pidIn(path, "worker"));
   return silence > (dead ? DEAD_AFTER_MS : SILENT_AFTER_MS);
 }
 
-function ownerOf(path) {
+function pidIn(path, file) {
   try {
-    return Number(readFileSync(join(path, "pid"), "utf8")) || undefined;
+    return Number(readFileSync(join(path, file), "utf8")) || undefined;
   } catch {
     return undefined; // Gone between two looks, which the caller's next look will see.
   }
@@ -104,6 +107,7 @@ function silenceOf(path) {
 }
 
 function isRunning(pid) {
+  if (pid === undefined) return false;
   try {
     process.kill(pid, 0);
     return true;

@@ -59,7 +59,7 @@ export async function findNode(root) {
 }
 
 /** Installs Node from the npm registry into the ignored folder `.node/`. */
-export async function installNode(root, say) {
+export async function installNode(root, say, track) {
   const place = installedNode(root);
   if (!place) {
     throw new StepError(
@@ -85,6 +85,7 @@ export async function installNode(root, say) {
     command: [node, ...args],
     cwd: folder,
     env: npmEnvironment(process.env),
+    track,
     failed: `Could not install Node ${place.version} (npm package ${place.spec}).`,
     advice: `npm needs its registry for this one step. Or install Node ${NODE_MAJOR} from https://nodejs.org.`,
   });
@@ -133,7 +134,7 @@ function packagesAreDone(root, node) {
   return readText(packagesStamp(root)) === packagesKey(root, node);
 }
 
-async function installPackages({ root, node, env, say }) {
+async function installPackages({ root, node, env, say, track }) {
   const stamp = packagesStamp(root);
   if (!existsSync(stamp) || readText(stamp) !== packagesKey(root, node)) {
     if (!fitsLock(root)) {
@@ -145,9 +146,11 @@ async function installPackages({ root, node, env, say }) {
         command: [node.path, npmCli(), "ci", "--include=dev", "--include=optional", ...NPM_FLAGS],
         cwd: root,
         env: npmEnvironment(env),
+        track,
         failed: "Could not install the packages (npm ci).",
         advice:
-          "If the registry could not be reached, try again when it can. If package.json and the lock differ, run `npm install`.",
+          "Is the registry reachable? Does package-lock.json fit package.json (`npm install` makes it fit)? " +
+          "If neither helps, delete node_modules and run the command again.",
       });
     }
     writeFileSync(stamp, packagesKey(root, node));
@@ -190,7 +193,7 @@ function contractsAreDone(root) {
   return key === undefined || readText(contractsStamp(root)) === key;
 }
 
-async function compileContracts({ root, node, env, say }) {
+async function compileContracts({ root, node, env, say, track }) {
   say("compiling contracts");
   const key = contractsKey(root);
   rmSync(contractsStamp(root), { force: true });
@@ -204,6 +207,7 @@ async function compileContracts({ root, node, env, say }) {
     ],
     cwd: root,
     env,
+    track,
     failed: "The contracts do not compile (hardhat build).",
     advice: "The compiler's message is above.",
   });
@@ -253,8 +257,9 @@ function npmEnvironment(env) {
 }
 
 /** Runs a step's command; shows what it printed only if it failed. */
-async function quietly({ command, cwd, env, failed, advice }) {
+async function quietly({ command, cwd, env, track, failed, advice }) {
   const child = spawn(command[0], command.slice(1), { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  if (child.pid) track(child.pid);
   const forward = (signal) => {
     if (!process.stdin.isTTY || signal === "SIGTERM") child.kill(signal);
   };

@@ -41,11 +41,11 @@ async function makeReady(withContracts) {
   const known = await findNode(root);
   if (known && wanted.every((step) => step.isDone(root, known))) return known;
 
-  return withLock(join(root, ".node", "bootstrap.lock"), say, async () => {
-    const node = (await findNode(root)) ?? (await installNode(root, say));
+  return withLock(join(root, ".node", "bootstrap.lock"), say, async (track) => {
+    const node = (await findNode(root)) ?? (await installNode(root, say, track));
     const env = environment(node);
     for (const step of wanted) {
-      if (!step.isDone(root, node)) await step.run({ root, node, env, say });
+      if (!step.isDone(root, node)) await step.run({ root, node, env, say, track });
     }
     return node;
   });
