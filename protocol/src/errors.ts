@@ -69,6 +69,11 @@ export const ERRORS = {
     message: "Too many requests.",
     hint: "Wait for the seconds in Retry-After.",
   },
+  credit_limit_reached: {
+    status: 429,
+    message: "The relay owes this provider as much as it may.",
+    hint: "Acknowledge the provider's signed groups, or use another provider until it raises its limit.",
+  },
   internal_error: {
     status: 500,
     message: "Something unexpected failed in this node.",
