@@ -104,7 +104,10 @@ export type Outcome =
     }
   | {
       readonly kind: "free";
-      readonly reason: ErrorCode | "cancelled";
+      /** `rejected`: served, but the provider's statement does not agree with the relay's own count. */
+      readonly reason: ErrorCode | "cancelled" | "rejected";
+      /** For people: becomes the generation's note. */
+      readonly note?: string;
       readonly attempts: readonly Attempt[];
     };
 

@@ -30,8 +30,64 @@ export interface Ledger {
   /** Ends a hold, exactly once: charges provisionally, or frees all of it. Throws a RangeError on an unknown hold. */
   commit(id: string, outcome: Outcome): void;
   generationOf(id: string): Promise<Generation | undefined>;
+  /** What a key has used at this relay; zeros for an unknown key. Synchronous: the maximum output is clamped by it. */
+  usageOfKey(keyHash: string): KeyUsage;
   /** Resolves when everything said so far is on disk (group commit). */
   flushed(): Promise<void>;
+}
+
+/** pUSD charged (provisionally too) by a key: in all, and in the current UTC day, week (from Monday) and month. */
+export type KeyUsage = {
+  readonly total: bigint;
+  readonly daily: bigint;
+  readonly weekly: bigint;
+  readonly monthly: bigint;
+  readonly held: bigint;
+};
+
+/** What an owner may set on a key. pUSD; times in wall-clock milliseconds. */
+export type KeySettings = {
+  readonly name: string;
+  readonly limit: bigint | undefined;
+  readonly limitReset: Caller["limitReset"];
+  readonly expiresAt: number | undefined;
+  readonly models: readonly string[] | undefined;
+  readonly disabled: boolean;
+};
+export type KeyRecord = KeySettings & {
+  /** SHA-256 of the key, hex without prefix. */
+  readonly hash: string;
+  /** The first and last characters, for people. */
+  readonly label: string;
+  readonly userId: number;
+  readonly owner: Address;
+  readonly createdAt: number;
+};
+
+/** store/: API keys. Lookups are synchronous; changes resolve when they are on disk. */
+export interface Keys {
+  /** The record of a key as it was sent. Throws `authentication_failed` when unknown, disabled or expired. */
+  authenticate(key: string): { readonly record: KeyRecord; readonly caller: Caller };
+  /** Makes a key; the text is given here and never again. Throws `invalid_request` when the account has too many. */
+  create(
+    owner: { userId: number; owner: Address },
+    settings: KeySettings,
+  ): Promise<{ key: string; record: KeyRecord }>;
+  list(userId: number): readonly KeyRecord[];
+  find(userId: number, hash: string): KeyRecord | undefined;
+  /** Throws `not_found`. */
+  change(userId: number, hash: string, settings: Partial<KeySettings>): Promise<KeyRecord>;
+  /** Throws `not_found`. */
+  remove(userId: number, hash: string): Promise<void>;
+}
+
+/** store/: wallet sign-in. Nonces are single use; both expire. */
+export interface AuthSessions {
+  createNonce(): { readonly nonce: string; readonly expiresAt: number };
+  /** True once for a nonce that was given out and has not expired. */
+  useNonce(nonce: string): boolean;
+  open(owner: Address): { readonly token: string; readonly expiresAt: number };
+  ownerOf(token: string): Address | undefined;
 }
 
 /** store/: what an Idempotency-Key led to. */
@@ -76,9 +132,7 @@ export interface Settling {
 
 /** store/ with core/: the bills that users verify. */
 export interface Bills {
-  list(
-    userId: number,
-  ): Promise<
+  list(userId: number): Promise<
     readonly {
       readonly batchNo: string;
       readonly transaction: Hex;
@@ -130,6 +184,10 @@ export type UpstreamRequest = {
   readonly requestHash: Hex;
   readonly body: Uint8Array;
   readonly stream: boolean;
+  /** Generation id that the response carries. */
+  readonly id: string;
+  /** Completion tokens per choice at most, enforced by the provider; the body stays as the client sent it. */
+  readonly maxTokens: number | undefined;
 };
 export type UpstreamHandler = {
   onHead(status: number, contentType: string): void;
