@@ -79,10 +79,10 @@ const IMPURE = new Set(
 
 const byLength = Object.keys(MAY_IMPORT).sort((a, b) => b.length - a.length);
 
-export const roomOf = (path: string) => byLength.find((room) => path === room || path.startsWith(`${room}/`));
+const roomOf = (path: string) => byLength.find((room) => path === room || path.startsWith(`${room}/`));
 
 /** The files of this repository that a source imports, types included. */
-export function importsOf({ path, text }: Source): string[] {
+function importsOf({ path, text }: Source): string[] {
   return moduleNames({ path, text }).flatMap((name) => {
     if (name.startsWith(".")) return [posix.normalize(posix.join(dirname(path), name))];
     const [scope, packageName, ...rest] = name.split("/");

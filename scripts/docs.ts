@@ -1,0 +1,58 @@
+/**
+ * `npm run docs`: writes the pages of `docs/` that derive from tables in the code. With `--check` it writes nothing
+ * and fails if a page is not what it would write.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { ERRORS } from "@aimo/protocol/errors";
+
+type Page = { readonly path: string; readonly render: () => string };
+
+const PAGES: readonly Page[] = [{ path: "docs/errors.md", render: errorsPage }];
+
+function errorsPage(): string {
+  const rows = Object.entries(ERRORS).map(([code, { status, message, hint }]) =>
+    tableRow([`\`${code}\``, String(status), message, hint]),
+  );
+  return [
+    "<!-- Generated from protocol/src/errors.ts by `npm run docs`. -->",
+    "# Errors",
+    "",
+    "A failed request is answered with this status and a body of OpenAI's shape; `error.code` is the code below.",
+    "",
+    tableRow(["Code", "Status", "What happened", "What to do"]),
+    tableRow(["---", "---", "---", "---"]),
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+function tableRow(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+}
+
+function isFresh(file: string, text: string): boolean {
+  try {
+    return readFileSync(file, "utf8") === text;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+for (const { path, render } of PAGES) {
+  const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
+  const text = render();
+  if (isFresh(file, text)) continue;
+  if (values.check) {
+    console.error(`${path} is out of date: run \`npm run docs\` and commit it.`);
+    process.exitCode = 1;
+    continue;
+  }
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  console.log(`wrote ${path}`);
+}
