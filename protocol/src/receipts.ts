@@ -41,20 +41,33 @@ export function billedDigest(separator: Uint8Array, receipt: BilledReceipt): Uin
   return digestOf(separator, "BilledReceipt", receipt);
 }
 
-export type RequestHashParameters = {
+type RequestBinding = {
   readonly userId: number;
   readonly channelEpoch: number;
   /** 16 random bytes, fresh for each attempt, given to the user and not to the provider. */
   readonly nonce: Hex;
+};
+export type RequestHashParameters = RequestBinding & {
   /** The client's body, byte for byte. */
   readonly body: Uint8Array;
 };
+export type BoundBodyHash = RequestBinding & {
+  /** keccak of the client's body, byte for byte. */
+  readonly bodyHash: Hex;
+};
 
 /** keccak(userId u32 | epoch u16 | nonce 16 | keccak(body)): binds a receipt to one request and hides the user. */
-export function requestHash({ userId, channelEpoch, nonce, body }: RequestHashParameters): Hex {
+export function requestHash({ body, ...binding }: RequestHashParameters): Hex {
+  return requestHashOf({ ...binding, bodyHash: toHex(hash(body)) });
+}
+
+/** The same hash for who keeps only keccak of the body: a bill names requests so. */
+export function requestHashOf({ userId, channelEpoch, nonce, bodyHash }: BoundBodyHash): Hex {
   const nonceBytes = toBytes(nonce);
+  const body = toBytes(bodyHash);
   if (nonceBytes.length !== 16) throw new RangeError(`The nonce has ${nonceBytes.length} bytes, not 16.`);
-  return toHex(hash(uint(userId, 4), uint(channelEpoch, 2), nonceBytes, hash(body)));
+  if (body.length !== 32) throw new RangeError(`The body's hash has ${body.length} bytes, not 32.`);
+  return toHex(hash(uint(userId, 4), uint(channelEpoch, 2), nonceBytes, body));
 }
 
 /** A tool call of a choice, arguments as the exact text that was sent. */

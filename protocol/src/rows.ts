@@ -25,6 +25,14 @@ const CHUNK_ROWS = 64;
 
 /** A rows, then C rows, packed. Throws a RangeError when ids do not ascend strictly within a section. */
 export function encodeRows({ metered, providers }: Rows): Uint8Array {
+  refuseUnsorted({ metered, providers });
+  return concat([
+    ...metered.flatMap((row) => [uint(row.userId, 4), uint(row.cumEnd, 10), uint(row.delta, 8)]),
+    ...providers.flatMap((row) => [uint(row.providerId, 4), uint(row.cumEnd, 10)]),
+  ]);
+}
+
+function refuseUnsorted({ metered, providers }: Rows): void {
   ascending(
     metered.map((row) => row.userId),
     "user",
@@ -33,10 +41,6 @@ export function encodeRows({ metered, providers }: Rows): Uint8Array {
     providers.map((row) => row.providerId),
     "provider",
   );
-  return concat([
-    ...metered.flatMap((row) => [uint(row.userId, 4), uint(row.cumEnd, 10), uint(row.delta, 8)]),
-    ...providers.flatMap((row) => [uint(row.providerId, 4), uint(row.cumEnd, 10)]),
-  ]);
 }
 
 function ascending(ids: readonly number[], what: string): void {
@@ -47,7 +51,7 @@ function ascending(ids: readonly number[], what: string): void {
 
 type Counts = Pick<PostHeader, "nA" | "nB" | "nC">;
 
-/** Inverse of `encodeRows`. Throws a RangeError when the length does not fit the counts. */
+/** Inverse of `encodeRows`. Throws a RangeError when the length does not fit the counts, or ids do not ascend. */
 export function decodeRows(data: Uint8Array, { nA, nB, nC }: Counts): Rows {
   const signedAt = METERED_ROW_BYTES * nA;
   const providersAt = signedAt + SIGNED_ROW_BYTES * nB;
@@ -65,6 +69,7 @@ export function decodeRows(data: Uint8Array, { nA, nB, nC }: Counts): Rows {
     const offset = providersAt + PROVIDER_ROW_BYTES * i;
     return { providerId: Number(readUint(data, offset, 4)), cumEnd: readUint(data, offset + 4, 10) };
   });
+  refuseUnsorted({ metered, providers });
   return { metered, providers };
 }
 
