@@ -1,0 +1,112 @@
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { toBytes, toHex, utf8 } from "@aimo/protocol/bytes";
+import {
+  type MacParameters,
+  macInput,
+  type SessionTranscript,
+  transcriptDigest,
+  transcriptHash,
+} from "@aimo/protocol/session";
+import type { Address, Hex } from "viem";
+import { isPrivateKey, isSignedBy, publicKeyOf, sharedSecret, sign } from "./fast-crypto.ts";
+
+/** Cryptography of the session between a relay and a provider (protocol section 12). Pure over given randomness. */
+
+/** What one side draws for one session: a nonce and an ephemeral key, all hex. Keep `ephemeralPrivate` in memory only. */
+export type SessionSecret = {
+  readonly nonce: Hex;
+  readonly ephemeralPrivate: Uint8Array;
+  readonly ephemeral: Hex;
+};
+
+/** Draws a session's secret. `random` is for tests; it must return as many bytes as asked. */
+export function createSessionSecret(
+  random: (size: number) => Uint8Array = (size) => randomBytes(size),
+): SessionSecret {
+  let ephemeralPrivate = random(32);
+  // A draw outside of the curve's order has a chance of 2^-128; drawing again is simpler than explaining it.
+  while (!isPrivateKey(ephemeralPrivate)) ephemeralPrivate = random(32);
+  return { nonce: toHex(random(32)), ephemeralPrivate, ephemeral: toHex(publicKeyOf(ephemeralPrivate)) };
+}
+
+export const SESSION_ROLES = { relay: 1, provider: 2 } as const;
+export type SessionRole = keyof typeof SESSION_ROLES;
+
+/** A side's view of a session whose transcript is complete. */
+export type Handshake = {
+  /** This side's signature over the transcript, to send to the other. */
+  readonly signature: Hex;
+  /** HMAC key of the session, 32 bytes. */
+  readonly macKey: Uint8Array;
+  /** True when `signature` is the other side's over this transcript, by `signer`. */
+  readonly isPeerSignature: (signature: Hex, signer: Address) => boolean;
+};
+
+export type HandshakeParameters = {
+  readonly role: SessionRole;
+  readonly transcript: SessionTranscript;
+  /** Private key of the node. */
+  readonly privateKey: Uint8Array | Hex;
+  readonly secret: SessionSecret;
+};
+
+/**
+ * Signs a complete transcript and derives the session's MAC key from it. Both sides get the same key when, and only
+ * when, they saw the same transcript. Throws a RangeError when the other side's ephemeral key is no point of the curve,
+ * when a nonce is not 32 bytes, or when the transcript does not carry this side's own secret.
+ */
+export function createHandshake({ role, transcript, privateKey, secret }: HandshakeParameters): Handshake {
+  checkTranscript(role, transcript, secret);
+  const hash = transcriptHash(transcript);
+  const other: SessionRole = role === "relay" ? "provider" : "relay";
+  const theirs = role === "relay" ? transcript.providerEphemeral : transcript.relayEphemeral;
+  return {
+    signature: sign(transcriptDigest(SESSION_ROLES[role], hash), privateKey),
+    macKey: macKeyOf(secret.ephemeralPrivate, theirs, hash),
+    isPeerSignature: (signature, signer) =>
+      isSignedBy(signer, transcriptDigest(SESSION_ROLES[other], hash), signature),
+  };
+}
+
+function checkTranscript(role: SessionRole, transcript: SessionTranscript, secret: SessionSecret): void {
+  const mine =
+    role === "relay"
+      ? { nonce: transcript.relayNonce, ephemeral: transcript.relayEphemeral }
+      : { nonce: transcript.providerNonce, ephemeral: transcript.providerEphemeral };
+  if (mine.nonce.toLowerCase() !== secret.nonce || mine.ephemeral.toLowerCase() !== secret.ephemeral)
+    throw new RangeError(`The transcript does not carry the nonce and key of this ${role}.`);
+  for (const nonce of [transcript.relayNonce, transcript.providerNonce])
+    if (!/^0x[0-9a-f]{64}$/i.test(nonce)) throw new RangeError("A session nonce is not 32 bytes.");
+}
+
+function macKeyOf(ephemeralPrivate: Uint8Array, theirs: Hex, transcript: Uint8Array): Uint8Array {
+  if (!/^0x0[23][0-9a-f]{64}$/i.test(theirs))
+    throw new RangeError("The other side's session key is not a compressed public key of 33 bytes.");
+  let shared: Uint8Array;
+  try {
+    shared = sharedSecret(ephemeralPrivate, toBytes(theirs));
+  } catch (cause) {
+    throw new RangeError("The other side's session key is not a point of the curve.", { cause });
+  }
+  return new Uint8Array(hkdfSync("sha256", shared, transcript, utf8("aimo-session-mac-v1"), 32));
+}
+
+/** sha-256, 32 bytes: the body hash of `MacParameters`. */
+export function sha256(data: Uint8Array | string): Uint8Array {
+  return createHash("sha256").update(data).digest();
+}
+
+/** HMAC-SHA256 of a message of the session, 32 bytes as hex. */
+export function macOf(macKey: Uint8Array, parameters: MacParameters): Hex {
+  return `0x${macBytes(macKey, parameters).toString("hex")}`;
+}
+
+/** True when `mac` is the session's MAC of the message. Takes the same time wherever they differ. Never throws. */
+export function verifyMac(macKey: Uint8Array, parameters: MacParameters, mac: string): boolean {
+  if (!/^0x[0-9a-f]{64}$/i.test(mac)) return false;
+  return timingSafeEqual(macBytes(macKey, parameters), Buffer.from(mac.slice(2), "hex"));
+}
+
+function macBytes(macKey: Uint8Array, parameters: MacParameters): Buffer {
+  return createHmac("sha256", macKey).update(macInput(parameters)).digest();
+}
