@@ -53,6 +53,9 @@ export function utf8(text: string): Uint8Array {
 
 export const toBytes = (hex: Hex): Uint8Array => hexToBytes(hex);
 export const toHex = (bytes: Uint8Array): Hex => bytesToHex(bytes);
+/** True for 0x and exactly 32 bytes of hex: what a path from someone else must consist of. */
+export const isWord = (value: unknown): value is Hex =>
+  typeof value === "string" && /^0x[0-9a-f]{64}$/i.test(value);
 export const ZERO_32: Hex = `0x${"00".repeat(32)}`;
 
 /** Levels of a binary tree over `count` leaves: ceil(log2 count), 0 for one leaf or none. */

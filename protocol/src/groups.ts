@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { concat, depthOf, hash, readUint, toBytes, toHex, uint } from "./bytes.ts";
+import { concat, depthOf, hash, isWord, readUint, toBytes, toHex, uint } from "./bytes.ts";
 import { digestOf } from "./typed-data.ts";
 
 /** Receipts signed together by a provider. `root` is over their digests in the provider's order. */
@@ -60,10 +60,11 @@ export function buildGroup(digests: readonly Uint8Array[]): {
 
 export type Membership = { readonly index: number; readonly count: number; readonly path: readonly Hex[] };
 
-/** Root that a digest reaches over its path, or undefined when index, count and path length do not fit. */
+/** Root that a digest reaches over its path, or undefined when index, count and path do not fit together. */
 export function groupRootFrom(digest: Uint8Array, { index, count, path }: Membership): Hex | undefined {
-  if (index < 0 || index >= count || count > MAX_GROUP_SIZE || path.length !== depthOf(count))
-    return undefined;
+  if (!Number.isInteger(index) || !Number.isInteger(count)) return undefined;
+  if (index < 0 || index >= count || count > MAX_GROUP_SIZE) return undefined;
+  if (path.length !== depthOf(count) || !path.every(isWord)) return undefined;
   let node = digest;
   path.forEach((sibling, height) => {
     const other = toBytes(sibling);
@@ -101,9 +102,10 @@ export function encodeEvidence({ group, index, path, signature }: Evidence): Uin
 
 const EVIDENCE_HEAD = 50;
 
-/** Inverse of `encodeEvidence`. Throws a RangeError when the length does not fit the count. */
+/** Inverse of `encodeEvidence`. Throws a RangeError when the length does not fit the count, or the count no group. */
 export function decodeEvidence(data: Uint8Array): Evidence {
   const count = Number(readUint(data, 8, 4));
+  if (count < 1 || count > MAX_GROUP_SIZE) throw new RangeError(`A group of ${count} receipts is none.`);
   const depth = depthOf(count);
   if (data.length !== EVIDENCE_HEAD + 32 * depth + 65)
     throw new RangeError(`Evidence of ${data.length} bytes does not fit a group of ${count}.`);

@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { depthOf, hash, toBytes, toHex, uint, ZERO_32 } from "./bytes.ts";
+import { depthOf, hash, isWord, toBytes, toHex, uint, ZERO_32 } from "./bytes.ts";
 import { MAX_U96 } from "./units.ts";
 
 /**
@@ -124,7 +124,7 @@ export function openSum(
   let node = leaf;
   let prefix = 0n;
   for (const [height, step] of path.entries()) {
-    if (step.sum < 0n || step.sum > MAX_U96) return undefined;
+    if (step.sum < 0n || step.sum > MAX_U96 || !isWord(step.hash)) return undefined;
     const sibling: SumNode = { hash: toBytes(step.hash), sum: step.sum };
     const isRight = (index >> height) & 1;
     if (isRight) prefix += sibling.sum;

@@ -129,16 +129,26 @@ export function digestOf(
   for (const field of TYPES[name]) {
     const value = message[field.name];
     if (value === undefined) throw new TypeError(`${name}.${field.name} is missing.`);
-    words.push(word(field.type, value));
+    words.push(word(field, value));
   }
   return hash(new Uint8Array([0x19, 0x01]), separator, hash(...words));
 }
 
-function word(type: string, value: FieldValue): Uint8Array {
-  if (type === "bytes32") return toBytes(value as Hex);
-  if (type === "address") return concat([new Uint8Array(12), toBytes(value as Hex)]);
+function word(
+  { name, type }: { readonly name: string; readonly type: string },
+  value: FieldValue,
+): Uint8Array {
+  if (type === "bytes32") return fixedBytes(name, value, 32);
+  if (type === "address") return concat([new Uint8Array(12), fixedBytes(name, value, 20)]);
   const bytes = Number(type.slice(4)) / 8;
   return concat([new Uint8Array(32 - bytes), uint(value as bigint | number, bytes)]);
+}
+
+/** A word of another length would shift those after it and make two messages alike. */
+function fixedBytes(name: string, value: FieldValue, length: number): Uint8Array {
+  const bytes = toBytes(value as Hex);
+  if (bytes.length !== length) throw new RangeError(`${name} has ${bytes.length} bytes, not ${length}.`);
+  return bytes;
 }
 
 /** The same digest by viem: for messages off the hot path, and as the reference in tests. */
