@@ -58,7 +58,8 @@ const MAX_PBKDF2_ROUNDS = 10_000_000;
 function checkCost(keystore: Keystore, path: string): void {
   const { kdf } = keystore.crypto;
   // Negated comparisons, so that a missing or strange number is refused too.
-  const { n = NaN, r = NaN, p = NaN, c = NaN } = (keystore.crypto.kdfparams ?? {}) as Record<string, number>;
+  const costs: { n?: number; r?: number; p?: number; c?: number } = keystore.crypto.kdfparams ?? {};
+  const { n = NaN, r = NaN, p = NaN, c = NaN } = costs;
   const tooDear = kdf === "scrypt" ? !(n * r * p <= MAX_SCRYPT_COST) : !(c <= MAX_PBKDF2_ROUNDS);
   if (tooDear)
     throw new AimoError("config_invalid", {
