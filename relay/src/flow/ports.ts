@@ -1,4 +1,5 @@
 import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
 import type { Address, Hex } from "viem";
@@ -171,6 +172,8 @@ export type SignedSpendAuthorization = {
 export interface OfferBook {
   live(model: string): readonly Offer[];
   all(): readonly Offer[];
+  /** True for a model that some provider offered since the node started, live or not. */
+  knows(model: string): boolean;
 }
 
 /** upstream/: one call to one provider. Bytes pass through as they come; nothing is decoded twice. */
@@ -197,11 +200,14 @@ export type UpstreamHandler = {
   onUsage(statement: import("@aimo/protocol/session").UsageStatement): void;
   onEnd(): void;
   /** Also when the stream was truncated: no usage came. */
-  onError(error: Error): void;
+  onError(error: AimoError): void;
 };
 export interface UpstreamCall {
   pause(): void;
   resume(): void;
-  /** Stops the provider; `frames` is what reached the client. The provider's statement may still come through onUsage. */
+  /**
+   * Stops the provider; `frames` is what reached the client. No bytes follow. The provider's statement for those frames
+   * comes through `onUsage` and `onEnd`, or `onError` comes when there is none.
+   */
   abort(frames: number): void;
 }

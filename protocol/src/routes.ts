@@ -1,0 +1,195 @@
+import type { Address, Hex } from "viem";
+import type { GenerationState } from "./bill.ts";
+
+/**
+ * What a relay's HTTP interface says beyond OpenAI's own shapes. Amounts named `…_pusd` are exact decimal strings of
+ * pUSD; a `cost` is a JSON number of USD, for clients that know it from other gateways. Times are as named.
+ */
+
+/** Headers of every reply of an inference route. */
+export const ROUTE_HEADERS = {
+  requestId: "x-request-id",
+  generationId: "x-generation-id",
+  idempotencyKey: "idempotency-key",
+  replayed: "idempotent-replayed",
+} as const;
+
+export type AttemptJson = {
+  readonly provider: number;
+  readonly status: "ok" | "failed";
+  readonly error?: string;
+  readonly latency_ms: number;
+};
+
+/** The channel's totals after this request. Provisional until the provider's signed group is verified. */
+export type ProvisionalTotals = {
+  readonly charged_pusd: string;
+  readonly pending_pusd: string;
+  readonly free_pusd: string;
+};
+
+/** The additive `aimo` object of a reply: what a client needs to check its bill later. */
+export type AimoMeta = {
+  readonly request_id: string;
+  readonly generation_id: string;
+  readonly relay: number;
+  readonly provider: { readonly id: number; readonly address: Address };
+  readonly model_id: number;
+  readonly price_version: number;
+  /** Absent when the request is free. */
+  readonly receipt_hash?: Hex;
+  readonly request_hash: Hex;
+  /** 16 bytes, drawn for this attempt: with `channel` and the body's hash they give `request_hash`. */
+  readonly nonce: Hex;
+  readonly channel: { readonly user: number; readonly epoch: number };
+  /** What the request is charged. */
+  readonly cost_pusd: string;
+  readonly provider_cost_pusd: string;
+  readonly relay_fee_pusd: string;
+  readonly provisional?: ProvisionalTotals;
+  readonly attempts: readonly AttemptJson[];
+  readonly latency_ms: number;
+  /** Completion tokens per choice at most, where the relay lowered the client's limit to what the channel covers. */
+  readonly max_tokens?: number;
+  /** Why a request that was served is free. */
+  readonly note?: string;
+};
+
+export type UsageJson = {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  readonly cost: number;
+  readonly cost_details: { readonly upstream_inference_cost: number; readonly relay_fee: number };
+  readonly is_byok: false;
+};
+
+export type WellKnown = {
+  readonly protocol_version: number;
+  readonly relay: {
+    readonly id: number;
+    readonly owner: Address;
+    readonly signer: Address;
+    readonly fee_bps: number;
+    readonly bond_pusd: string;
+  };
+  readonly chain: {
+    readonly id: number;
+    readonly genesis_hash: Hex;
+    readonly profile: string;
+    readonly deployed_at_block: number;
+  };
+  readonly contracts: Readonly<Record<string, Address>>;
+};
+
+/** Decimal strings of USD per unit. */
+export type PricingJson = {
+  readonly prompt: string;
+  readonly completion: string;
+  readonly input_cache_read: string;
+  readonly image: string;
+  readonly request: string;
+};
+
+export type ModelJson = {
+  readonly id: string;
+  readonly object: "model";
+  readonly created: number;
+  readonly owned_by: string;
+  readonly name: string;
+  readonly description: string;
+  readonly context_length: number;
+  readonly max_completion_tokens: number;
+  /** The lowest price of any provider, the relay's fee not included. */
+  readonly pricing: PricingJson;
+  readonly aimo: {
+    readonly model_id: number;
+    readonly route: string;
+    readonly relay_fee_bps: number;
+    readonly providers: readonly {
+      readonly id: number;
+      readonly address: Address;
+      readonly region: string;
+      readonly pricing: PricingJson;
+      readonly price_version: number;
+      readonly context_length: number;
+      readonly max_completion_tokens: number;
+      readonly free_slots: number;
+      readonly latency_ms: number;
+    }[];
+  };
+};
+
+export type KeyJson = {
+  readonly hash: string;
+  readonly label: string;
+  readonly name: string;
+  readonly disabled: boolean;
+  /** USD. */
+  readonly limit: number | null;
+  readonly limit_remaining: number | null;
+  readonly limit_reset: "daily" | "weekly" | "monthly" | null;
+  readonly usage: number;
+  readonly usage_daily: number;
+  readonly usage_weekly: number;
+  readonly usage_monthly: number;
+  readonly models: readonly string[] | null;
+  /** ISO 8601. */
+  readonly created_at: string;
+  readonly expires_at: string | null;
+};
+
+export type ChannelJson = {
+  readonly relay: number;
+  readonly user: number;
+  readonly epoch: number;
+  readonly mode: "metered" | "signed";
+  readonly limit_pusd: string;
+  readonly charged_pusd: string;
+  readonly pending_pusd: string;
+  readonly held_pusd: string;
+  readonly free_pusd: string;
+  readonly settled_pusd: string;
+  /** Protocol seconds. */
+  readonly settle_by?: number;
+  readonly expiry?: number;
+};
+
+export type CreditsJson = {
+  readonly data: { readonly total_credits: number; readonly total_usage: number };
+  readonly aimo: { readonly credits_pusd: string; readonly channel: ChannelJson | null };
+};
+
+export type GenerationJson = {
+  readonly data: {
+    readonly id: string;
+    readonly model: string;
+    readonly route: string;
+    readonly streamed: boolean;
+    /** ISO 8601. */
+    readonly created_at: string;
+    readonly state: GenerationState;
+    readonly total_cost: number;
+    readonly usage: number;
+    readonly tokens_prompt: number;
+    readonly tokens_completion: number;
+    readonly provider_name: string | null;
+    readonly finish_reason: string | null;
+    readonly cancelled: boolean;
+    readonly latency: number | null;
+    readonly generation_time: number | null;
+    readonly aimo: {
+      readonly cost_pusd: string;
+      readonly held_pusd: string;
+      readonly user_cumulative_pusd: string | null;
+      readonly batch_no: string | null;
+      readonly receipt_hash: Hex | null;
+      readonly nonce: Hex | null;
+      readonly body_hash: Hex;
+      readonly epoch: number;
+      readonly attempts: readonly AttemptJson[];
+      readonly note: string | null;
+    };
+  };
+};

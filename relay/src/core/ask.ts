@@ -1,0 +1,164 @@
+import { AimoError } from "@aimo/protocol/errors";
+import type { Route } from "./types.ts";
+
+/** What a request asks for, as far as its route, its price and its form go. The rest of a body is the model's business. */
+export type Ask = {
+  readonly route: Route;
+  /** Lower case, as models are registered. */
+  readonly model: string;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  /** Completion tokens per choice, as the client limits them. */
+  readonly maxTokens: number | undefined;
+  /** Choices of a chat, images, or 1. */
+  readonly count: number;
+  readonly bodyBytes: number;
+  /** The prompt has parts that are not text, whose tokens the bytes do not bound. */
+  readonly hasMedia: boolean;
+  readonly preferences: Preferences;
+};
+
+/** The `provider` object. Names are provider ids or signer addresses, lower case. */
+export type Preferences = {
+  readonly order: readonly string[];
+  readonly only: readonly string[] | undefined;
+  readonly ignore: readonly string[];
+  readonly sort: "price" | "latency" | undefined;
+  readonly allowFallbacks: boolean;
+};
+
+/** Longest model name: slugs are far shorter. */
+const MAX_MODEL_LENGTH = 128;
+/** OpenAI's own limits. */
+const MAX_CHOICES = 128;
+const MAX_IMAGES = 10;
+/** Above every model's context, and small enough that choices x tokens fits u32. */
+const MAX_TOKENS = 10_000_000;
+const MAX_MESSAGES = 10_000;
+const MAX_NAMES = 64;
+const NO_PREFERENCES: Preferences = {
+  order: [],
+  only: undefined,
+  ignore: [],
+  sort: undefined,
+  allowFallbacks: true,
+};
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Reads a parsed body. Throws `invalid_request` naming the field. Fields it does not know are left to the provider. */
+export function readAsk(route: Route, body: unknown, bodyBytes: number): Ask {
+  if (!isObject(body)) throw invalid("The body must be a JSON object.");
+  const model = readModel(body);
+  const stream = readFlag(body, "stream");
+  const base = { route, model, stream, bodyBytes, preferences: readPreferences(body["provider"]) };
+  if (route === "chat") return { ...base, ...readChat(body) };
+  if (stream) throw invalid(`stream is not offered for ${route}.`, "stream");
+  const plain = { includeUsage: false, maxTokens: undefined, hasMedia: false };
+  if (route === "images") {
+    readText(body, "prompt");
+    return { ...base, ...plain, count: readInteger(body, "n", 1, MAX_IMAGES) ?? 1 };
+  }
+  const { input } = body;
+  const isInput = typeof input === "string" || (Array.isArray(input) && input.length > 0);
+  if (!isInput) throw invalid("input must be a string or a non-empty array.", "input");
+  return { ...base, ...plain, count: 1 };
+}
+
+function readChat(body: Json): Pick<Ask, "includeUsage" | "maxTokens" | "count" | "hasMedia"> {
+  const { messages, stream_options: options } = body;
+  if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES)
+    throw invalid(`messages must be an array of 1 to ${MAX_MESSAGES} messages.`, "messages");
+  let hasMedia = false;
+  messages.forEach((message: unknown, index) => {
+    const at = `messages[${index}]`;
+    if (!isObject(message)) throw invalid(`${at} must be an object.`, at);
+    if (typeof message["role"] !== "string") throw invalid(`${at}.role must be a string.`, `${at}.role`);
+    if (readContent(message["content"], `${at}.content`)) hasMedia = true;
+  });
+  if (options !== undefined && options !== null && !isObject(options))
+    throw invalid("stream_options must be an object.", "stream_options");
+  const includeUsage =
+    isObject(options) && readFlag(options, "include_usage", "stream_options.include_usage");
+  const wanted = readInteger(body, "max_completion_tokens", 1, MAX_TOKENS);
+  const older = readInteger(body, "max_tokens", 1, MAX_TOKENS);
+  return {
+    includeUsage,
+    maxTokens: wanted ?? older,
+    count: readInteger(body, "n", 1, MAX_CHOICES) ?? 1,
+    hasMedia,
+  };
+}
+
+/** True when a message's content has a part that is not text. */
+function readContent(content: unknown, at: string): boolean {
+  if (content === undefined || content === null || typeof content === "string") return false;
+  if (!Array.isArray(content)) throw invalid(`${at} must be a string or an array of parts.`, at);
+  return content.some((part: unknown, index) => {
+    if (!isObject(part) || typeof part["type"] !== "string")
+      throw invalid(`${at}[${index}] must be an object with a type.`, `${at}[${index}]`);
+    return part["type"] !== "text" && part["type"] !== "refusal";
+  });
+}
+
+function readPreferences(value: unknown): Preferences {
+  if (value === undefined || value === null) return NO_PREFERENCES;
+  if (!isObject(value)) throw invalid("provider must be an object.", "provider");
+  const { sort } = value;
+  if (sort !== undefined && sort !== null && sort !== "price" && sort !== "latency")
+    throw invalid('provider.sort must be "price" or "latency".', "provider.sort");
+  return {
+    order: readNames(value, "order") ?? [],
+    only: readNames(value, "only"),
+    ignore: readNames(value, "ignore") ?? [],
+    sort: sort ?? undefined,
+    allowFallbacks: value["allow_fallbacks"] !== false,
+  };
+}
+
+function readNames(json: Json, field: string): readonly string[] | undefined {
+  const value = json[field];
+  if (value === undefined || value === null) return undefined;
+  const isName = (name: unknown) => typeof name === "string" || typeof name === "number";
+  if (!Array.isArray(value) || value.length > MAX_NAMES || !value.every(isName))
+    throw invalid(
+      `provider.${field} must be an array of at most ${MAX_NAMES} provider ids or addresses.`,
+      `provider.${field}`,
+    );
+  return value.map((name) => String(name).toLowerCase());
+}
+
+function readModel(body: Json): string {
+  const { model } = body;
+  if (typeof model !== "string" || model.length === 0 || model.length > MAX_MODEL_LENGTH)
+    throw invalid(`model must be a string of 1 to ${MAX_MODEL_LENGTH} characters.`, "model");
+  return model.toLowerCase();
+}
+
+function readText(body: Json, field: string): void {
+  const value = body[field];
+  if (typeof value !== "string" || value.length === 0)
+    throw invalid(`${field} must be a non-empty string.`, field);
+}
+
+function readFlag(json: Json, field: string, name = field): boolean {
+  const value = json[field];
+  if (value === undefined || value === null) return false;
+  if (typeof value !== "boolean") throw invalid(`${name} must be true or false.`, name);
+  return value;
+}
+
+function readInteger(json: Json, field: string, from: number, to: number): number | undefined {
+  const value = json[field];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < from || value > to)
+    throw invalid(`${field} must be an integer from ${from} to ${to}.`, field);
+  return value;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const invalid = (message: string, param?: string) =>
+  new AimoError("invalid_request", param === undefined ? { message } : { message, param });

@@ -1,0 +1,107 @@
+import { chargeBound, costOf, MAX_U32, type Price, type UnitKind, type Units } from "@aimo/protocol/units";
+import type { Ask } from "./ask.ts";
+import type { Offer } from "./types.ts";
+
+/**
+ * What a request can cost at most. A prompt has at most one token per byte of the body, and fits the model's context;
+ * a prompt with pictures or sound counts as a full context. Nothing is tokenized before dispatch.
+ */
+
+/** Tokens that a model's own template adds around a prompt. The longest in use (tool preambles) stay below this. */
+export const TEMPLATE_TOKENS = 256;
+/** An answer shorter than this is no answer: below it a request is refused rather than clamped. */
+export const MIN_OUTPUT_TOKENS = 16;
+const BPS = 10_000n;
+
+/** Units at most for one offer, or undefined when its price counts something that the relay cannot bound. */
+export function worstUnits(ask: Ask, offer: Offer, maxTokens: number): Units | undefined {
+  const units = offer.price.kinds.map((kind, slot) => unitsOf(kind, slot, { ask, offer, maxTokens }));
+  const [first, , third] = units;
+  // Cached prompt tokens are among the prompt's, at a price that is not above theirs: one bound serves both.
+  if (first === undefined || third === undefined) return undefined;
+  return [first, 0, third];
+}
+
+type Context = { readonly ask: Ask; readonly offer: Offer; readonly maxTokens: number };
+
+function unitsOf(kind: UnitKind, slot: number, { ask, offer, maxTokens }: Context): number | undefined {
+  if (kind === "none") return 0;
+  if (kind === "request") return 1;
+  if (kind === "image") return ask.count;
+  if (kind === "character") return ask.bodyBytes;
+  if (kind !== "token") return undefined;
+  if (slot === 2) return Math.min(ask.count * maxTokens, MAX_U32);
+  if (ask.route === "embeddings") return ask.bodyBytes + TEMPLATE_TOKENS;
+  if (ask.hasMedia) return offer.model.contextTokens;
+  return Math.min(ask.bodyBytes + TEMPLATE_TOKENS, offer.model.contextTokens);
+}
+
+/** The dearer of the two prompt prices counts, should a cached token ever cost more. */
+function worstCost(units: Units, { prices }: Price): bigint {
+  const prompt = prices[1] > prices[0] ? prices[1] : prices[0];
+  return costOf(units, [prompt, 0n, prices[2]]);
+}
+
+export type Plan = {
+  /** pUSD to hold: covers any of the offers, with the relay's fee. */
+  readonly hold: bigint;
+  /** Completion tokens per choice; undefined where the route has none. */
+  readonly maxTokens: number | undefined;
+  /** The client asked for more, or gave no limit and the balance allowed less than the model. */
+  readonly clamped: boolean;
+};
+
+export type PlanParameters = {
+  readonly ask: Ask;
+  /** Those that may be tried. Not empty. */
+  readonly offers: readonly Offer[];
+  /** pUSD that the channel and the key still cover. */
+  readonly free: bigint;
+  readonly feeBps: number;
+};
+
+/**
+ * Decides how much to hold. The output is clamped to what `free` covers; where even a short answer is not covered the
+ * plan holds more than is free, and the ledger refuses it with the numbers.
+ */
+export function planHold({ ask, offers, free, feeBps }: PlanParameters): Plan {
+  if (ask.route !== "chat")
+    return { hold: holdAt(ask, offers, 0, feeBps), maxTokens: undefined, clamped: false };
+  const wanted = Math.min(...offers.map((offer) => wantedTokens(ask, offer)));
+  const hold = holdAt(ask, offers, wanted, feeBps);
+  if (hold <= free) return { hold, maxTokens: wanted, clamped: (ask.maxTokens ?? wanted) > wanted };
+  const least = Math.min(wanted, MIN_OUTPUT_TOKENS);
+  const covered = Math.min(...offers.map((offer) => coveredTokens(ask, offer, { free, feeBps })));
+  const maxTokens = Math.max(Math.min(covered, wanted), least);
+  return { hold: holdAt(ask, offers, maxTokens, feeBps), maxTokens, clamped: true };
+}
+
+function wantedTokens(ask: Ask, { model }: Offer): number {
+  return Math.max(
+    1,
+    Math.min(ask.maxTokens ?? model.maxOutputTokens, model.maxOutputTokens, model.contextTokens),
+  );
+}
+
+function holdAt(ask: Ask, offers: readonly Offer[], maxTokens: number, feeBps: number): bigint {
+  let hold = 0n;
+  for (const offer of offers) {
+    const units = worstUnits(ask, offer, maxTokens);
+    if (!units) continue;
+    const bound = chargeBound(worstCost(units, offer.price), feeBps);
+    if (bound > hold) hold = bound;
+  }
+  return hold;
+}
+
+/** Completion tokens per choice that `free` covers at this offer. Rounds down. */
+function coveredTokens(ask: Ask, offer: Offer, { free, feeBps }: { free: bigint; feeBps: number }): number {
+  const units = worstUnits(ask, offer, 0);
+  if (!units) return 0;
+  const cost = (free * BPS) / (BPS + BigInt(feeBps)) - worstCost(units, offer.price);
+  if (cost <= 0n) return 0;
+  const perToken = offer.price.prices[2] * BigInt(ask.count);
+  if (perToken === 0n || offer.price.kinds[2] !== "token") return MAX_U32;
+  const tokens = cost / perToken;
+  return tokens > BigInt(MAX_U32) ? MAX_U32 : Number(tokens);
+}

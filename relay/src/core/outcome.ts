@@ -1,0 +1,58 @@
+import { chargeBound } from "@aimo/protocol/units";
+import type { Hex } from "viem";
+import { type Judgement, judgeStatement } from "./judge.ts";
+import type { Billing } from "./reply.ts";
+import type { Attempt, Outcome } from "./types.ts";
+
+/** What a request's end means for its client. */
+export type Result = { readonly billing: Billing | undefined; readonly note: string | undefined };
+
+export type OutcomeParameters = {
+  readonly judgement: Judgement;
+  readonly nonce: Hex;
+  readonly feeBps: number;
+  readonly hold: bigint;
+  readonly attempts: readonly Attempt[];
+  readonly finishReason: string | null;
+  readonly cancelled: boolean;
+  readonly latencyMs: number;
+  readonly generationMs: number;
+};
+
+/**
+ * Turns a provider's statement into how the request ends: billed when it agrees with the relay's own count, at cost plus
+ * fee and never above the hold; free otherwise. `why` says what is wrong with a rejected statement.
+ */
+export function outcomeOf(parameters: OutcomeParameters): { outcome: Outcome; result: Result; why?: string } {
+  const { judgement, nonce, feeBps, hold, attempts, finishReason, cancelled } = parameters;
+  const verdict = judgeStatement(judgement);
+  if (!verdict.ok) {
+    const note = `The provider's statement was rejected: ${verdict.why}`;
+    return {
+      outcome: { kind: "free", reason: "rejected", note, attempts },
+      result: { billing: undefined, note },
+      why: verdict.why,
+    };
+  }
+  const { statement, offer, requestHash } = judgement;
+  const { cost } = verdict;
+  const bound = chargeBound(cost, feeBps);
+  const charge = bound < hold ? bound : hold;
+  const outcome: Outcome = {
+    kind: "usage",
+    providerId: offer.providerId,
+    nonce,
+    requestHash,
+    modelId: offer.model.modelId,
+    priceVersion: offer.price.version,
+    statement,
+    charge,
+    finishReason,
+    cancelled,
+    attempts,
+    latencyMs: parameters.latencyMs,
+    generationMs: parameters.generationMs,
+  };
+  const { units, receiptHash } = statement;
+  return { outcome, result: { billing: { units, cost, charge, receiptHash }, note: undefined } };
+}

@@ -1,0 +1,300 @@
+import { AimoError, type ErrorCode, errorBody } from "@aimo/protocol/errors";
+import type { UsageStatement } from "@aimo/protocol/session";
+import type { Hex } from "viem";
+import { worstUnits } from "../core/estimate.ts";
+import { requestHashFrom } from "../core/meter.ts";
+import { outcomeOf, type Result } from "../core/outcome.ts";
+import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../core/reply.ts";
+import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
+import type { Attempt as AttemptRecord, Offer, Outcome } from "../core/types.ts";
+import { Attempt, type AttemptEnd } from "./attempt.ts";
+import type { ReplySink, ServeDependencies, ServeRequest } from "./serve-ports.ts";
+
+export type RunParameters = {
+  readonly dependencies: ServeDependencies;
+  readonly request: ServeRequest;
+  readonly sink: ReplySink;
+  readonly id: string;
+  readonly epoch: number;
+  readonly offers: readonly Offer[];
+  readonly hold: bigint;
+  readonly maxTokens: number | undefined;
+  readonly clamped: boolean;
+  readonly feeBps: number;
+};
+
+/** One try, with what it was sent with. */
+type Try = {
+  readonly attempt: Attempt;
+  readonly offer: Offer;
+  readonly nonce: Hex;
+  readonly requestHash: Hex;
+  readonly sentAt: number;
+};
+
+const FREE_CUT = "No usage was stated for what was delivered: free.";
+
+/** A request that is held for: tries its offers in order, forwards the reply, and ends the hold exactly once. */
+export class Run {
+  readonly #parameters: RunParameters;
+  readonly #attempts: AttemptRecord[] = [];
+  readonly #startedAt: number;
+  #current: Attempt | undefined;
+  #firstByteAt: number | undefined;
+  #lastWriteAt = 0;
+  #settled = false;
+  #stopReason: AimoError | "cancelled" | undefined;
+
+  constructor(parameters: RunParameters) {
+    this.#parameters = parameters;
+    this.#startedAt = parameters.dependencies.now();
+  }
+
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  /** Serves. Resolves to whether the request is billed; throws what to tell a client that has got nothing yet. */
+  async go(): Promise<boolean> {
+    const { sink, offers } = this.#parameters;
+    sink.onClose = () => this.stop("cancelled");
+    sink.onDrain = () => this.#current?.resume();
+    if (sink.closed) this.stop("cancelled");
+    try {
+      for (const offer of offers) {
+        if (this.#stopReason) break;
+        const tried = this.#begin(offer);
+        const end = await tried.attempt.ended;
+        if (end.kind !== "failed") return this.#conclude(tried, end);
+        this.#noteFailure(tried, end.error);
+      }
+      throw this.#giveUp();
+    } finally {
+      // Every path above settles; this one is for what nobody foresaw, so that no hold is ever left behind.
+      this.#settle({ kind: "free", reason: "internal_error", attempts: this.#attempts });
+      sink.onClose = undefined;
+      sink.onDrain = undefined;
+    }
+  }
+
+  /** Ends the request early: the client is gone, its time is over, or the node stops. What was delivered is billed. */
+  stop(reason: AimoError | "cancelled"): void {
+    if (this.#stopReason) return;
+    this.#stopReason = reason;
+    this.#current?.stop();
+  }
+
+  /** Fills a silence of the stream with a comment. */
+  keepAlive(now: number, silenceMs: number): void {
+    if (!this.#current?.started || this.#stopReason || now - this.#lastWriteAt < silenceMs) return;
+    this.#lastWriteAt = now;
+    this.#parameters.sink.write(KEEP_ALIVE);
+  }
+
+  #begin(offer: Offer): Try {
+    const { dependencies, request, id, epoch, maxTokens, sink } = this.#parameters;
+    const { caller, bodyHash, body, route, ask } = request;
+    const nonce = dependencies.randomHex(16);
+    const requestHash = requestHashFrom({ userId: caller.userId, epoch, nonce, bodyHash });
+    const upstreamRequest = {
+      ...{ offer, route, attempt: dependencies.randomHex(16), requestHash, body, stream: ask.stream, id },
+      maxTokens: maxTokens === undefined ? undefined : Math.min(maxTokens, offer.model.maxOutputTokens),
+    };
+    const { maxReplyBytes, stopWaitMs } = dependencies.limits;
+    const attempt = new Attempt({
+      ...{ upstream: dependencies.upstream, request: upstreamRequest, maxReplyBytes, stopWaitMs },
+      sink: this.#timed(sink),
+      onFirstByte: () => {
+        this.#firstByteAt = dependencies.now();
+      },
+    });
+    this.#current = attempt;
+    return { attempt, offer, nonce, requestHash, sentAt: dependencies.protocolNow() };
+  }
+
+  /** The same sink, with the time of the last write kept for the keep-alive. */
+  #timed(sink: ReplySink): Pick<ReplySink, "startStream" | "write"> {
+    return {
+      startStream: (generationId) => sink.startStream(generationId),
+      write: (chunk) => {
+        this.#lastWriteAt = this.#parameters.dependencies.now();
+        return sink.write(chunk);
+      },
+    };
+  }
+
+  #noteFailure(tried: Try, error: AimoError): void {
+    const { dependencies, id } = this.#parameters;
+    this.#record(tried, error.code);
+    dependencies.health.onFailure(tried.offer.providerId, dependencies.now());
+    dependencies.log.debug(
+      { generation: id, provider: tried.offer.providerId, code: error.code, reason: error.message },
+      "attempt failed",
+    );
+  }
+
+  #record({ offer, nonce }: Try, error?: ErrorCode): void {
+    const latencyMs = this.#elapsed();
+    const base = { providerId: offer.providerId, nonce, latencyMs };
+    this.#attempts.push(error ? { ...base, status: "failed", error } : { ...base, status: "ok" });
+  }
+
+  /** Nobody served: frees the hold and says why. */
+  #giveUp(): AimoError {
+    const attempts = this.#attempts;
+    if (this.#stopReason) {
+      this.#settle({ kind: "free", reason: this.#stopCode(), attempts });
+      return this.#stopError();
+    }
+    const codes = new Set(attempts.map(({ error }) => error));
+    const [only] = codes;
+    const code =
+      codes.size === 1 && (only === "timeout" || only === "overloaded") ? only : "provider_unavailable";
+    this.#settle({ kind: "free", reason: code, attempts });
+    return new AimoError(code, {
+      details: { attempts: attempts.map(({ providerId, error }) => `${providerId}: ${error}`) },
+      ...(code === "overloaded" ? { retryAfterSeconds: 1 } : {}),
+    });
+  }
+
+  #conclude(tried: Try, end: Exclude<AttemptEnd, { kind: "failed" }>): boolean {
+    if (end.kind === "refused") {
+      this.#record(tried, end.error.code);
+      this.#settle({ kind: "free", reason: end.error.code, attempts: this.#attempts });
+      throw end.error;
+    }
+    if (end.kind === "complete") {
+      this.#record(tried);
+      const result = this.#judge(tried, end.statement, false);
+      this.#reply(tried, end.body, result);
+      return result.billing !== undefined;
+    }
+    return end.kind === "cut"
+      ? this.#concludeCut(tried, end.error)
+      : this.#concludeStopped(tried, end.statement);
+  }
+
+  /** The provider broke off: without a statement nothing is owed for what came. */
+  #concludeCut(tried: Try, error: AimoError): boolean {
+    const { health, now } = this.#parameters.dependencies;
+    health.onFailure(tried.offer.providerId, now());
+    this.#record(tried, error.code);
+    this.#settle({ kind: "free", reason: error.code, attempts: this.#attempts });
+    this.#endCut(tried, error, { billing: undefined, note: FREE_CUT });
+    return false;
+  }
+
+  /** This relay broke off: what was delivered is billed, if the provider states it in time. */
+  #concludeStopped(tried: Try, statement: UsageStatement | undefined): boolean {
+    const error = this.#stopError();
+    if (!tried.attempt.started) throw this.#giveUp();
+    this.#record(tried);
+    if (!statement) this.#settle({ kind: "free", reason: this.#stopCode(), attempts: this.#attempts });
+    const result = statement ? this.#judge(tried, statement, true) : { billing: undefined, note: FREE_CUT };
+    this.#endCut(tried, error, result);
+    return result.billing !== undefined;
+  }
+
+  #stopCode(): ErrorCode | "cancelled" {
+    return this.#stopReason === "cancelled" ? "cancelled" : this.#stopError().code;
+  }
+
+  #stopError(): AimoError {
+    return this.#stopReason === undefined || this.#stopReason === "cancelled"
+      ? cancelled()
+      : this.#stopReason;
+  }
+
+  /** Bills a statement that agrees with the relay's own count; anything else is free. */
+  #judge(tried: Try, statement: UsageStatement, wasCut: boolean): Result {
+    const { dependencies, request, hold, feeBps, maxTokens, id } = this.#parameters;
+    const { relayId, separator, health, log } = dependencies;
+    const { offer, nonce, requestHash, attempt, sentAt } = tried;
+    const worst = worstUnits(request.ask, offer, maxTokens ?? 0) ?? [0, 0, 0];
+    const delivered = attempt.delivered();
+    const { outcome, result, why } = outcomeOf({
+      judgement: {
+        ...{ statement, requestHash, offer, relayId, separator, worst, delivered, sentAt },
+        attempt: attempt.id,
+      },
+      ...{ nonce, feeBps, hold, attempts: this.#attempts, cancelled: wasCut },
+      finishReason: wasCut ? null : attempt.meter.finishReason,
+      latencyMs: (this.#firstByteAt ?? dependencies.now()) - this.#startedAt,
+      generationMs: this.#elapsed(),
+    });
+    if (why) {
+      log.warn({ generation: id, provider: offer.providerId, reason: why }, "statement rejected");
+      health.onFailure(offer.providerId, dependencies.now());
+    } else if (!wasCut) health.onSuccess(offer.providerId);
+    this.#settle(outcome);
+    return result;
+  }
+
+  /** Ends a whole answer: the added chunk of a stream, or the body with what the relay adds. */
+  #reply(tried: Try, body: object | undefined, result: Result): void {
+    const { sink, id, request } = this.#parameters;
+    if (sink.closed) return;
+    const usage = usageJson(result.billing ?? { units: [0, 0, 0], cost: 0n, charge: 0n });
+    const aimo = this.#meta(tried, result);
+    if (body) {
+      const replaceCounts = request.route === "chat" && result.billing !== undefined;
+      const whole = withAdditions(body, { usage, aimo, replaceCounts });
+      sink.sendJson(id, Buffer.from(JSON.stringify(whole)));
+      return;
+    }
+    const wanted = request.ask.includeUsage ? usage : undefined;
+    sink.write(dataFrame(lastChunk({ ...this.#head(tried), usage: wanted, aimo })));
+    sink.write(DONE_FRAME);
+    sink.end();
+  }
+
+  /** Tells a client that is still there that its stream was cut. */
+  #endCut(tried: Try, error: AimoError, result: Result): void {
+    const { sink, request } = this.#parameters;
+    if (sink.closed) return;
+    const { error: body } = errorBody(error, request.requestId);
+    sink.write(dataFrame(errorChunk({ ...this.#head(tried), aimo: this.#meta(tried, result) }, body)));
+    sink.end();
+  }
+
+  #head({ attempt: { meter } }: Try) {
+    const created = meter.created ?? Math.floor(this.#startedAt / 1000);
+    return { id: this.#parameters.id, created, model: meter.model ?? this.#parameters.request.ask.model };
+  }
+
+  #meta({ offer, nonce, requestHash }: Try, { billing, note }: Result) {
+    const { dependencies, request, id, epoch, clamped, maxTokens } = this.#parameters;
+    const { userId } = request.caller;
+    return metaJson({
+      ...{
+        offer,
+        nonce,
+        requestHash,
+        billing,
+        note,
+        epoch,
+        userId,
+        generationId: id,
+        requestId: request.requestId,
+      },
+      relayId: dependencies.relayId,
+      balance: dependencies.ledger.balanceOf(userId),
+      attempts: this.#attempts,
+      latencyMs: this.#elapsed(),
+      maxTokens: clamped ? maxTokens : undefined,
+    });
+  }
+
+  #elapsed(): number {
+    return this.#parameters.dependencies.now() - this.#startedAt;
+  }
+
+  #settle(outcome: Outcome): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#parameters.dependencies.ledger.commit(this.#parameters.id, outcome);
+  }
+}
+
+/** The client is gone: nobody reads this, but a promise must end. */
+const cancelled = () => new AimoError("timeout", { message: "The client ended the request." });

@@ -1,0 +1,72 @@
+import type { Hex } from "viem";
+import type { Ask } from "../core/ask.ts";
+import type { ProviderHealth } from "../core/health.ts";
+import type { Caller, Route } from "../core/types.ts";
+import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
+
+/** Where a reply goes. `http` implements it over a socket; a recorder stands before it for repeated requests. */
+export interface ReplySink {
+  /** Sends the head of an event stream. Once, and only for streams. */
+  startStream(generationId: string): void;
+  /** False: the reader is slow; wait for `onDrain`. Bytes are out of the relay's hands afterwards. */
+  write(chunk: Uint8Array): boolean;
+  /** Ends a stream. */
+  end(): void;
+  /** Sends a whole JSON reply. Once, and only without a stream. */
+  sendJson(generationId: string, body: Uint8Array): void;
+  /** Called when the reader is gone before the reply ended. */
+  onClose: (() => void) | undefined;
+  onDrain: (() => void) | undefined;
+  /** The reader is gone. */
+  readonly closed: boolean;
+}
+
+export type ServeRequest = {
+  readonly requestId: string;
+  readonly route: Route;
+  readonly ask: Ask;
+  /** The client's body, byte for byte, and its keccak. */
+  readonly body: Uint8Array;
+  readonly bodyHash: Hex;
+  readonly caller: Caller;
+};
+
+/** How a served request ended. A request that was refused or failed before its first byte throws instead. */
+export type Served = { readonly generationId: string; readonly billed: boolean };
+
+export type ServeLimits = {
+  /** Providers tried at most for one request. */
+  readonly maxAttempts: number;
+  /** Requests in flight, in all and per account. */
+  readonly maxInFlight: number;
+  readonly maxInFlightPerAccount: number;
+  /** Milliseconds: a whole request; silence until a keep-alive; wait for the statement of a stopped request. */
+  readonly totalMs: number;
+  readonly keepAliveMs: number;
+  readonly stopWaitMs: number;
+  /** Largest body of a reply that is not streamed, bytes. */
+  readonly maxReplyBytes: number;
+};
+
+export type ServeDependencies = {
+  readonly relayId: number;
+  /** EIP-712 separator of Settlement. */
+  readonly separator: Uint8Array;
+  readonly ledger: Pick<Ledger, "balanceOf" | "hold" | "commit" | "usageOfKey">;
+  readonly offers: Pick<OfferBook, "live" | "knows">;
+  readonly upstream: Upstream;
+  readonly accounts: Pick<Accounts, "refreshChannel">;
+  readonly health: ProviderHealth;
+  readonly limits: ServeLimits;
+  /** The relay's fee that is in force now. */
+  readonly feeBps: () => number;
+  /** Wall-clock milliseconds, and protocol seconds. */
+  readonly now: () => number;
+  readonly protocolNow: () => number;
+  readonly random: () => number;
+  readonly randomHex: (bytes: number) => Hex;
+  readonly log: {
+    debug(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+};

@@ -1,0 +1,186 @@
+import { AimoError, isAimoError } from "@aimo/protocol/errors";
+import { planHold } from "../core/estimate.ts";
+import { RateLimiter } from "../core/gcra.ts";
+import { rankOffers } from "../core/routing.ts";
+import type { Caller, ChannelBalance, Offer } from "../core/types.ts";
+import { Run } from "./run.ts";
+import type { ReplySink, ServeDependencies, Served, ServeRequest } from "./serve-ports.ts";
+
+/** An account whose balance is short is read from the chain again, but not more often than this. */
+const REFRESH_INTERVAL_MS = 1_000;
+/** How often silent streams and overdue requests are looked for. */
+const SWEEP_MS = 500;
+/** What the channel covers is unknown before it is read: enough to make every hold fail with numbers. */
+const NOTHING: Pick<ChannelBalance, "epoch" | "free"> = { epoch: 0, free: 0n };
+
+/** Serves requests: admit, hold, rank, call with fail-over, meter, commit. One per relay. */
+export class Serving {
+  readonly #dependencies: ServeDependencies;
+  readonly #running = new Set<Run>();
+  readonly #perAccount = new Map<number, number>();
+  readonly #refreshes = new RateLimiter(1, REFRESH_INTERVAL_MS);
+  readonly #sweep: NodeJS.Timeout;
+  #admitted = 0;
+  #draining = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(dependencies: ServeDependencies) {
+    this.#dependencies = dependencies;
+    this.#sweep = setInterval(() => this.#tick(), SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  get inFlight(): number {
+    return this.#admitted;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /**
+   * Serves one request into `sink`. Throws an AimoError when the client has got nothing yet; what fails later is told in
+   * the stream. The hold is ended exactly once, whatever happens.
+   */
+  async serve(request: ServeRequest, sink: ReplySink): Promise<Served> {
+    this.#admit(request.caller);
+    try {
+      const run = this.#hold(request, sink) ?? (await this.#holdAfterRefresh(request, sink));
+      this.#running.add(run.run);
+      try {
+        return { generationId: run.id, billed: await run.run.go() };
+      } finally {
+        this.#running.delete(run.run);
+      }
+    } finally {
+      this.#release(request.caller);
+    }
+  }
+
+  /** Admits nothing more; waits for what runs, stops it at the deadline, and waits for that. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
+    const timer = setTimeout(() => {
+      for (const run of this.#running) run.stop(new AimoError("shutting_down"));
+    }, deadlineMs);
+    if (this.#admitted > 0)
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    clearTimeout(timer);
+    clearInterval(this.#sweep);
+  }
+
+  #admit({ userId }: Caller): void {
+    const { maxInFlight, maxInFlightPerAccount } = this.#dependencies.limits;
+    if (this.#draining) throw new AimoError("shutting_down", { retryAfterSeconds: 5 });
+    const own = this.#perAccount.get(userId) ?? 0;
+    if (this.#admitted >= maxInFlight) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
+    if (own >= maxInFlightPerAccount)
+      throw new AimoError("rate_limit_exceeded", {
+        message: `This account has ${own} requests in flight; the limit is ${maxInFlightPerAccount}.`,
+        retryAfterSeconds: 1,
+      });
+    this.#admitted++;
+    this.#perAccount.set(userId, own + 1);
+  }
+
+  #release({ userId }: Caller): void {
+    this.#admitted--;
+    const own = (this.#perAccount.get(userId) ?? 1) - 1;
+    if (own > 0) this.#perAccount.set(userId, own);
+    else this.#perAccount.delete(userId);
+    if (this.#admitted === 0) this.#onIdle?.();
+  }
+
+  /** Holds with what the ledger knows. Undefined when the chain may know better. */
+  #hold(request: ServeRequest, sink: ReplySink, mayRefresh = true): { run: Run; id: string } | undefined {
+    try {
+      return this.#tryHold(request, sink);
+    } catch (error) {
+      const isShort =
+        isAimoError(error) && (error.code === "channel_exhausted" || error.code === "insufficient_credits");
+      const { allowed } =
+        isShort && mayRefresh
+          ? this.#refreshes.take(String(request.caller.userId), this.#dependencies.now())
+          : { allowed: false };
+      if (allowed) return undefined;
+      throw error;
+    }
+  }
+
+  async #holdAfterRefresh(request: ServeRequest, sink: ReplySink): Promise<{ run: Run; id: string }> {
+    await this.#dependencies.accounts.refreshChannel(request.caller.userId);
+    return this.#tryHold(request, sink);
+  }
+
+  #tryHold(request: ServeRequest, sink: ReplySink): { run: Run; id: string } {
+    const { ledger, randomHex, feeBps: feeNow, now } = this.#dependencies;
+    const { ask, caller, bodyHash, route } = request;
+    const offers = this.#rank(request);
+    const { epoch, free } = ledger.balanceOf(caller.userId) ?? NOTHING;
+    const feeBps = feeNow();
+    const { hold, maxTokens, clamped } = planHold({ ask, offers, free: this.#freeOf(caller, free), feeBps });
+    const id = `gen-${randomHex(12).slice(2)}`;
+    const start = {
+      ...{ id, userId: caller.userId, keyHash: caller.keyHash, epoch, model: ask.model, route },
+      ...{ streamed: ask.stream, createdAt: now(), bodyHash },
+    };
+    ledger.hold(start, caller, hold);
+    const dependencies = this.#dependencies;
+    return {
+      id,
+      run: new Run({ dependencies, request, sink, id, epoch, offers, hold, maxTokens, clamped, feeBps }),
+    };
+  }
+
+  /** What both the channel and the key's own limit still allow. */
+  #freeOf({ keyHash, limit, limitReset }: Caller, free: bigint): bigint {
+    if (limit === undefined) return free;
+    const usage = this.#dependencies.ledger.usageOfKey(keyHash);
+    const left = limit - usage[limitReset ?? "total"] - usage.held;
+    return left < free ? (left > 0n ? left : 0n) : free;
+  }
+
+  #rank({ ask, caller, route }: ServeRequest): readonly Offer[] {
+    const { offers, health, now: clock, random, limits } = this.#dependencies;
+    const { model } = ask;
+    if (caller.models && !caller.models.includes(model))
+      throw new AimoError("permission_denied", {
+        message: `This key may not use the model ${model}.`,
+        param: "model",
+      });
+    const live = offers.live(model);
+    if (live.length === 0)
+      throw offers.knows(model)
+        ? new AimoError("model_unavailable", { param: "model", retryAfterSeconds: 5 })
+        : new AimoError("model_not_found", {
+            message: `No provider offers a model named ${model}.`,
+            param: "model",
+          });
+    const now = clock();
+    const isEjected = (id: number) => health.isEjected(id, now);
+    const ranked = rankOffers({ ask, offers: live, now, random, isEjected, limit: limits.maxAttempts });
+    if (ranked.length > 0) return ranked;
+    const other = live.find((offer) => offer.model.route !== route)?.model.route;
+    throw other
+      ? new AimoError("invalid_request", {
+          message: `The model ${model} serves ${other}, not ${route}.`,
+          param: "model",
+        })
+      : new AimoError("model_unavailable", {
+          message: "No live provider fits the provider preferences.",
+          param: "provider",
+        });
+  }
+
+  #tick(): void {
+    const now = this.#dependencies.now();
+    const { totalMs, keepAliveMs } = this.#dependencies.limits;
+    for (const run of this.#running) {
+      if (now - run.startedAt > totalMs)
+        run.stop(new AimoError("timeout", { message: `The request took longer than ${totalMs / 1000} s.` }));
+      else run.keepAlive(now, keepAliveMs);
+    }
+  }
+}
