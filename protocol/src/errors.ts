@@ -104,10 +104,20 @@ export const ERRORS = {
     message: "The chain cannot be reached.",
     hint: "Check the RPC URL and that the chain is running.",
   },
+  relay_unavailable: {
+    status: 503,
+    message: "The relay cannot be reached, or broke off its answer.",
+    hint: "Check AIMO_BASE_URL and that the relay is running; what was not delivered is free.",
+  },
   timeout: {
     status: 504,
     message: "The provider did not answer in time.",
     hint: "Try again; a request without an answer is free.",
+  },
+  cancelled: {
+    status: 499,
+    message: "The caller cancelled the request.",
+    hint: "A cancelled stream pays for what was delivered, no more.",
   },
   config_invalid: {
     status: 500,

@@ -1,0 +1,8 @@
+/** `@aimo/sdk`: an OpenAI-compatible client, and bills that you can check against the chain. */
+export type * from "./chat-types.ts";
+export { AimoClient } from "./client.ts";
+export type { AimoClientOptions } from "./config.ts";
+export { AimoError } from "./errors.ts";
+export { type Recorder, type RequestRecord, readRecords } from "./records.ts";
+export type { AimoStream } from "./stream.ts";
+export type { RequestOptions } from "./transport.ts";

@@ -1,0 +1,84 @@
+import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { CreditsJson, GenerationJson, KeyJson, ModelJson, WellKnown } from "@aimo/protocol/routes";
+import type { Hex } from "viem";
+import type { RequestOptions, Transport } from "../transport.ts";
+
+export type ModelsResponse = { readonly object: "list"; readonly data: readonly ModelJson[] };
+
+/** One batch of the account as its relay lists it. pUSD; seconds. */
+export type SettlementItem = {
+  readonly batchNo: string;
+  readonly transaction: Hex;
+  readonly sum: string;
+  readonly count: number;
+  readonly postedAt: number;
+};
+
+export type Models = {
+  /** Models that a provider offers now, with prices. */
+  list(options?: RequestOptions): Promise<ModelsResponse>;
+};
+export type Settlements = {
+  /** Batches on the chain that have a row of this account. */
+  list(options?: RequestOptions): Promise<{ readonly data: readonly SettlementItem[] }>;
+  /** Every receipt of this account's row in a batch, with its proof. Check it with `verifyBill`. */
+  retrieve(batchNo: bigint | number | string, options?: RequestOptions): Promise<SettlementBill>;
+};
+
+export type KeySettings = {
+  readonly name?: string;
+  /** USD per reset period. */
+  readonly limit?: number | null;
+  readonly limit_reset?: "daily" | "weekly" | "monthly" | null;
+  readonly models?: readonly string[] | null;
+  /** ISO 8601. */
+  readonly expires_at?: string | null;
+  readonly disabled?: boolean;
+};
+export type Keys = {
+  /** Makes a key. Its text is in this answer and never again. */
+  create(
+    settings: KeySettings,
+    options?: RequestOptions,
+  ): Promise<{ readonly key: string; readonly data: KeyJson }>;
+  list(options?: RequestOptions): Promise<{ readonly data: readonly KeyJson[] }>;
+  retrieve(hash: string, options?: RequestOptions): Promise<{ readonly data: KeyJson }>;
+  update(hash: string, settings: KeySettings, options?: RequestOptions): Promise<{ readonly data: KeyJson }>;
+  delete(hash: string, options?: RequestOptions): Promise<void>;
+};
+
+export type Account = {
+  readonly models: Models;
+  readonly settlements: Settlements;
+  readonly keys: Keys;
+  readonly credits: (options?: RequestOptions) => Promise<CreditsJson>;
+  readonly generation: (id: string, options?: RequestOptions) => Promise<GenerationJson>;
+  readonly proof: (id: string, options?: RequestOptions) => Promise<GenerationProof>;
+  readonly wellKnown: (options?: RequestOptions) => Promise<WellKnown>;
+};
+
+/** The routes that cost nothing. */
+export function createAccount({ json, baseURL }: Transport): Account {
+  const get = <T>(path: string, options: RequestOptions = {}) => json<T>({ ...options, method: "GET", path });
+  const keyPath = (hash: string) => `/keys/${encodeURIComponent(hash)}`;
+  return {
+    models: { list: (options) => get("/models", options) },
+    settlements: {
+      list: (options) => get("/settlements", options),
+      retrieve: (batchNo, options) => get(`/settlements/${encodeURIComponent(String(batchNo))}`, options),
+    },
+    keys: {
+      create: (body, options) => json({ ...options, method: "POST", path: "/keys", body }),
+      list: (options) => get("/keys", options),
+      retrieve: (hash, options) => get(keyPath(hash), options),
+      update: (hash, body, options) => json({ ...options, method: "PATCH", path: keyPath(hash), body }),
+      delete: async (hash, options) => {
+        await json<unknown>({ ...options, method: "DELETE", path: keyPath(hash) });
+      },
+    },
+    credits: (options) => get("/credits", options),
+    generation: (id, options) => get(`/generation?id=${encodeURIComponent(id)}`, options),
+    proof: (id, options) => get(`/generation/${encodeURIComponent(id)}/proof`, options),
+    wellKnown: (options) => get(new URL("/.well-known/aimo", baseURL).href, options),
+  };
+}
