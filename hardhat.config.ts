@@ -9,7 +9,7 @@ export default defineConfig({
     version: "0.8.37",
     // The compiler comes from npm, so that a build never downloads one.
     path: fileURLToPath(import.meta.resolve("solc/soljson.js")),
-    settings: { evmVersion: "cancun", optimizer: { enabled: true, runs: 20_000 } },
+    settings: { viaIR: true, evmVersion: "cancun", optimizer: { enabled: true, runs: 20_000 } },
   },
   paths: { tests: { mocha: "./test", solidity: "./test/contracts" } },
 });
