@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, stat } from "node:fs/promises";
+import { link, mkdir, open, readFile, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { toBytes, toHex } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
@@ -68,23 +68,29 @@ export async function saveKeystore(path: string, key: NodeKey, password: Passwor
     throw invalid(`The key file ${path} exists; a key is never overwritten.`);
 }
 
-/** Writes a file that must not exist yet, readable by its owner only, and has it on disk. False when it exists. */
+/**
+ * Writes a file that must not exist yet, readable by its owner only, and has it on disk. False when it exists. It appears
+ * whole or not at all, so that another starter never reads half a key.
+ */
 async function writeNew(path: string, text: string): Promise<boolean> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  let file: Awaited<ReturnType<typeof open>>;
-  try {
-    file = await open(path, "wx", 0o600);
-  } catch (error) {
-    if (isSystemError(error, "EEXIST")) return false;
-    throw error;
-  }
+  const draft = `${path}.${randomBytes(6).toString("hex")}.new`;
+  const file = await open(draft, "wx", 0o600);
   try {
     await file.writeFile(text);
     await file.sync();
   } finally {
     await file.close();
   }
-  return true;
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return false;
+    throw error;
+  } finally {
+    await unlink(draft);
+  }
 }
 
 /** Largest key file read: keystores are below 1 KB. */

@@ -50,8 +50,15 @@ export async function sendAtNonce(
   const hashes: Hex[] = [];
   let fees = transaction.fees;
   for (let replacement = 0; replacement <= context.maxReplacements; replacement++) {
-    hashes.unshift(await broadcast(context, { ...transaction, fees }, replacement, hashes.length > 0));
-    const mined = await waitMined(context, transaction.nonce, hashes);
+    const sent = await broadcast(context, { ...transaction, fees }, replacement);
+    hashes.unshift(sent.hash);
+    // A node that calls the offer too low will not change its mind: look once, then offer more.
+    const mined = await waitMined(
+      context,
+      transaction.nonce,
+      hashes,
+      sent.underpriced ? 0 : context.stuckAfterMs,
+    );
     if (mined === "taken") return mined;
     if (mined) return checkReceipt(context, transaction, mined);
     const next = raiseFees(fees, await marketFees(context, fees), context.maxFeePerGas);
@@ -79,8 +86,7 @@ async function broadcast(
   context: NonceContext,
   transaction: PreparedTransaction,
   replacement: number,
-  isReplacement: boolean,
-): Promise<Hex> {
+): Promise<{ hash: Hex; underpriced: boolean }> {
   const { wallet, public: reader, onSent, log } = context;
   const { to, data, value, gas, label, nonce, fees } = transaction;
   const raw = await wallet.account.signTransaction({
@@ -107,25 +113,27 @@ async function broadcast(
   try {
     await reader.sendRawTransaction({ serializedTransaction: raw });
     log.info({ label, nonce, hash, replacement }, "transaction sent");
+    return { hash, underpriced: false };
   } catch (error) {
-    await judgeRefusal(context, { error, hash, label, isReplacement });
+    const underpriced = await judgeRefusal(context, { error, hash, label, isReplacement: replacement > 0 });
+    return { hash, underpriced };
   }
-  return hash;
 }
 
-/** Throws when a node's refusal is final; returns when the transaction may be under way all the same. */
+/** Throws when a node's refusal is final. Returns whether it asks for higher fees; else it may be under way all the same. */
 async function judgeRefusal(
   context: NonceContext,
   { error, hash, label, isReplacement }: { error: unknown; hash: Hex; label: string; isReplacement: boolean },
-): Promise<void> {
+): Promise<boolean> {
   const reason = error instanceof BaseError ? `${error.shortMessage} ${error.details}` : String(error);
   context.log.debug({ label, hash, reason }, "node did not take the transaction");
   const answered =
     error instanceof BaseError && error.walk((each) => each instanceof RpcRequestError) !== null;
   // Without an answer nobody knows. With one of these, this or an earlier one under the nonce is known already.
-  if (!answered || isReplacement || /already|known|nonce|underpriced/i.test(reason)) return;
+  if (answered && /underpriced|fee too low|less than block base fee/i.test(reason)) return true;
+  if (!answered || isReplacement || /already|known|nonce/i.test(reason)) return false;
   // Development chains report a transaction that was mined and reverted as if they had refused it.
-  if (await receiptOf(context, hash)) return;
+  if (await receiptOf(context, hash)) return false;
   if (/insufficient funds|enough funds/i.test(reason)) throw new AimoError("low_gas", { cause: error });
   throw new AimoError("transaction_failed", {
     message: `${label} was refused by the node: ${reason}`,
@@ -139,9 +147,10 @@ async function waitMined(
   context: NonceContext,
   nonce: number,
   hashes: readonly Hex[],
+  waitMs: number,
 ): Promise<TransactionReceipt | "taken" | undefined> {
-  const { signal, stuckAfterMs, pollMs } = context;
-  const deadline = performance.now() + stuckAfterMs;
+  const { signal, pollMs } = context;
+  const deadline = performance.now() + waitMs;
   let looksWithout = 0;
   for (;;) {
     const nonceIsUsed = (await minedNonce(context)) > nonce;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { MAX_ANNOUNCEMENT_BYTES } from "@aimo/protocol/announcement";
 import { toBytes } from "@aimo/protocol/bytes";
+import { AimoError } from "@aimo/protocol/errors";
 import { noise } from "@chainsafe/libp2p-noise";
 import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import { type GossipSub, gossipsub, StrictNoSign, TopicValidatorResult } from "@libp2p/gossipsub";
@@ -9,7 +10,7 @@ import type { PeerId } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
-import { multiaddr } from "@multiformats/multiaddr";
+import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2p } from "libp2p";
 import type { Address, Hex } from "viem";
 import { addressOfPublicKey } from "./fast-crypto.ts";
@@ -90,6 +91,8 @@ export function peerAddress(peer: PeerId | string): Address | undefined {
  */
 export async function startP2p<T>(parameters: P2pParameters<T>): Promise<P2p> {
   const { topic, onPeer, bootstrap, log } = parameters;
+  const bootstrapAddresses = bootstrap.map(readAddress);
+  parameters.listen.map(readAddress);
   const node = await createNode(parameters);
   const pubsub = node.services.pubsub;
   const stopping = new AbortController();
@@ -102,8 +105,8 @@ export async function startP2p<T>(parameters: P2pParameters<T>): Promise<P2p> {
   const firstPeer = waitForGraft(pubsub, topic, stopping.signal);
   await start(node, parameters);
   pubsub.subscribe(topic);
-  const dialing = bootstrap.map((address) =>
-    keepDialing({ node, address: multiaddr(address), signal: stopping.signal, log }),
+  const dialing = bootstrapAddresses.map((address) =>
+    keepDialing({ node, address, signal: stopping.signal, log }),
   );
   return {
     id: node.peerId.toString(),
@@ -152,6 +155,17 @@ function createNode<T>({ privateKey, listen, topic }: P2pParameters<T>): Promise
       }),
     },
   });
+}
+
+function readAddress(address: string): Multiaddr {
+  try {
+    return multiaddr(address);
+  } catch (cause) {
+    throw new AimoError("config_invalid", {
+      message: `"${address}" is no multiaddr: write it as /ip4/127.0.0.1/tcp/4001.`,
+      cause,
+    });
+  }
 }
 
 async function start<T>(node: Node, { listen }: P2pParameters<T>): Promise<void> {
