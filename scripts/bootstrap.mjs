@@ -24,6 +24,8 @@ const NEEDS_NO_CONTRACTS = new Set(["biome", "solhint"]);
 /** Tools whose package is not called like the command. */
 const PACKAGE_OF_BIN = { biome: "@biomejs/biome", tsc: "typescript" };
 
+const PARENT_POLL_MS = 250;
+
 /** Readies the clone, runs the command and ends this process the way the command ended. */
 export async function bootstrap(args) {
   try {
@@ -128,9 +130,26 @@ function passSignals(child) {
     process.on(signal, handler);
     return [signal, handler];
   });
+  const watch = watchNpm(() => child.kill("SIGTERM"));
   return () => {
+    clearInterval(watch);
     for (const [signal, handler] of handlers) process.removeListener(signal, handler);
   };
+}
+
+/**
+ * `npm run` puts a shell between itself and us. Told to stop, npm stops that shell, and some shells die without
+ * a word to us: then the loss of our parent is the only sign that we are to stop.
+ */
+function watchNpm(stop) {
+  const parent = process.ppid;
+  if (!process.env.npm_lifecycle_event || process.platform === "win32") return undefined;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    stop();
+  }, PARENT_POLL_MS);
+  return watch;
 }
 
 function endBySignal(signal) {
