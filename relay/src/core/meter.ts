@@ -1,4 +1,4 @@
-import { hash, toBytes, toHex, utf8 } from "@aimo/protocol/bytes";
+import { hash, toHex, utf8 } from "@aimo/protocol/bytes";
 import {
   binaryResponseHash,
   embeddingsResponseHash,
@@ -190,17 +190,3 @@ function textOf(value: unknown, name: string): string {
 
 /** keccak of the client's body, as it stands in the bill. */
 export const hashBody = (body: Uint8Array): Hex => toHex(hash(body));
-
-/** `requestHash` of an attempt from the body's hash, so that a large body is hashed once for all attempts. */
-export function requestHashFrom(binding: {
-  readonly userId: number;
-  readonly epoch: number;
-  readonly nonce: Hex;
-  readonly bodyHash: Hex;
-}): Hex {
-  const head = new Uint8Array(6);
-  const view = new DataView(head.buffer);
-  view.setUint32(0, binding.userId);
-  view.setUint16(4, binding.epoch);
-  return toHex(hash(head, toBytes(binding.nonce), toBytes(binding.bodyHash)));
-}

@@ -1,8 +1,8 @@
 import { AimoError, type ErrorCode, errorBody } from "@aimo/protocol/errors";
+import { requestHashOf } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Hex } from "viem";
 import { worstUnits } from "../core/estimate.ts";
-import { requestHashFrom } from "../core/meter.ts";
 import { outcomeOf, type Result } from "../core/outcome.ts";
 import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../core/reply.ts";
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
@@ -95,7 +95,7 @@ export class Run {
     const { dependencies, request, id, epoch, maxTokens, sink } = this.#parameters;
     const { caller, bodyHash, body, route, ask } = request;
     const nonce = dependencies.randomHex(16);
-    const requestHash = requestHashFrom({ userId: caller.userId, epoch, nonce, bodyHash });
+    const requestHash = requestHashOf({ userId: caller.userId, channelEpoch: epoch, nonce, bodyHash });
     const upstreamRequest = {
       ...{ offer, route, attempt: dependencies.randomHex(16), requestHash, body, stream: ask.stream, id },
       maxTokens: maxTokens === undefined ? undefined : Math.min(maxTokens, offer.model.maxOutputTokens),

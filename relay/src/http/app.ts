@@ -1,0 +1,113 @@
+import { randomBytes } from "node:crypto";
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
+import cors from "@fastify/cors";
+import swagger from "@fastify/swagger";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import type { AccessDependencies } from "./access.ts";
+import { Access } from "./access.ts";
+import { type AccountOptions, accountRoutes } from "./account-routes.ts";
+import { type AuthOptions, authRoutes } from "./auth-routes.ts";
+import { type BillOptions, billRoutes } from "./bill-routes.ts";
+import { handleErrors, refuseOtherMethods } from "./errors.ts";
+import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
+import { type KeysOptions, keysRoutes } from "./keys-routes.ts";
+import { type MetaOptions, metaRoutes } from "./meta-routes.ts";
+import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
+
+export type HttpSettings = {
+  /** Largest request body, bytes. */
+  readonly maxBodyBytes: number;
+  /** Origins of browsers that may call; "*" for all. */
+  readonly corsOrigins: readonly string[];
+  readonly requestsPerMinute: number;
+  readonly authCallsPerMinute: number;
+  /** Milliseconds in which a request must have been sent, headers and body. */
+  readonly requestTimeoutMs: number;
+};
+
+export type AppDependencies = {
+  readonly settings: HttpSettings;
+  readonly log: FastifyBaseLogger;
+  readonly now: () => number;
+} & Omit<AccessDependencies, "requestsPerMinute"> &
+  Omit<InferenceOptions, "access" | "serving"> &
+  ModelsOptions &
+  Omit<AuthOptions, "callsPerMinute"> &
+  Omit<KeysOptions, "access"> &
+  Omit<AccountOptions, "access"> &
+  Omit<BillOptions, "access"> &
+  Omit<MetaOptions, "serving"> & { readonly serving: InferenceOptions["serving"] & MetaOptions["serving"] };
+
+/** Far above what clients send; each costs memory before anything is known of the caller. */
+const MAX_HEADERS = 64;
+const MAX_HEADER_BYTES = 16 * 1024;
+/** Above the 60 s for which proxies in front usually keep a connection. */
+const KEEP_ALIVE_MS = 72_000;
+
+/** The relay's HTTP interface, ready to listen. Every dependency is handed down as a plugin's option. */
+export async function buildApp(dependencies: AppDependencies): Promise<FastifyInstance> {
+  const { settings, log } = dependencies;
+  const app: FastifyInstance = Fastify({
+    loggerInstance: log,
+    // One line per request would be the costliest thing the relay does; metrics count instead.
+    disableRequestLogging: true,
+    bodyLimit: settings.maxBodyBytes,
+    requestTimeout: settings.requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    genReqId: () => `req-${randomBytes(12).toString("hex")}`,
+    requestIdHeader: false,
+    routerOptions: { maxParamLength: 256 },
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
+  });
+  app.server.maxHeadersCount = MAX_HEADERS;
+  app.removeContentTypeParser("text/plain");
+  handleErrors(app, settings.maxBodyBytes);
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header(ROUTE_HEADERS.requestId, request.id);
+  });
+  await app.register(cors, {
+    origin: settings.corsOrigins.includes("*") ? "*" : [...settings.corsOrigins],
+    methods: ["GET", "POST", "PATCH", "DELETE"],
+    exposedHeaders: [...Object.values(ROUTE_HEADERS), "retry-after"],
+  });
+  await app.register(swagger, { openapi: openapi(), hideUntagged: true });
+  const refuseRest = refuseOtherMethods(app);
+  await registerRoutes(app, dependencies);
+  refuseRest();
+  await app.ready();
+  return app;
+}
+
+async function registerRoutes(app: FastifyInstance, dependencies: AppDependencies): Promise<void> {
+  const { settings } = dependencies;
+  const access = new Access({ ...dependencies, requestsPerMinute: settings.requestsPerMinute });
+  await app.register(metaRoutes, dependencies);
+  await app.register(async (v1) => {
+    v1.addHook("onRequest", access.onRequest);
+    await v1.register(inferenceRoutes, { ...dependencies, access });
+    await v1.register(modelsRoutes, dependencies);
+    await v1.register(authRoutes, { ...dependencies, callsPerMinute: settings.authCallsPerMinute });
+    await v1.register(keysRoutes, { ...dependencies, access });
+    await v1.register(accountRoutes, { ...dependencies, access });
+    await v1.register(billRoutes, { ...dependencies, access });
+  });
+}
+
+function openapi() {
+  const bearer = (description: string) => ({ type: "http", scheme: "bearer", description }) as const;
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "AiMo relay",
+      version: "1",
+      description: "OpenAI's routes, and the bill that goes with them.",
+    },
+    components: {
+      securitySchemes: {
+        key: bearer("An API key, `aimo-sk-…`"),
+        session: bearer("The token of a wallet's sign-in, `aimo-st-…`"),
+      },
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import { AimoError, type ErrorCode, errorBody, isAimoError } from "@aimo/protocol/errors";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from "fastify";
+
+/** Fastify's own refusals, in the words of our table. */
+const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message?: string }>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: "payload_too_large" },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: "unsupported_media_type" },
+  FST_ERR_CTP_EMPTY_JSON_BODY: { code: "invalid_request", message: "The body is empty; it must be JSON." },
+  FST_ERR_CTP_INVALID_JSON_BODY: { code: "invalid_request", message: "The body is not valid JSON." },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: "invalid_request",
+    message: "The body's length differs from its Content-Length.",
+  },
+};
+
+/** The one place where an error becomes a reply: a known one by the table, anything else a fixed text and a log line. */
+export function handleErrors(app: FastifyInstance, bodyLimit: number): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const known = toAimoError(error, bodyLimit);
+    if (!known) request.log.error({ err: error, request_id: request.id }, "request failed unexpectedly");
+    return sendError(request, reply, known ?? new AimoError("internal_error"));
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendError(
+      request,
+      reply,
+      new AimoError("not_found", { message: `There is no ${pathOf(request)} here.` }),
+    ),
+  );
+}
+
+/** Sends an error's status, headers and body. */
+export function sendError(request: FastifyRequest, reply: FastifyReply, error: AimoError): FastifyReply {
+  if (error.retryAfterSeconds !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterSeconds));
+  if (error.status === 401) reply.header("www-authenticate", "Bearer");
+  return reply.code(error.status).type("application/json; charset=utf-8").send(errorBody(error, request.id));
+}
+
+function toAimoError(error: FastifyError, bodyLimit: number): AimoError | undefined {
+  if (isAimoError(error)) return error;
+  const [fault] = error.validation ?? [];
+  if (fault) {
+    const unknown = fault.params["additionalProperty"];
+    const path = fault.instancePath.split("/").slice(1);
+    if (typeof unknown === "string") path.push(unknown);
+    if (typeof fault.params["missingProperty"] === "string") path.push(fault.params["missingProperty"]);
+    const param = path.join(".") || error.validationContext || "body";
+    return new AimoError("invalid_request", {
+      message: `${param}: ${fault.message ?? "is not valid"}.`,
+      param,
+    });
+  }
+  const own = FASTIFY_CODES[error.code];
+  if (own?.code === "payload_too_large")
+    return new AimoError(own.code, { message: `The body is larger than ${bodyLimit} bytes.` });
+  if (own) return new AimoError(own.code, own.message ? { message: own.message } : {});
+  const status = error.statusCode ?? 500;
+  // The message of an error that nobody foresaw may hold anything: it stays here.
+  return status >= 400 && status < 500 ? new AimoError("invalid_request") : undefined;
+}
+
+const pathOf = ({ url }: FastifyRequest): string => (url.split("?", 1)[0] ?? "").slice(0, 200);
+
+const METHODS: readonly HTTPMethods[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/** Answers 405 with `Allow` for the methods that a known path lacks. Call before the routes; the result after them. */
+export function refuseOtherMethods(app: FastifyInstance): () => void {
+  const known = new Map<string, Set<string>>();
+  app.addHook("onRoute", ({ url, method }) => {
+    const methods = known.get(url) ?? new Set();
+    for (const each of [method].flat()) methods.add(each);
+    known.set(url, methods);
+  });
+  return () => {
+    for (const [url, methods] of [...known]) {
+      const missing = METHODS.filter((method) => !methods.has(method));
+      const allow = [...methods].join(", ");
+      if (missing.length > 0) refuse(app, { url, allow, missing });
+    }
+  };
+}
+
+type Refusal = { readonly url: string; readonly allow: string; readonly missing: HTTPMethods[] };
+
+function refuse(app: FastifyInstance, { url, allow, missing }: Refusal): void {
+  app.route({
+    url,
+    method: missing,
+    schema: { hide: true },
+    // Before the body is read.
+    onRequest: async (_request, reply) => {
+      reply.header("allow", allow);
+      throw new AimoError("method_not_allowed", { message: `This resource knows ${allow}.` });
+    },
+    handler: async () => undefined,
+  });
+}

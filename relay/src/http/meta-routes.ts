@@ -1,0 +1,24 @@
+import type { WellKnown } from "@aimo/protocol/routes";
+import type { FastifyPluginAsync } from "fastify";
+import { open } from "./schemas.ts";
+
+export type MetaOptions = {
+  readonly identity: () => WellKnown;
+  readonly serving: { readonly draining: boolean; readonly inFlight: number };
+  readonly metrics: { readonly contentType: string; read(): Promise<string> };
+};
+
+/** Who this relay is and how it does. */
+export const metaRoutes: FastifyPluginAsync<MetaOptions> = async (app, { identity, serving, metrics }) => {
+  app.get("/health", { schema: open("getHealth", "Whether the relay serves") }, async (_request, reply) => {
+    reply.code(serving.draining ? 503 : 200);
+    return { status: serving.draining ? "draining" : "ok", in_flight: serving.inFlight };
+  });
+  app.get("/.well-known/aimo", { schema: open("getIdentity", "Relay, chain and contracts") }, async () =>
+    identity(),
+  );
+  app.get("/metrics", { schema: { hide: true } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.read()),
+  );
+  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+};

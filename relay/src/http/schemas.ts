@@ -1,0 +1,137 @@
+import { Type } from "typebox";
+
+/** Schemas of bodies and replies: they validate management routes, and document all of them in /openapi.json. */
+
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
+
+export const ErrorReply = Type.Object({
+  error: Type.Object({
+    code: Type.String(),
+    message: Type.String(),
+    type: Type.String(),
+    param: Nullable(Type.String()),
+    metadata: Type.Object({}, { additionalProperties: true }),
+  }),
+});
+
+const ANY = { additionalProperties: true };
+const Model = Type.String({ minLength: 1, maxLength: 128 });
+const ProviderPreferences = Type.Object(
+  {
+    order: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 })),
+    only: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 })),
+    ignore: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 })),
+    sort: Type.Optional(Type.Union([Type.Literal("price"), Type.Literal("latency")])),
+    allow_fallbacks: Type.Optional(Type.Boolean()),
+  },
+  ANY,
+);
+
+const ChatBody = Type.Object(
+  {
+    model: Model,
+    messages: Type.Array(Type.Object({ role: Type.String() }, ANY), { minItems: 1, maxItems: 10_000 }),
+    stream: Type.Optional(Type.Boolean()),
+    stream_options: Type.Optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) }, ANY)),
+    max_completion_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
+    max_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
+    n: Type.Optional(Type.Integer({ minimum: 1, maximum: 128 })),
+    provider: Type.Optional(ProviderPreferences),
+  },
+  ANY,
+);
+const EmbeddingsBody = Type.Object(
+  {
+    model: Model,
+    input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
+    provider: Type.Optional(ProviderPreferences),
+  },
+  ANY,
+);
+const ImagesBody = Type.Object(
+  {
+    model: Model,
+    prompt: Type.String({ minLength: 1 }),
+    n: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
+    provider: Type.Optional(ProviderPreferences),
+  },
+  ANY,
+);
+
+const inference = (operationId: string, summary: string, body: object) => ({
+  operationId,
+  summary,
+  tags: ["inference"],
+  security: [{ key: [] }],
+  body,
+});
+
+export const inferenceSchemas: Readonly<Record<string, object>> = {
+  "/v1/chat/completions": inference("createChatCompletion", "Chat, as JSON or as an event stream", ChatBody),
+  "/v1/inference": inference("createInference", "Another name of /v1/chat/completions", ChatBody),
+  "/v1/embeddings": inference("createEmbeddings", "Embeddings of one or more texts", EmbeddingsBody),
+  "/v1/images/generations": inference("createImage", "Images from a prompt", ImagesBody),
+};
+
+export const SiweBody = Type.Object(
+  {
+    message: Type.String({ minLength: 1, maxLength: 4_096 }),
+    signature: Type.String({ pattern: "^0x[0-9a-fA-F]{2,16384}$" }),
+  },
+  { additionalProperties: false },
+);
+
+const keySettings = {
+  name: Type.Optional(Type.String({ maxLength: 100 })),
+  /** USD; null lifts the limit. */
+  limit: Type.Optional(Nullable(Type.Number({ minimum: 0, maximum: 1_000_000_000 }))),
+  limit_reset: Type.Optional(
+    Nullable(Type.Union([Type.Literal("daily"), Type.Literal("weekly"), Type.Literal("monthly")])),
+  ),
+  /** ISO 8601; null: never. */
+  expires_at: Type.Optional(Nullable(Type.String({ maxLength: 40 }))),
+  models: Type.Optional(Nullable(Type.Array(Model, { maxItems: 100 }))),
+  disabled: Type.Optional(Type.Boolean()),
+};
+export const KeyBody = Type.Object(keySettings, { additionalProperties: false });
+export const KeyParams = Type.Object({ hash: Type.String({ pattern: "^[0-9a-f]{64}$" }) });
+
+const Decimal = (digits: number) => Type.String({ pattern: `^[0-9]{1,${digits}}$` });
+const AddressText = Type.String({ pattern: "^0x[0-9a-fA-F]{40}$" });
+const Seconds = Type.Integer({ minimum: 0, maximum: 2 ** 40 - 1 });
+
+/** A signed SpendAuthorization (protocol section 4); amounts in pUSD as decimal strings. */
+export const ChannelBody = Type.Object(
+  {
+    user: AddressText,
+    relayId: Type.Integer({ minimum: 1, maximum: 2 ** 32 - 1 }),
+    sessionKey: AddressText,
+    amount: Decimal(29),
+    expiry: Seconds,
+    mode: Type.Integer({ minimum: 0, maximum: 1 }),
+    nonce: Decimal(78),
+    deadline: Seconds,
+    signature: Type.String({ pattern: "^0x[0-9a-fA-F]{130,16384}$" }),
+  },
+  { additionalProperties: false },
+);
+
+const GenerationId = Type.String({ pattern: "^gen-[0-9a-f]{24}$" });
+export const GenerationQuery = Type.Object({ id: GenerationId });
+export const GenerationParams = Type.Object({ id: GenerationId });
+export const BatchParams = Type.Object({ batchNo: Decimal(20) });
+
+export const read = (operationId: string, summary: string) => ({
+  operationId,
+  summary,
+  tags: ["account"],
+  security: [{ key: [] }, { session: [] }],
+});
+export const manage = (operationId: string, summary: string) => ({
+  operationId,
+  summary,
+  tags: ["keys"],
+  security: [{ session: [] }],
+});
+export const open = (operationId: string, summary: string) => ({ operationId, summary, tags: ["open"] });

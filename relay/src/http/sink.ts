@@ -1,0 +1,62 @@
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
+import type { FastifyReply } from "fastify";
+import type { ReplySink } from "../flow/serve-ports.ts";
+
+/**
+ * A reply sink over the socket itself: no stream object, no promise per chunk. The headers that hooks have set (CORS,
+ * limits, ids) go out with it.
+ */
+export class SocketSink implements ReplySink {
+  onClose: (() => void) | undefined;
+  onDrain: (() => void) | undefined;
+  readonly #reply: FastifyReply;
+  #ended = false;
+  #closed = false;
+
+  constructor(reply: FastifyReply) {
+    this.#reply = reply;
+    reply.raw.on("close", () => {
+      if (this.#ended) return;
+      this.#closed = true;
+      this.onClose?.();
+    });
+    reply.raw.on("drain", () => this.onDrain?.());
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  startStream(generationId: string): void {
+    this.#head(generationId, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache",
+      // Proxies in front must not collect the stream.
+      "x-accel-buffering": "no",
+    });
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.#closed || this.#reply.raw.write(chunk);
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (!this.#closed) this.#reply.raw.end();
+  }
+
+  sendJson(generationId: string, body: Uint8Array): void {
+    this.#head(generationId, {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": body.length,
+    });
+    this.#ended = true;
+    this.#reply.raw.end(body);
+  }
+
+  #head(generationId: string, headers: Record<string, string | number>): void {
+    this.#reply.hijack();
+    const set = this.#reply.getHeaders() as Record<string, string | number>;
+    this.#reply.raw.writeHead(200, { ...set, ...headers, [ROUTE_HEADERS.generationId]: generationId });
+  }
+}
