@@ -18,8 +18,8 @@ import { findNode, installNode, StepError, steps } from "./bootstrap-steps.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Tools that read sources only. They must run even while the contracts do not compile. */
-const NEEDS_NO_CONTRACTS = new Set(["biome", "solhint"]);
+/** What reads sources only. It must run even while the contracts do not compile. */
+const NEEDS_NO_CONTRACTS = new Set(["biome", "solhint", "knip", "scripts/check.ts", "scripts/docs.ts"]);
 
 /** Tools whose package is not called like the command. */
 const PACKAGE_OF_BIN = { biome: "@biomejs/biome", tsc: "typescript" };
