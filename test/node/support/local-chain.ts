@@ -19,8 +19,8 @@ export const RICH_KEY: Hex = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efc
 const CLOCK_CODE = "425f5260205ff3";
 /** Reverts with the calldata it gets, so a test chooses the contract's error. */
 const REVERT_CODE = "365f5f37365ffd";
-/** Reverts when a gas price is paid: a simulation passes, the transaction fails. */
-const TRAP_CODE = "3a156007575f5ffd5b00";
+/** Reverts while it has a balance, so a test can spring it between the simulation and the transaction. */
+const TRAP_CODE = "47156008575f5ffd5b00";
 
 export type TestChain = {
   readonly url: string;
