@@ -1,0 +1,155 @@
+import type { TextChoice } from "@aimo/protocol/receipts";
+import { type ReportedUsage, readUsage } from "./usage.ts";
+
+/** Content of a chat response, of one JSON body or of the frames so far, with where each piece ended. */
+
+type Piece = { readonly frame: number; readonly choice: number } & (
+  | { readonly kind: "text" | "hidden"; readonly text: string }
+  | { readonly kind: "tool"; readonly tool: number; readonly name: string; readonly text: string }
+);
+
+/** What was delivered up to some frame. */
+export type Delivered = {
+  readonly choices: readonly TextChoice[];
+  /** UTF-8 bytes of text, reasoning and tool calls. */
+  readonly bytes: number;
+  /** All of it in one text, to be counted by a tokenizer. */
+  readonly text: string;
+  /** The upstream's own count at exactly this point, when it said so. */
+  readonly usage: ReportedUsage | undefined;
+};
+
+/** What a chunk means for the stream. `usage`: only the upstream's totals, nothing for the client. */
+export type ChunkKind = "content" | "usage";
+
+/** OpenAI's own limit; a choice index above it is junk. */
+export const MAX_CHOICES = 128;
+
+type Json = Readonly<Record<string, unknown>>;
+const asObject = (value: unknown): Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+const asText = (value: unknown): string => (typeof value === "string" ? value : "");
+
+export class ChatRecord {
+  readonly #pieces: Piece[] = [];
+  readonly #usageAt = new Map<number, ReportedUsage>();
+  readonly #open = new Set<number>();
+  /** Choice index to the frame it began in. */
+  readonly #seen = new Map<number, number>();
+  #frames = 0;
+  #final: ReportedUsage | undefined;
+
+  /** Content frames so far. */
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Every choice that began has its finish reason. */
+  get finished(): boolean {
+    return this.#seen.size > 0 && this.#open.size === 0;
+  }
+
+  /** Takes in a parsed `chat.completion.chunk`. Throws a RangeError on an upstream error or on junk. */
+  addChunk(chunk: unknown): ChunkKind {
+    const { choices, usage, error } = asObject(chunk);
+    if (error) throw new RangeError("The upstream reported an error in the stream.");
+    if (!Array.isArray(choices)) throw new RangeError("A chunk of the stream has no choices.");
+    const reported = readUsage(usage);
+    if (choices.length === 0) {
+      if (reported) this.#final = reported;
+      return "usage";
+    }
+    this.#frames++;
+    if (reported) this.#usageAt.set(this.#frames, reported);
+    for (const choice of choices) this.#addChoice(asObject(choice), "delta");
+    return "content";
+  }
+
+  /** Takes in a parsed `chat.completion`: one frame. Throws a RangeError when it has no choices. */
+  addBody(body: unknown): void {
+    const { choices, usage } = asObject(body);
+    if (!Array.isArray(choices) || choices.length === 0) throw new RangeError("The reply has no choices.");
+    this.#frames++;
+    this.#final = readUsage(usage);
+    for (const choice of choices) this.#addChoice(asObject(choice), "message");
+  }
+
+  #addChoice(choice: Json, field: "delta" | "message"): void {
+    const index = typeof choice["index"] === "number" ? choice["index"] : 0;
+    if (!Number.isInteger(index) || index < 0 || index >= MAX_CHOICES)
+      throw new RangeError(`A choice has index ${index}; at most ${MAX_CHOICES} are served.`);
+    if (!this.#seen.has(index)) {
+      this.#seen.set(index, this.#frames);
+      this.#open.add(index);
+    }
+    const content = asObject(choice[field]);
+    const at = { frame: this.#frames, choice: index };
+    const text = asText(content["content"]);
+    if (text) this.#pieces.push({ ...at, kind: "text", text });
+    for (const name of ["reasoning_content", "reasoning", "refusal"]) {
+      const hidden = asText(content[name]);
+      if (hidden) this.#pieces.push({ ...at, kind: "hidden", text: hidden });
+    }
+    asList(content["tool_calls"]).forEach((call, position) => {
+      const { index: given, function: fn } = asObject(call);
+      const { name, arguments: args } = asObject(fn);
+      const tool = typeof given === "number" ? given : position;
+      this.#pieces.push({ ...at, kind: "tool", tool, name: asText(name), text: asText(args) });
+    });
+    if (typeof choice["finish_reason"] === "string") this.#open.delete(index);
+  }
+
+  /** What the first `frames` content frames hold. */
+  deliveredUpTo(frames: number): Delivered {
+    const choices = new Map<
+      number,
+      { text: string; tools: Map<number, { name: string; arguments: string }> }
+    >();
+    let all = "";
+    for (const piece of this.#pieces) {
+      if (piece.frame > frames) break;
+      const choice = choices.get(piece.choice) ?? { text: "", tools: new Map() };
+      choices.set(piece.choice, choice);
+      all += piece.text;
+      if (piece.kind === "text") choice.text += piece.text;
+      if (piece.kind !== "tool") continue;
+      all += piece.name;
+      const tool = choice.tools.get(piece.tool) ?? { name: "", arguments: "" };
+      choice.tools.set(piece.tool, {
+        name: tool.name + piece.name,
+        arguments: tool.arguments + piece.text,
+      });
+    }
+    return {
+      choices: this.#listChoices(choices, frames),
+      bytes: utf8Length(all),
+      text: all,
+      usage: this.#usageUpTo(frames),
+    };
+  }
+
+  #listChoices(
+    found: ReadonlyMap<number, { text: string; tools: Map<number, { name: string; arguments: string }> }>,
+    frames: number,
+  ): readonly TextChoice[] {
+    // A choice counts from its first frame on, empty or not: an empty answer is an answer.
+    return [...this.#seen]
+      .filter(([, first]) => first <= frames)
+      .map(([index]) => index)
+      .sort((a, b) => a - b)
+      .map((index) => {
+        const choice = found.get(index);
+        const tools = [...(choice?.tools ?? [])].sort(([a], [b]) => a - b).map(([, tool]) => tool);
+        return { text: choice?.text ?? "", ...(tools.length > 0 ? { tools } : {}) };
+      });
+  }
+
+  #usageUpTo(frames: number): ReportedUsage | undefined {
+    return (frames >= this.#frames ? this.#final : undefined) ?? this.#usageAt.get(frames);
+  }
+}
+
+function utf8Length(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

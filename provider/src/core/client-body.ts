@@ -1,0 +1,116 @@
+import { AimoError } from "@aimo/protocol/errors";
+import { MAX_CHOICES } from "./chat-record.ts";
+import { editMembers, type MemberEdits } from "./json-edit.ts";
+import type { Model } from "./types.ts";
+import type { Vendor } from "./vendors.ts";
+import type { Ask } from "./worst-case.ts";
+
+/** A client's body, checked as far as money needs it, and the text that goes to the upstream in its place. */
+export type PreparedBody = { readonly text: string; readonly streamed: boolean; readonly ask: Ask };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Images per request: four times what image servers commonly allow; beyond it a worst case means little. */
+const MAX_IMAGES = 16;
+
+export type PrepareParameters = {
+  readonly model: Model;
+  readonly vendor: Vendor;
+  readonly body: string;
+  readonly bodyBytes: number;
+  /** Completion tokens that the relay's hold covers, when it said so. */
+  readonly clamp: number | undefined;
+};
+
+/**
+ * Replaces the model's name, asks for usage, and holds completions to what is covered; all else stays as sent.
+ * Throws `invalid_request` with the field at fault.
+ */
+export function prepareBody({ model, vendor, body, bodyBytes, clamp }: PrepareParameters): PreparedBody {
+  const fields = parseFields(body);
+  const name: MemberEdits = { model: JSON.stringify(model.upstreamModel) };
+  if (model.route !== "chat") {
+    if (fields["stream"] === true) throw invalid("stream", "cannot be true for this kind of model");
+    const count = model.route === "images" ? readCount(fields, "n", MAX_IMAGES) : 1;
+    return {
+      text: editMembers(body, name),
+      streamed: false,
+      ask: { bodyBytes, count: count ?? 1, maxTokens: 0 },
+    };
+  }
+  const streamed = fields["stream"] === true;
+  const limits = limitOf(fields, model, vendor, clamp);
+  const edits = { ...name, ...limits.edits, ...(streamed ? streamOptions(fields, vendor) : {}) };
+  const count = readCount(fields, "n", MAX_CHOICES) ?? 1;
+  return { text: editMembers(body, edits), streamed, ask: { bodyBytes, count, maxTokens: limits.tokens } };
+}
+
+function parseFields(body: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (cause) {
+    throw new AimoError("invalid_request", { message: "The body is not valid JSON.", cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new AimoError("invalid_request", { message: "The body is not a JSON object." });
+  return value as Fields;
+}
+
+function limitOf(
+  fields: Fields,
+  model: Model,
+  vendor: Vendor,
+  clamp: number | undefined,
+): { readonly tokens: number; readonly edits: MemberEdits } {
+  const old = readCount(fields, "max_tokens", Number.MAX_SAFE_INTEGER);
+  const asked = readCount(fields, "max_completion_tokens", Number.MAX_SAFE_INTEGER) ?? old;
+  const tokens = Math.min(
+    asked ?? model.maxOutputTokens,
+    clamp ?? model.maxOutputTokens,
+    model.maxOutputTokens,
+  );
+  const used = vendor.limitFields.find((field) => Object.hasOwn(fields, field) && fields[field] !== null);
+  const field = used ?? vendor.limitFields[0] ?? "max_tokens";
+  // One limit only: with two, which of them a server obeys is anyone's guess.
+  const edits = { max_tokens: undefined, max_completion_tokens: undefined, [field]: String(tokens) };
+  return { tokens, edits };
+}
+
+function streamOptions(fields: Fields, vendor: Vendor): MemberEdits {
+  if (!vendor.includeUsage) return {};
+  const given = fields["stream_options"];
+  const options = typeof given === "object" && given !== null && !Array.isArray(given) ? given : {};
+  const forced = {
+    include_usage: true,
+    ...(vendor.continuousUsage ? { continuous_usage_stats: true } : {}),
+  };
+  return { stream_options: JSON.stringify({ ...options, ...forced }) };
+}
+
+function readCount(fields: Fields, name: string, most: number): number | undefined {
+  const value = fields[name];
+  if (value === undefined || value === null) return undefined;
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most) return value as number;
+  throw invalid(
+    name,
+    most === Number.MAX_SAFE_INTEGER ? "must be a positive integer" : `must be 1 to ${most}`,
+  );
+}
+
+function invalid(field: string, problem: string): AimoError {
+  return new AimoError("invalid_request", { message: `'${field}' ${problem}.`, param: field });
+}
+
+/** The text of a chat's prompt, for counting it when the upstream did not. Pictures and the like are left out. */
+export function promptTextOf(body: string): { readonly text: string; readonly messages: number } {
+  const fields = parseFields(body);
+  const messages = Array.isArray(fields["messages"]) ? fields["messages"] : [];
+  const tools = fields["tools"] === undefined ? [] : [JSON.stringify(fields["tools"])];
+  const texts = messages.map((message: unknown) => {
+    const { role, content } = Object(message) as Fields;
+    const parts = Array.isArray(content) ? content.map((part: unknown) => Object(part).text) : [content];
+    return [role, ...parts].filter((part) => typeof part === "string").join("\n");
+  });
+  return { text: [...texts, ...tools].join("\n"), messages: messages.length };
+}

@@ -1,0 +1,63 @@
+import { binaryResponseHash, textResponseHash } from "@aimo/protocol/receipts";
+import type { Units } from "@aimo/protocol/units";
+import type { Hex } from "viem";
+import { ChatRecord } from "../core/chat-record.ts";
+import type { Route } from "../core/types.ts";
+import { type ReportedUsage, readUsage, textUnits } from "../core/usage.ts";
+
+/** What a whole JSON answer of an upstream holds, as far as receipts go. */
+export type JsonAnswer = { readonly units: Units; readonly responseHash: Hex };
+
+/** Counts what the upstream did not: prompt and completion of a delivered text. */
+export type CountText = (delivered: string) => ReportedUsage;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Reads a parsed JSON answer of a route. Throws a RangeError when it is no such answer. */
+export function readAnswer(route: Route, body: unknown, count: CountText): JsonAnswer {
+  if (route === "chat") return readChat(body, count);
+  const { data, usage } = Object(body) as Fields;
+  if (!Array.isArray(data)) throw new RangeError("The reply has no data.");
+  if (route === "images") {
+    const images = data.map(imageBytes);
+    return { units: [0, 0, images.length], responseHash: binaryResponseHash(images) };
+  }
+  const prompt = readUsage(usage)?.prompt ?? count("").prompt;
+  return {
+    units: [data.length > 0 ? prompt : 0, 0, 0],
+    responseHash: binaryResponseHash(data.map(vectorBytes)),
+  };
+}
+
+function readChat(body: unknown, count: CountText): JsonAnswer {
+  const record = new ChatRecord();
+  record.addBody(body);
+  return textAnswer(record, record.frames, count);
+}
+
+/** Units and hash of the first `frames` content frames of a chat. */
+export function textAnswer(record: ChatRecord, frames: number, count: CountText): JsonAnswer {
+  const { choices, bytes, text, usage } = record.deliveredUpTo(frames);
+  const units = textUnits(usage ?? count(text), { bytes, choices: choices.length });
+  return { units, responseHash: textResponseHash(choices) };
+}
+
+/** The picture itself where the answer holds it; of one that lies elsewhere, its address. */
+function imageBytes(item: unknown): Uint8Array {
+  const { b64_json: base64, url } = Object(item) as Fields;
+  if (typeof base64 === "string") return Buffer.from(base64, "base64");
+  if (typeof url !== "string") throw new RangeError("An image of the reply has neither b64_json nor url.");
+  const inline = /^data:[^,]*;base64,/.exec(url);
+  return inline ? Buffer.from(url.slice(inline[0].length), "base64") : Buffer.from(url);
+}
+
+/** float32 little-endian, which is also what base64 embeddings hold. */
+function vectorBytes(item: unknown): Uint8Array {
+  const { embedding } = Object(item) as Fields;
+  if (typeof embedding === "string") return Buffer.from(embedding, "base64");
+  if (!Array.isArray(embedding) || !embedding.every((value) => typeof value === "number"))
+    throw new RangeError("An embedding of the reply is no list of numbers.");
+  const bytes = Buffer.alloc(4 * embedding.length);
+  embedding.forEach((value, index) => bytes.writeFloatLE(value, 4 * index));
+  return bytes;
+}

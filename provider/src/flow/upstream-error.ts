@@ -1,0 +1,54 @@
+import { AimoError } from "@aimo/protocol/errors";
+
+/** Characters of an upstream's own message that are passed on: enough to name a field. */
+const MAX_MESSAGE_CHARS = 300;
+
+/**
+ * What an upstream's refusal means for the relay. Only a 400 or 422 is the client's fault and carries the upstream's
+ * own words; everything else is this provider's, and the relay may try another.
+ */
+export function upstreamRefusal(
+  status: number,
+  body: string,
+  retryAfterSeconds: number | undefined,
+): AimoError {
+  if (status === 400 || status === 422) {
+    const { message, param } = readMessage(body);
+    return new AimoError("invalid_request", {
+      message: message ?? "The inference server refused the request's parameters.",
+      ...(param ? { param } : {}),
+    });
+  }
+  if (status === 413)
+    return new AimoError("payload_too_large", {
+      message: "The body is larger than the inference server accepts.",
+    });
+  if (status === 429)
+    return new AimoError("rate_limit_exceeded", {
+      message: "The inference server is busy.",
+      retryAfterSeconds: retryAfterSeconds ?? 1,
+    });
+  if (status === 408 || status === 504) return new AimoError("timeout");
+  return new AimoError("provider_unavailable", {
+    message: `The inference server answered with status ${status}.`,
+    details: { status },
+  });
+}
+
+function readMessage(body: string): {
+  readonly message: string | undefined;
+  readonly param: string | undefined;
+} {
+  try {
+    const { error, message } = Object(JSON.parse(body)) as Record<string, unknown>;
+    const inner = Object(error) as Record<string, unknown>;
+    const text = [inner["message"], message, error].find((one) => typeof one === "string");
+    const param = inner["param"];
+    return {
+      message: text?.slice(0, MAX_MESSAGE_CHARS),
+      param: typeof param === "string" ? param.slice(0, MAX_MESSAGE_CHARS) : undefined,
+    };
+  } catch {
+    return { message: undefined, param: undefined };
+  }
+}
