@@ -173,7 +173,7 @@ function metered(items: readonly Uint8Array[]): Delivered {
   return { bytes, count: items.length, responseHash: binaryResponseHash(items) };
 }
 
-const DATA_URL = /^data:[^,]{0,100};base64,/;
+const DATA_URL = /^data:[^,]*;base64,/;
 
 /** Bytes of an image, or of its address where the reply holds only that. */
 function imageBytes(item: Json, decodeBase64: (text: string) => Uint8Array): Uint8Array {

@@ -2,6 +2,7 @@ import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
+import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
 import type {
   Caller,
@@ -167,6 +168,19 @@ export type SignedSpendAuthorization = {
   readonly deadline: number;
   readonly signature: Hex;
 };
+
+/**
+ * chain/: what the registry says of providers, models and prices. Synchronous, from a cache at the safe block; what is
+ * not known yet is refused and read in the background, so that the next announcement (seconds later) finds it.
+ */
+export interface ProviderRegistry {
+  /** Why this provider may not serve now: not registered, inactive, not staked, or `signer` is not its key. */
+  refusal(providerId: number, signer: Address): string | undefined;
+  /** The price of a version that may be used now (in force, or replaced within the grace), or undefined. */
+  priceOf(providerId: number, modelId: number, version: number): Price | undefined;
+  /** True when the registry has this model under this slug. */
+  isModel(modelId: number, slug: string): boolean;
+}
 
 /** gossip/: who offers what, checked against the chain. */
 export interface OfferBook {

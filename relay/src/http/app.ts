@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { AccessDependencies } from "./access.ts";
 import { Access } from "./access.ts";
 import { type AccountOptions, accountRoutes } from "./account-routes.ts";
@@ -50,7 +50,7 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
   const app: FastifyInstance = Fastify({
     loggerInstance: log,
     // One line per request would be the costliest thing the relay does; metrics count instead.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: settings.maxBodyBytes,
     requestTimeout: settings.requestTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -1,0 +1,122 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Database } from "@aimo/node/data-dir";
+import { AimoError } from "@aimo/protocol/errors";
+import type { Address } from "viem";
+import { encodeBase58 } from "../core/base58.ts";
+import type { Caller } from "../core/types.ts";
+import type { KeyRecord, KeySettings, Keys } from "../flow/ports.ts";
+
+const PREFIX = "aimo-sk-";
+/** 32 random bytes: nobody finds one by trying. */
+const KEY_BYTES = 32;
+/** Keys of one account: far above any use, and all of them are in memory. */
+export const MAX_KEYS_PER_ACCOUNT = 1_000;
+const SYNC = { sync: true };
+
+type Entry = { readonly record: KeyRecord; readonly caller: Caller };
+/** As stored: JSON has no big integers and no undefined. */
+type Stored = Omit<KeyRecord, "limit"> & { readonly limit?: string };
+
+/**
+ * API keys, all in memory and on disk, by SHA-256 only. Every known hash is in one map, so an unknown key costs one
+ * hash and one lookup, and there is nothing to cache about it.
+ */
+export class KeyStore implements Keys {
+  readonly #db;
+  readonly #now: () => number;
+  readonly #byHash = new Map<string, Entry>();
+  readonly #byUser = new Map<number, Set<string>>();
+
+  private constructor(db: Database, now: () => number) {
+    this.#db = db.sublevel<string, Stored>("keys", { valueEncoding: "json" });
+    this.#now = now;
+  }
+
+  /** Reads all keys. `now` is the wall clock in milliseconds. */
+  static async open(db: Database, now: () => number): Promise<KeyStore> {
+    const store = new KeyStore(db, now);
+    for await (const stored of store.#db.values()) store.#keep(fromStored(stored));
+    return store;
+  }
+
+  authenticate(key: string): Entry {
+    const entry = key.startsWith(PREFIX) ? this.#byHash.get(hashKey(key)) : undefined;
+    if (!entry) throw new AimoError("authentication_failed");
+    const { disabled, expiresAt } = entry.record;
+    if (disabled) throw new AimoError("authentication_failed", { message: "The API key is disabled." });
+    if (expiresAt !== undefined && expiresAt <= this.#now())
+      throw new AimoError("authentication_failed", {
+        message: `The API key expired at ${new Date(expiresAt).toISOString()}.`,
+      });
+    return entry;
+  }
+
+  async create(
+    { userId, owner }: { userId: number; owner: Address },
+    settings: KeySettings,
+  ): Promise<{ key: string; record: KeyRecord }> {
+    if ((this.#byUser.get(userId)?.size ?? 0) >= MAX_KEYS_PER_ACCOUNT)
+      throw new AimoError("invalid_request", {
+        message: `An account has at most ${MAX_KEYS_PER_ACCOUNT} keys; revoke one first.`,
+      });
+    const key = PREFIX + encodeBase58(randomBytes(KEY_BYTES));
+    const label = `${key.slice(0, PREFIX.length + 4)}…${key.slice(-4)}`;
+    const record = { ...settings, hash: hashKey(key), label, userId, owner, createdAt: this.#now() };
+    await this.#save(record);
+    return { key, record };
+  }
+
+  list(userId: number): readonly KeyRecord[] {
+    const hashes = [...(this.#byUser.get(userId) ?? [])];
+    const records = hashes.flatMap((hash) => this.#byHash.get(hash)?.record ?? []);
+    return records.sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  find(userId: number, hash: string): KeyRecord | undefined {
+    const record = this.#byHash.get(hash)?.record;
+    return record?.userId === userId ? record : undefined;
+  }
+
+  async change(userId: number, hash: string, settings: Partial<KeySettings>): Promise<KeyRecord> {
+    const record = { ...this.#require(userId, hash), ...settings };
+    await this.#save(record);
+    return record;
+  }
+
+  async remove(userId: number, hash: string): Promise<void> {
+    this.#require(userId, hash);
+    // Gone from memory first: a revoked key stops at once, whatever the disk does.
+    this.#byHash.delete(hash);
+    this.#byUser.get(userId)?.delete(hash);
+    await this.#db.del(hash, SYNC);
+  }
+
+  #require(userId: number, hash: string): KeyRecord {
+    const record = this.find(userId, hash);
+    if (record) return record;
+    throw new AimoError("not_found", { message: "The account has no such key.", param: "hash" });
+  }
+
+  async #save(record: KeyRecord): Promise<void> {
+    await this.#db.put(record.hash, toStored(record), SYNC);
+    this.#keep(record);
+  }
+
+  #keep(record: KeyRecord): void {
+    const { userId, owner, hash: keyHash, models, limit, limitReset } = record;
+    this.#byHash.set(keyHash, { record, caller: { userId, owner, keyHash, models, limit, limitReset } });
+    const hashes = this.#byUser.get(userId) ?? new Set();
+    this.#byUser.set(userId, hashes.add(keyHash));
+  }
+}
+
+const hashKey = (key: string): string => createHash("sha256").update(key).digest("hex");
+
+function toStored({ limit, ...rest }: KeyRecord): Stored {
+  return limit === undefined ? rest : { ...rest, limit: limit.toString() };
+}
+
+function fromStored(stored: Stored): KeyRecord {
+  const { limit, limitReset, expiresAt, models } = stored;
+  return { ...stored, limitReset, expiresAt, models, limit: limit === undefined ? undefined : BigInt(limit) };
+}
