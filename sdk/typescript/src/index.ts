@@ -6,3 +6,11 @@ export { AimoError } from "./errors.ts";
 export { type Recorder, type RequestRecord, readRecords } from "./records.ts";
 export type { AimoStream } from "./stream.ts";
 export type { RequestOptions } from "./transport.ts";
+export type { BillResult } from "./verify/bill.ts";
+export type { Problem, ProblemKind } from "./verify/types.ts";
+export {
+  type GenerationResult,
+  type VerifyParameters,
+  verifyBill,
+  verifyGeneration,
+} from "./verify/verify.ts";
