@@ -1,13 +1,19 @@
+import { settlementAbi } from "@aimo/protocol/abi/settlement";
 import type { Deployment } from "@aimo/protocol/deployment";
-import { AimoError, isAimoError } from "@aimo/protocol/errors";
+import { AimoError } from "@aimo/protocol/errors";
+import type { Windows } from "@aimo/protocol/windows";
 import {
+  BaseError,
+  ContractFunctionExecutionError,
   createPublicClient,
   createWalletClient,
   defineChain,
   type Hex,
+  HttpRequestError,
   type HttpTransport,
   http,
   type PublicClient,
+  TimeoutError,
   type Chain as ViemChain,
   type WalletClient,
 } from "viem";
@@ -86,8 +92,19 @@ export async function safeBlockNumber({
   public: reader,
   readAt,
 }: Pick<Chain, "public" | "readAt">): Promise<bigint> {
-  const { number } = await asking("the RPC endpoint", () => reader.getBlock({ blockTag: readAt }));
+  const { number } = await asking("The chain's RPC endpoint", () => reader.getBlock({ blockTag: readAt }));
   return number;
+}
+
+/** The protocol's windows, as the settlement contract has them. Throws `chain_unavailable`. */
+export async function readWindows({
+  public: reader,
+  deployment,
+}: Pick<Chain, "public" | "deployment">): Promise<Windows> {
+  const address = deployment.contracts.settlement;
+  return asking("The chain's RPC endpoint", () =>
+    reader.readContract({ address, abi: settlementAbi, functionName: "windows" }),
+  );
 }
 
 async function checkChain(reader: PublicChain, deployment: Deployment, endpoint: string): Promise<void> {
@@ -132,19 +149,39 @@ async function checkClock(
         `(${block.number}); at most ${limit} s is allowed.`,
       details: { skewSeconds: skew, limitSeconds: limit, block: block.number },
     });
-  return readPaused(reader, contracts.clock, block.number);
+  try {
+    return await readPaused(reader, contracts.clock, block.number);
+  } catch (error) {
+    if (!(error instanceof ContractFunctionExecutionError) || error.walk(isConnectionFailure)) throw error;
+    const message = `The contract at ${contracts.clock} (contracts.clock) does not answer as a protocol clock.`;
+    throw new AimoError("wrong_deployment", { message });
+  }
 }
 
-/** Runs RPC calls; failures of the connection become `chain_unavailable`, ours pass. */
+function isConnectionFailure(error: unknown): boolean {
+  return error instanceof HttpRequestError || error instanceof TimeoutError;
+}
+
+/** Runs RPC calls; viem's failures become `chain_unavailable`, everything else passes. */
 export async function asking<T>(endpoint: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
-  } catch (cause) {
-    if (isAimoError(cause)) throw cause;
-    const reason =
-      cause instanceof Error && "shortMessage" in cause ? String(cause.shortMessage) : "no answer";
-    throw new AimoError("chain_unavailable", { message: `${endpoint} cannot be used: ${reason}`, cause });
+  } catch (error) {
+    if (!(error instanceof BaseError)) throw error;
+    // No `cause`: viem's errors carry the URL, and with it the operator's API key, into every log.
+    throw new AimoError("chain_unavailable", {
+      message: `${endpoint} cannot be used: ${describeRpcError(error)}`,
+    });
   }
+}
+
+/** An RPC server's words are cut here: a web page in its place must not fill the log. */
+const MAX_REASON_CHARACTERS = 200;
+
+/** What went wrong with a call, without the URL that viem puts into its messages. */
+export function describeRpcError(error: unknown): string {
+  if (!(error instanceof BaseError)) return String(error);
+  return `${error.shortMessage} ${error.details ?? ""}`.trim().slice(0, MAX_REASON_CHARACTERS);
 }
 
 /** The endpoint without path, query and user: RPC URLs carry API keys there. */

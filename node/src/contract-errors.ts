@@ -1,5 +1,19 @@
+import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
+import { registryAbi } from "@aimo/protocol/abi/registry";
+import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
 import { AimoError, type ErrorDetails } from "@aimo/protocol/errors";
 import { type Abi, BaseError, decodeErrorResult, type Hex, isHex } from "viem";
+
+/** The protocol's contracts. A call into one may fail with the error of another. */
+export const contractAbis: readonly Abi[] = [
+  settlementAbi,
+  creditVaultAbi,
+  registryAbi,
+  stakeManagerAbi,
+  testDollarAbi,
+];
 
 /** Why a contract refused a call: its error and its values, in words. */
 export type RevertReason = { readonly name: string; readonly text: string; readonly details: ErrorDetails };

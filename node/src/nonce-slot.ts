@@ -9,7 +9,7 @@ import {
   type TransactionReceipt,
   TransactionReceiptNotFoundError,
 } from "viem";
-import type { ChainWallet, PublicChain } from "./chain.ts";
+import { type ChainWallet, describeRpcError, type PublicChain } from "./chain.ts";
 import { refusedTransaction, revertReason } from "./contract-errors.ts";
 import { type Fees, raiseFees } from "./fees.ts";
 import type { Log } from "./log.ts";
@@ -125,7 +125,7 @@ async function judgeRefusal(
   context: NonceContext,
   { error, hash, label, isReplacement }: { error: unknown; hash: Hex; label: string; isReplacement: boolean },
 ): Promise<boolean> {
-  const reason = error instanceof BaseError ? `${error.shortMessage} ${error.details}` : String(error);
+  const reason = describeRpcError(error);
   context.log.debug({ label, hash, reason }, "node did not take the transaction");
   const answered =
     error instanceof BaseError && error.walk((each) => each instanceof RpcRequestError) !== null;
@@ -134,11 +134,10 @@ async function judgeRefusal(
   if (!answered || isReplacement || /already|known|nonce/i.test(reason)) return false;
   // Development chains report a transaction that was mined and reverted as if they had refused it.
   if (await receiptOf(context, hash)) return false;
-  if (/insufficient funds|enough funds/i.test(reason)) throw new AimoError("low_gas", { cause: error });
+  if (/insufficient funds|enough funds/i.test(reason)) throw new AimoError("low_gas");
   throw new AimoError("transaction_failed", {
     message: `${label} was refused by the node: ${reason}`,
     details: { label },
-    cause: error,
   });
 }
 
@@ -173,7 +172,7 @@ async function minedNonce({ public: reader, wallet, log }: NonceContext): Promis
   try {
     return await reader.getTransactionCount({ address: wallet.account.address, blockTag: "latest" });
   } catch (error) {
-    log.debug({ reason: String(error) }, "nonce could not be read");
+    log.debug({ reason: describeRpcError(error) }, "nonce could not be read");
     return 0;
   }
 }
@@ -186,7 +185,7 @@ async function receiptOf(
     return await reader.getTransactionReceipt({ hash });
   } catch (error) {
     if (!(error instanceof TransactionReceiptNotFoundError))
-      log.debug({ hash, reason: String(error) }, "receipt could not be read");
+      log.debug({ hash, reason: describeRpcError(error) }, "receipt could not be read");
     return undefined;
   }
 }
@@ -195,7 +194,7 @@ async function marketFees({ public: reader, log }: NonceContext, last: Fees): Pr
   try {
     return await reader.estimateFeesPerGas();
   } catch (error) {
-    log.debug({ reason: String(error) }, "fees could not be read");
+    log.debug({ reason: describeRpcError(error) }, "fees could not be read");
     return last;
   }
 }

@@ -1,4 +1,5 @@
-import { type Address, type PublicClient, parseAbi } from "viem";
+import { protocolClockAbi } from "@aimo/protocol/abi/protocol-clock";
+import type { Address, PublicClient } from "viem";
 
 /** Protocol time (protocol section 2): wall time less the time for which the protocol was paused. */
 export interface ProtocolTime {
@@ -7,8 +8,6 @@ export interface ProtocolTime {
   /** Reads again for how long the protocol was paused. Pauses are rare: once a minute is plenty. */
   refresh(): Promise<void>;
 }
-
-const clockAbi = parseAbi(["function clock() view returns (uint40)"]);
 
 /** Seconds for which the protocol was paused, as of a block. */
 export async function readPaused(
@@ -19,7 +18,7 @@ export async function readPaused(
   const block = await client.getBlock(blockNumber === undefined ? {} : { blockNumber });
   const time = await client.readContract({
     address: clock,
-    abi: clockAbi,
+    abi: protocolClockAbi,
     functionName: "clock",
     blockNumber: block.number,
   });

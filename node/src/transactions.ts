@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AimoError } from "@aimo/protocol/errors";
 import type { Abi, Address, TransactionReceipt } from "viem";
 import { asking, type Chain, type ChainWallet, type PublicChain } from "./chain.ts";
-import { refusedTransaction, revertReason } from "./contract-errors.ts";
+import { contractAbis, refusedTransaction, revertReason } from "./contract-errors.ts";
 import { capFees, type Fees } from "./fees.ts";
 import type { Log } from "./log.ts";
 import { type NonceContext, sendAtNonce } from "./nonce-slot.ts";
@@ -10,8 +10,8 @@ import type { SentTransaction, TransactionRequest } from "./transaction-types.ts
 
 export type TransactionsParameters = {
   readonly chain: Pick<Chain, "public" | "wallet" | "deployment">;
-  /** ABIs whose errors are told by name. */
-  readonly abis: readonly Abi[];
+  /** ABIs whose errors are told by name; the protocol's contracts when absent. */
+  readonly abis?: readonly Abi[];
   readonly log: Log;
   /** Called, and awaited, before a transaction or its replacement leaves. When it throws, nothing is sent. */
   readonly onSent?: (sent: SentTransaction) => void | Promise<void>;
@@ -65,7 +65,7 @@ export function createTransactions(parameters: TransactionsParameters): Transact
     public: chain.public,
     wallet: chain.wallet,
     log,
-    abis: parameters.abis,
+    abis: parameters.abis ?? contractAbis,
     signal: stopping.signal,
     onSent: parameters.onSent,
     maxFeePerGas: parameters.maxFeePerGas ?? DEFAULT_MAX_FEE,
@@ -167,7 +167,7 @@ async function prepare(
   return { gas, fees };
 }
 
-async function simulate({ public: reader, wallet, parameters }: SendContext, request: TransactionRequest) {
+async function simulate({ public: reader, wallet, abis }: SendContext, request: TransactionRequest) {
   const { to, data, value, gas, label } = request;
   const call = { account: wallet.account, to, data, ...(value === undefined ? {} : { value }) };
   try {
@@ -178,7 +178,7 @@ async function simulate({ public: reader, wallet, parameters }: SendContext, req
     const estimate = ((await reader.estimateGas(call)) * GAS_MARGIN_PERCENT) / 100n;
     return estimate < MAX_GAS ? estimate : MAX_GAS;
   } catch (error) {
-    const reason = revertReason(error, parameters.abis);
+    const reason = revertReason(error, abis);
     if (reason) throw refusedTransaction(label, reason);
     if (/insufficient funds|exceeds the balance/i.test(String(error)))
       throw lowGas(wallet.account.address, await balanceOf(reader, wallet), value ?? 0n);

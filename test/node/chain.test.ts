@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import {
   connectChain,
   describeRpcUrl,
@@ -69,6 +70,12 @@ describe("node/chain", function () {
     expect(error.message).to.include("contracts.vault");
   });
 
+  it("refuses a clock contract that is none", async () => {
+    const contracts = { ...chain.deployment.contracts, clock: chain.reverter };
+    const error = await errorOf("wrong_deployment", connect({ contracts }));
+    expect(error.message).to.include("contracts.clock");
+  });
+
   it("refuses a clock that is too far from the chain's, in either direction", async () => {
     const block = await chain.test.extend(publicActions).getBlock();
     const at = (seconds: number) => () => (Number(block.timestamp) + seconds) * 1_000;
@@ -84,7 +91,8 @@ describe("node/chain", function () {
       "chain_unavailable",
       connect({}, { rpcUrl: "http://127.0.0.1:1/v3/secret-key" }),
     );
-    expect(error.message).to.include("http://127.0.0.1:1").and.not.include("secret-key");
+    expect(error.message).to.include("http://127.0.0.1:1");
+    expect(inspect(error, { depth: 9 })).to.not.include("secret-key");
     const server = createServer((_request, response) => response.end("hello"));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const address = server.address();

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DataIdentity, openData } from "@aimo/node/data-dir";
 import { expect } from "chai";
-import { ClassicLevel } from "classic-level";
 import { errorOf } from "./support/errors.ts";
 
 const identity: DataIdentity = {
@@ -71,10 +70,11 @@ describe("node/data-dir", () => {
   it("refuses a folder that another process has open", async function () {
     this.timeout(30_000);
     const script =
-      `const { ClassicLevel } = await import(${JSON.stringify(import.meta.resolve("classic-level"))});` +
-      "const db = new ClassicLevel(process.argv[1]); await db.open(); console.log('open'); setInterval(() => {}, 1e6);";
+      `const { openData } = await import(${JSON.stringify(import.meta.resolve("@aimo/node/data-dir"))});` +
+      `await openData(${JSON.stringify({ location: { folder }, identity })});` +
+      "console.log('open'); setInterval(() => {}, 1e6);";
     await (await open()).close();
-    const child: ChildProcess = spawn(process.execPath, ["--input-type=module", "-e", script, folder]);
+    const child: ChildProcess = spawn(process.execPath, ["--input-type=module", "-e", script]);
     try {
       if (child.stdout) await once(child.stdout, "data");
       await errorOf("data_in_use", open());
@@ -107,18 +107,17 @@ describe("node/data-dir", () => {
   });
 
   it("refuses a database that is not a node's, or whose mark is damaged", async () => {
-    await (await open()).close();
-    const raw = new ClassicLevel<string, string>(folder);
     for (const mark of ["{", "null", '{"layout":99}']) {
-      await raw.open();
-      await raw.put("!aimo!identity", mark);
-      await raw.close();
+      const db = await open();
+      await db.put("!aimo!identity", mark);
+      await db.close();
       await errorOf("data_corrupt", open());
+      await rm(folder, { recursive: true });
     }
-    await raw.open();
-    await raw.del("!aimo!identity");
-    await raw.put("other", "1");
-    await raw.close();
+    const db = await open();
+    await db.del("!aimo!identity");
+    await db.put("other", "1");
+    await db.close();
     expect((await errorOf("data_corrupt", open())).message).to.include("not the mark");
   });
 

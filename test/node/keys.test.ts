@@ -11,12 +11,52 @@ import {
   saveKeystore,
 } from "@aimo/node/keys";
 import { expect } from "chai";
-import { encrypt, pbkdf2 } from "ox/Keystore";
 import type { Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { errorOf } from "./support/errors.ts";
 
 const KEY: Hex = `0x${"4c".repeat(32)}`;
+
+const CHEAP_KEYSTORE = {
+  crypto: {
+    cipher: "aes-128-ctr",
+    ciphertext: "6903887f1d653e854f502df6363e10fc0ce468d6c3053f2009c4ad8da3fc0aee",
+    cipherparams: { iv: "e39d316d87e606af5411ad53ac7581e8" },
+    kdf: "pbkdf2",
+    kdfparams: {
+      c: 1_000,
+      dklen: 32,
+      prf: "hmac-sha256",
+      salt: "1a0440ba9f3fde2b0b7bfc4f3682e58d9f4139aecb056654ec6a6fa70094c8c2",
+    },
+    mac: "01b96e1d352e4f9731f9b640d1243a557cd8ad1e4a86d1054feee9d17fe0e0b2",
+  },
+  id: "07acee6b-3060-4fec-a58f-8e923ebdd5ca",
+  version: 3,
+};
+
+/** The published test vector of the keystore format. */
+const PUBLISHED = {
+  privateKey: "0x7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d",
+  password: "testpassword",
+  keystore: {
+    crypto: {
+      cipher: "aes-128-ctr",
+      cipherparams: { iv: "6087dab2f9fdbbfaddc31a909735c1e6" },
+      ciphertext: "5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46",
+      kdf: "pbkdf2",
+      kdfparams: {
+        c: 262_144,
+        dklen: 32,
+        prf: "hmac-sha256",
+        salt: "ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd",
+      },
+      mac: "517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2",
+    },
+    id: "3198bc9c-6672-5ab9-d995-4942343ae5b6",
+    version: 3,
+  },
+};
 
 describe("node/keys", () => {
   let folder: string;
@@ -25,10 +65,11 @@ describe("node/keys", () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  /** A keystore of low cost, as another wallet may have written it. */
-  async function writeCheapKeystore(path: string, password: string) {
-    const [key, options] = pbkdf2({ password, iterations: 1_000 });
-    await writeFile(path, JSON.stringify(encrypt(KEY, key, options)));
+  /** `KEY` under "open sesame", at a cost that suits tests. */
+  function writeCheapKeystore(path: string, kdfparams: object = {}) {
+    const { crypto, ...rest } = CHEAP_KEYSTORE;
+    const changed = { ...crypto, kdfparams: { ...crypto.kdfparams, ...kdfparams } };
+    return writeFile(path, JSON.stringify({ ...rest, crypto: changed }));
   }
 
   it("derives viem's address", () => {
@@ -88,7 +129,7 @@ describe("node/keys", () => {
   it("loads a V3 keystore with a password from a file or from a prompt", async () => {
     const path = join(folder, "keystore.json");
     const file = join(folder, "password");
-    await writeCheapKeystore(path, "open sesame");
+    await writeCheapKeystore(path);
     await writeFile(file, "open sesame\n");
     expect((await loadKey({ path, password: { file } })).privateKey).to.equal(KEY);
     const asked: string[] = [];
@@ -100,10 +141,18 @@ describe("node/keys", () => {
     expect(asked).to.deep.equal([`Password of ${path}: `]);
   });
 
+  it("loads the keystore that the format's authors published", async function () {
+    this.timeout(30_000);
+    const path = join(folder, "keystore.json");
+    await writeFile(path, JSON.stringify(PUBLISHED.keystore));
+    const key = await loadKey({ path, password: { prompt: async () => PUBLISHED.password } });
+    expect(key.privateKey).to.equal(PUBLISHED.privateKey);
+  });
+
   it("refuses a wrong, empty or missing password without repeating it", async () => {
     const path = join(folder, "keystore.json");
     const file = join(folder, "password");
-    await writeCheapKeystore(path, "open sesame");
+    await writeCheapKeystore(path);
     await writeFile(file, "wrong");
     const wrong = await errorOf("config_invalid", loadKey({ path, password: { file } }));
     expect(wrong.message).to.include("password is wrong");
@@ -121,11 +170,8 @@ describe("node/keys", () => {
 
   it("refuses a keystore that asks for absurd work", async () => {
     const path = join(folder, "keystore.json");
-    await writeCheapKeystore(path, "open sesame");
-    const keystore = JSON.parse(await readFile(path, "utf8"));
     for (const c of [1e12, "many", null]) {
-      keystore.crypto.kdfparams.c = c;
-      await writeFile(path, JSON.stringify(keystore));
+      await writeCheapKeystore(path, { c });
       const password = { prompt: async () => "open sesame" };
       await errorOf("config_invalid", loadKey({ path, password }));
     }

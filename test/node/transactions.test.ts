@@ -1,10 +1,8 @@
 import { connectChain } from "@aimo/node/chain";
-import { raiseFees } from "@aimo/node/fees";
 import { silentLog } from "@aimo/node/log";
 import type { SentTransaction } from "@aimo/node/transaction-types";
 import { createTransactions, type TransactionsParameters } from "@aimo/node/transactions";
 import { expect } from "chai";
-import fc from "fast-check";
 import {
   createWalletClient,
   encodeErrorResult,
@@ -18,7 +16,7 @@ import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { hardhat } from "viem/chains";
 import { errorOf } from "./support/errors.ts";
 import { eventually } from "./support/eventually.ts";
-import { RICH_KEY, startTestChain, type TestChain } from "./support/local-chain.ts";
+import { startTestChain, type TestChain } from "./support/local-chain.ts";
 
 const abi = parseAbi(["error BondTooLow(uint32 relayId, uint96 active)", "error Paused()"]);
 const GAS_MONEY = parseEther("10");
@@ -280,29 +278,5 @@ describe("node/transactions", function () {
   it("refuses to work without a key", async () => {
     const connected = await connectChain({ rpcUrl: chain.url, deployment: chain.deployment });
     expect(() => createTransactions({ chain: connected, abis: [], log: silentLog() })).to.throw(TypeError);
-    expect(privateKeyToAccount(RICH_KEY).address).to.be.a("string");
-  });
-});
-
-describe("node/fees", () => {
-  const fee = fc.bigInt({ min: 0n, max: 10n ** 13n });
-  const fees = fc
-    .tuple(fee, fee)
-    .map(([a, b]) => ({ maxFeePerGas: a > b ? a : b, maxPriorityFeePerGas: a > b ? b : a }));
-
-  it("raises both fees by at least 12.5 %, never above the limit, or not at all", () => {
-    fc.assert(
-      fc.property(fees, fees, fee, (last, market, limit) => {
-        const next = raiseFees(last, market, limit);
-        if (!next) {
-          expect(limit * 8n < last.maxFeePerGas * 9n + 8n || limit === 0n).to.equal(true);
-          return;
-        }
-        expect(next.maxFeePerGas <= limit).to.equal(true);
-        expect(next.maxPriorityFeePerGas <= next.maxFeePerGas).to.equal(true);
-        expect(next.maxFeePerGas * 8n >= last.maxFeePerGas * 9n).to.equal(true);
-        expect(next.maxPriorityFeePerGas * 8n >= last.maxPriorityFeePerGas * 9n).to.equal(true);
-      }),
-    );
   });
 });
