@@ -134,7 +134,10 @@ async function judgeRefusal(
   if (!answered || isReplacement || /already|known|nonce/i.test(reason)) return false;
   // Development chains report a transaction that was mined and reverted as if they had refused it.
   if (await receiptOf(context, hash)) return false;
-  if (/insufficient funds|enough funds/i.test(reason)) throw new AimoError("low_gas");
+  if (/insufficient funds|enough funds/i.test(reason))
+    throw new AimoError("low_gas", {
+      message: `Account ${context.wallet.account.address} cannot pay for ${label}: ${reason}`,
+    });
   throw new AimoError("transaction_failed", {
     message: `${label} was refused by the node: ${reason}`,
     details: { label },
