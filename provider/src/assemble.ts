@@ -87,9 +87,8 @@ export async function assemble(options: AssembleOptions, modules: AssembleModule
     maxConcurrency: options.maxConcurrency,
     log,
   });
-  const http = await startHttpServer(
-    { sessions, serving, receipts, maxBodyBytes: options.maxBodyBytes, log },
-    options.listen,
+  const http = await listenOrClose(receipts, () =>
+    startHttpServer({ sessions, serving, receipts, maxBodyBytes: options.maxBodyBytes, log }, options.listen),
   );
   const recheck = setInterval(() => {
     sessions.recheck().catch((error: unknown) => log.warn({ err: error }, "Relays could not be checked."));
@@ -109,4 +108,14 @@ export async function assemble(options: AssembleOptions, modules: AssembleModule
       await receipts.close();
     },
   };
+}
+
+/** The journal must not stay open behind a port that was taken. */
+async function listenOrClose<T>(receipts: ReceiptBook, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen();
+  } catch (error) {
+    await receipts.close();
+    throw error;
+  }
 }

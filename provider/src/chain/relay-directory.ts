@@ -1,0 +1,57 @@
+import { registryAbi } from "@aimo/protocol/abi/registry";
+import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import { ROLES } from "@aimo/protocol/deployment";
+import { zeroAddress } from "viem";
+import type { RelayDirectory, RelayOnChain } from "../flow/ports.ts";
+import { askChain, type ChainReader } from "./sender.ts";
+
+/** How long an answer of the chain is good for, also "no such relay". Below the recheck of open sessions. */
+const TTL_MS = 10_000;
+/** Answers kept; anyone may ask for any id, so the oldest go. */
+const MAX_KEPT = 1_024;
+
+type Kept = { readonly answer: Promise<RelayOnChain | undefined>; readonly until: number };
+
+/** Relays as the chain has them, cached. `now`: monotonic milliseconds. */
+export function createRelayDirectory(client: ChainReader, now: () => number): RelayDirectory {
+  const kept = new Map<number, Kept>();
+  return {
+    relayOf: (relayId) => {
+      const known = kept.get(relayId);
+      if (known && known.until > now()) return known.answer;
+      const answer = readRelay(client, relayId);
+      // A failure is no answer: the next one asks again.
+      answer.catch(() => kept.delete(relayId));
+      kept.delete(relayId);
+      kept.set(relayId, { answer, until: now() + TTL_MS });
+      const [oldest] = kept.keys();
+      if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+      return answer;
+    },
+  };
+}
+
+async function readRelay(client: ChainReader, relayId: number): Promise<RelayOnChain | undefined> {
+  const { public: reader, readAt: blockTag, deployment } = client;
+  const { registry, stakeManager } = deployment.contracts;
+  const [relay, bonded] = await askChain(() =>
+    Promise.all([
+      reader.readContract({
+        address: registry,
+        abi: registryAbi,
+        functionName: "relayOf",
+        args: [relayId],
+        blockTag,
+      }),
+      reader.readContract({
+        address: stakeManager,
+        abi: stakeManagerAbi,
+        functionName: "isActive",
+        args: [ROLES.relay, relayId],
+        blockTag,
+      }),
+    ]),
+  );
+  if (relay.signer === zeroAddress) return undefined;
+  return { relayId, signer: relay.signer, active: relay.deactivatedAt === 0, bonded };
+}

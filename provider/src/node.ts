@@ -1,0 +1,267 @@
+import { encodeAnnouncement } from "@aimo/node/announcements";
+import { type Chain, connectChain } from "@aimo/node/chain";
+import { openData } from "@aimo/node/data-dir";
+import { loadDeployment } from "@aimo/node/deployment-file";
+import { initFastCrypto } from "@aimo/node/fast-crypto";
+import { loadKey, type NodeKey } from "@aimo/node/keys";
+import type { Log } from "@aimo/node/log";
+import { type P2p, startP2p } from "@aimo/node/p2p";
+import { createTransactions } from "@aimo/node/transactions";
+import { type ModelOffer, offersTopic } from "@aimo/protocol/announcement";
+import { type Deployment, PROTOCOL_VERSION } from "@aimo/protocol/deployment";
+import { AimoError } from "@aimo/protocol/errors";
+import { type Assembled, assemble } from "./assemble.ts";
+import {
+  type ChainCatalogue,
+  comparePrices,
+  createCatalogue,
+  differenceError,
+  syncPrices,
+} from "./chain/catalogue.ts";
+import { providerIdOf } from "./chain/register-provider.ts";
+import { createRelayDirectory } from "./chain/relay-directory.ts";
+import { readStake } from "./chain/stake-provider.ts";
+import type { ProviderConfig, UpstreamConfig } from "./config.ts";
+import { currentVersion } from "./core/prices.ts";
+import { startDemoServer } from "./demo/server.ts";
+import { countText } from "./demo/tokens.ts";
+import type { Upstream } from "./flow/ports.ts";
+import { Announcer } from "./gossip/announcer.ts";
+import { createOpenaiUpstream } from "./upstream/openai.ts";
+
+export type StartProviderOptions = {
+  readonly log: Log;
+  /** Closes the node when it fires. */
+  readonly signal?: AbortSignal;
+};
+
+export type ProviderNode = {
+  readonly providerId: number;
+  /** Base URL of its server. */
+  readonly url: string;
+  /** Where other nodes can dial it. */
+  readonly p2pAddresses: readonly string[];
+  /** Finishes requests in flight within a deadline, hands out the last receipts and closes everything. */
+  close(): Promise<void>;
+};
+
+/** Requests in flight get this long on closing: most answers end within it. */
+const DRAIN_MS = 20_000;
+/** How often prices and the pause of the clock are read again. */
+const REFRESH_MS = { main: 15_000, local: 2_000 } as const;
+
+/**
+ * Starts a provider node. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
+ * `wrong_deployment`, `clock_skew`, `not_registered`, `not_staked`, `data_…`, `port_in_use`.
+ */
+export async function startProvider(
+  config: ProviderConfig,
+  { log, signal }: StartProviderOptions,
+): Promise<ProviderNode> {
+  signal?.throwIfAborted();
+  // What was started is closed in reverse, also when a later step fails.
+  const started = new AsyncDisposableStack();
+  try {
+    const node = await start(config, log, started);
+    let closing: Promise<void> | undefined;
+    const close = () => {
+      closing ??= started.disposeAsync();
+      return closing;
+    };
+    signal?.addEventListener("abort", () => {
+      close().catch((error: unknown) => log.error({ err: error }, "The node did not close cleanly."));
+    });
+    return { ...node, close };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+async function start(
+  config: ProviderConfig,
+  log: Log,
+  started: AsyncDisposableStack,
+): Promise<Omit<ProviderNode, "close">> {
+  await initFastCrypto();
+  const deployment = await loadDeployment(config.deploymentFile);
+  const key = await loadKey({ path: config.keyFile, ...passwordOf(config.keyPasswordFile) });
+  const chain = await connectChain({ rpcUrl: config.rpcUrl, deployment });
+  const providerId = await requireProvider(chain, key);
+  await matchPrices(config, chain, providerId, log);
+  const catalogue = await createCatalogue(chain, providerId, config.models);
+  started.defer(keepFresh(chain, catalogue, log));
+  const upstreams = await startUpstreams(config, started);
+  const { chainId, genesisHash, contracts } = deployment;
+  const identity = { chainId, genesisHash, settlement: contracts.settlement };
+  const db = await openData({ location: { folder: config.dataFolder }, identity });
+  started.defer(() => db.close());
+  const assembled = await assemble(
+    { ...config, providerId, deployment, key, listen: { host: config.host, port: config.port } },
+    {
+      relays: createRelayDirectory(chain, () => performance.now()),
+      catalogue,
+      upstreams,
+      db,
+      clock: chain.time.now,
+      countTokens: countText,
+      log,
+    },
+  );
+  started.defer(() => assembled.close(DRAIN_MS));
+  const p2p = await startGossip({
+    config,
+    deployment,
+    key,
+    providerId,
+    assembled,
+    catalogue,
+    chain,
+    log,
+    started,
+  });
+  log.info({ providerId, url: assembled.url, models: config.models.length }, "The provider serves.");
+  return { providerId, url: assembled.url, p2pAddresses: p2p.addresses() };
+}
+
+const passwordOf = (file: string | undefined) => (file === undefined ? {} : { password: { file } });
+
+/** The provider that this key signs for, staked. Throws `not_registered`, `not_staked`. */
+async function requireProvider(chain: Chain, key: NodeKey): Promise<number> {
+  const providerId = await providerIdOf(chain, key.address);
+  if (providerId === 0)
+    throw new AimoError("not_registered", {
+      message: `No provider is registered with the key ${key.address}.`,
+      details: { signer: key.address },
+    });
+  const { active, minimum, isActive } = await readStake(chain, providerId);
+  if (isActive) return providerId;
+  if (active >= minimum)
+    throw new AimoError("not_registered", { message: `Provider ${providerId} has left the network.` });
+  throw new AimoError("not_staked", {
+    message: `Provider ${providerId} has staked ${active} pUSD; the minimum is ${minimum} pUSD.`,
+    details: { providerId, active, minimum },
+  });
+}
+
+/** Refuses to serve at other prices than configured; sets them where it was told to. */
+async function matchPrices(
+  config: ProviderConfig,
+  chain: Chain,
+  providerId: number,
+  log: Log,
+): Promise<void> {
+  const { ownerKeyFile, ownerKeyPasswordFile, rpcUrl, models } = config;
+  if (!config.syncPrices || ownerKeyFile === undefined) {
+    const differences = await comparePrices(chain, providerId, models);
+    if (differences.length > 0) throw differenceError(differences);
+    return;
+  }
+  const owner = await loadKey({ path: ownerKeyFile, ...passwordOf(ownerKeyPasswordFile) });
+  const { deployment } = chain;
+  const ownerChain = await connectChain({ rpcUrl, deployment, privateKey: owner.privateKey });
+  const transactions = createTransactions({ chain: ownerChain, log });
+  const set = await syncPrices({ ...ownerChain, transactions }, providerId, models);
+  await transactions.close();
+  if (set.length > 0) log.info({ models: set.map(({ model }) => model.slug) }, "Prices were set on-chain.");
+}
+
+function keepFresh(chain: Chain, catalogue: ChainCatalogue, log: Log): () => void {
+  const timer = setInterval(() => {
+    Promise.all([catalogue.refresh(), chain.time.refresh()]).catch((error: unknown) => {
+      log.warn({ err: error }, "Prices could not be read again; the last ones known are used.");
+    });
+  }, REFRESH_MS[chain.deployment.profile]).unref();
+  return () => clearInterval(timer);
+}
+
+async function startUpstreams(
+  config: ProviderConfig,
+  started: AsyncDisposableStack,
+): Promise<ReadonlyMap<string, Upstream>> {
+  const upstreams = new Map<string, Upstream>();
+  for (const one of config.upstreams) {
+    const baseUrl = one.baseUrl ?? (await startDemo(started));
+    const options = { ...one, baseUrl, connections: config.maxConcurrency };
+    upstreams.set(one.name, createOpenaiUpstream(options satisfies UpstreamConfig));
+  }
+  return upstreams;
+}
+
+async function startDemo(started: AsyncDisposableStack): Promise<string> {
+  const demo = await startDemoServer({ host: "127.0.0.1", port: 0 });
+  started.defer(() => demo.close());
+  return demo.url;
+}
+
+type GossipParts = {
+  readonly config: ProviderConfig;
+  readonly deployment: Deployment;
+  readonly key: NodeKey;
+  readonly providerId: number;
+  readonly assembled: Assembled;
+  readonly catalogue: ChainCatalogue;
+  readonly chain: Chain;
+  readonly log: Log;
+  readonly started: AsyncDisposableStack;
+};
+
+/** Joins the gossip network and announces on it. A provider listens to nobody there: it passes nothing on. */
+async function startGossip(parts: GossipParts): Promise<P2p> {
+  const { config, deployment, key, providerId, assembled, log, started } = parts;
+  let announcer: Announcer | undefined;
+  const p2p = await startP2p<never>({
+    privateKey: key.privateKey,
+    listen: config.p2pListen,
+    bootstrap: config.p2pBootstrap,
+    topic: offersTopic(deployment),
+    judge: () => ({ ignore: "a provider passes nothing on" }),
+    onAccepted: () => {},
+    onPeer: () => announcer?.announceSoon(),
+    log,
+  });
+  started.defer(() => p2p.close());
+  announcer = new Announcer({
+    about: {
+      version: PROTOCOL_VERSION,
+      chainId: deployment.chainId,
+      settlement: deployment.contracts.settlement,
+      providerId,
+      endpoint: config.endpoint ?? assembled.url,
+      region: config.region,
+    },
+    offers: () => offersOf(parts),
+    maxConcurrency: config.maxConcurrency,
+    publish: (announcement) => p2p.publish(encodeAnnouncement(announcement, key.privateKey)),
+    now: Date.now,
+    log,
+  });
+  assembled.serving.onSlots = () => announcer?.onSlots();
+  announcer.start();
+  started.defer(() => announcer?.stop());
+  return p2p;
+}
+
+function offersOf({ catalogue, chain, assembled }: GossipParts): readonly ModelOffer[] {
+  const at = chain.time.now();
+  return catalogue.all().flatMap((model) => {
+    const price = currentVersion(model.versions, at);
+    if (!price) return [];
+    const { slug, modelId, route, contextTokens, maxOutputTokens, description } = model;
+    const { freeSlots, latencyMs } = assembled.serving.loadOf(modelId);
+    // Never more than 0 queued: requests above the slots are refused, so that relays go elsewhere at once.
+    const load = { freeSlots, queued: 0, latencyMs };
+    return [
+      {
+        modelId,
+        slug,
+        priceVersion: price.version,
+        route,
+        contextTokens,
+        maxOutputTokens,
+        description,
+        ...load,
+      },
+    ];
+  });
+}
