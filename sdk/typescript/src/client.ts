@@ -3,11 +3,13 @@ import type { CreditsJson, GenerationJson, WellKnown } from "@aimo/protocol/rout
 import { type AimoClientOptions, readConfig } from "./config.ts";
 import {
   type Account,
+  type Channels,
   createAccount,
   type Keys,
   type Models,
   type Settlements,
 } from "./resources/account.ts";
+import { createSignIn, type MessageSigner, type Session, type SignIn } from "./resources/auth.ts";
 import { type Chat, createChat } from "./resources/chat.ts";
 import { createEmbeddings, type Embeddings } from "./resources/embeddings.ts";
 import { createImages, type Images } from "./resources/images.ts";
@@ -35,7 +37,10 @@ export class AimoClient {
   readonly settlements: Settlements;
   /** API keys; needs a session token of `signIn` in place of an API key. */
   readonly keys: Keys;
+  /** The account's channel to this relay. */
+  readonly channels: Channels;
   readonly #account: Account;
+  readonly #signIn: SignIn;
 
   /** Throws AimoError `config_invalid`. A missing key is an error only where a route needs one. */
   constructor(options: AimoClientOptions = {}) {
@@ -50,6 +55,13 @@ export class AimoClient {
     this.models = this.#account.models;
     this.settlements = this.#account.settlements;
     this.keys = this.#account.keys;
+    this.channels = this.#account.channels;
+    this.#signIn = createSignIn(transport);
+  }
+
+  /** Signs in with a wallet. The token stands in for an API key in a new client, for a few minutes. */
+  signIn(wallet: MessageSigner, options?: RequestOptions): Promise<Session> {
+    return this.#signIn(wallet, options);
   }
 
   /** Credits in the vault and what the channel to this relay covers. */

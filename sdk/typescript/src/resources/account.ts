@@ -1,6 +1,13 @@
 import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
-import type { CreditsJson, GenerationJson, KeyJson, ModelJson, WellKnown } from "@aimo/protocol/routes";
-import type { Hex } from "viem";
+import type {
+  ChannelJson,
+  CreditsJson,
+  GenerationJson,
+  KeyJson,
+  ModelJson,
+  WellKnown,
+} from "@aimo/protocol/routes";
+import type { Address, Hex } from "viem";
 import type { RequestOptions, Transport } from "../transport.ts";
 
 export type ModelsResponse = { readonly object: "list"; readonly data: readonly ModelJson[] };
@@ -47,8 +54,30 @@ export type Keys = {
   delete(hash: string, options?: RequestOptions): Promise<void>;
 };
 
+/** A user's signature that lets a relay open a channel for it, at the relay's gas. Amounts in pUSD. */
+export type SpendAuthorizationJson = {
+  readonly user: Address;
+  readonly relayId: number;
+  readonly sessionKey: Address;
+  readonly amount: string;
+  readonly expiry: number;
+  readonly mode: number;
+  readonly nonce: string;
+  readonly deadline: number;
+  readonly signature: Hex;
+};
+export type Channels = {
+  list(options?: RequestOptions): Promise<{ readonly data: readonly ChannelJson[] }>;
+  /** Opens a channel by signature; needs a session of `signIn`. */
+  open(
+    authorization: SpendAuthorizationJson,
+    options?: RequestOptions,
+  ): Promise<{ readonly transaction: Hex }>;
+};
+
 export type Account = {
   readonly models: Models;
+  readonly channels: Channels;
   readonly settlements: Settlements;
   readonly keys: Keys;
   readonly credits: (options?: RequestOptions) => Promise<CreditsJson>;
@@ -60,6 +89,8 @@ export type Account = {
 /** The routes that cost nothing. */
 export function createAccount({ json, baseURL }: Transport): Account {
   const get = <T>(path: string, options: RequestOptions = {}) => json<T>({ ...options, method: "GET", path });
+  // What these make would be made twice if the answer to the first try was lost.
+  const once: RequestOptions = { maxRetries: 0 };
   const keyPath = (hash: string) => `/keys/${encodeURIComponent(hash)}`;
   return {
     models: { list: (options) => get("/models", options) },
@@ -67,8 +98,12 @@ export function createAccount({ json, baseURL }: Transport): Account {
       list: (options) => get("/settlements", options),
       retrieve: (batchNo, options) => get(`/settlements/${encodeURIComponent(String(batchNo))}`, options),
     },
+    channels: {
+      list: (options) => get("/channels", options),
+      open: (body, options) => json({ ...once, ...options, method: "POST", path: "/channels", body }),
+    },
     keys: {
-      create: (body, options) => json({ ...options, method: "POST", path: "/keys", body }),
+      create: (body, options) => json({ ...once, ...options, method: "POST", path: "/keys", body }),
       list: (options) => get("/keys", options),
       retrieve: (hash, options) => get(keyPath(hash), options),
       update: (hash, body, options) => json({ ...options, method: "PATCH", path: keyPath(hash), body }),
