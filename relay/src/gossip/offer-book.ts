@@ -9,6 +9,9 @@ export const MAX_PROVIDERS = 4_096;
 /** Models ever heard of, for telling "not now" from "never". Names are at most 128 characters. */
 const MAX_KNOWN_MODELS = 16_384;
 
+/** How often offers are looked at again whose price was still being read. */
+const RESHAPE_MS = 250;
+
 type Entry = {
   readonly announcement: Announcement;
   readonly signer: Address;
@@ -30,6 +33,9 @@ export class LiveOffers implements OfferBook {
   readonly #options: LiveOffersOptions;
   readonly #entries = new Map<number, Entry>();
   readonly #known = new Set<string>();
+  #bySlug: ReadonlyMap<string, readonly Offer[]> = new Map();
+  #isStale = false;
+  #reshapeAt = 0;
 
   constructor(options: LiveOffersOptions) {
     this.#options = options;
@@ -51,23 +57,35 @@ export class LiveOffers implements OfferBook {
   }
 
   live(model: string): readonly Offer[] {
-    return this.all().filter((offer) => offer.model.slug === model);
+    const now = this.#options.now();
+    return (this.#index(now).get(model) ?? []).filter(({ expiresAt }) => expiresAt > now);
   }
 
   all(): readonly Offer[] {
     const now = this.#options.now();
-    return [...this.#entries.values()].flatMap((entry) => {
-      if (entry.announcement.expiresAt <= now) return [];
-      if (!entry.isComplete) this.#shape(entry);
-      return entry.offers;
-    });
+    return [...this.#index(now).values()].flat().filter(({ expiresAt }) => expiresAt > now);
   }
 
   knows(model: string): boolean {
     return this.#known.has(model);
   }
 
+  /** Offers by model: built when an announcement came since, not for each request. */
+  #index(now: number): ReadonlyMap<string, readonly Offer[]> {
+    if (now >= this.#reshapeAt) {
+      this.#reshapeAt = now + RESHAPE_MS;
+      for (const entry of this.#entries.values()) if (!entry.isComplete) this.#shape(entry);
+    }
+    if (this.#isStale) {
+      const offers = [...this.#entries.values()].flatMap((entry) => entry.offers);
+      this.#bySlug = Map.groupBy(offers, ({ model }) => model.slug);
+      this.#isStale = false;
+    }
+    return this.#bySlug;
+  }
+
   #shape(entry: Entry): void {
+    this.#isStale = true;
     const { announcement } = entry;
     const endpoint = originOf(announcement.endpoint, this.#options.allowPlainHttp);
     entry.offers =
@@ -100,7 +118,7 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 /** The origin to call, or undefined: TLS is required wherever the address is not loopback. */
 export function originOf(endpoint: string, allowPlainHttp: boolean): string | undefined {
   const url = URL.parse(endpoint);
-  if (!url || url.username !== "" || url.password !== "") return undefined;
+  if (url?.username !== "" || url.password !== "") return undefined;
   const isPlain = url.protocol === "http:" && (allowPlainHttp || LOOPBACK.test(url.hostname));
   return url.protocol === "https:" || isPlain ? url.origin : undefined;
 }

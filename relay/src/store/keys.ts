@@ -11,7 +11,8 @@ const PREFIX = "aimo-sk-";
 const KEY_BYTES = 32;
 /** Keys of one account: far above any use, and all of them are in memory. */
 export const MAX_KEYS_PER_ACCOUNT = 1_000;
-const SYNC = { sync: true };
+/** Level on disk waits for the disk then; level in memory does not know the option. */
+const SYNC: { readonly sync: boolean; readonly keyEncoding?: "utf8" } = { sync: true };
 
 type Entry = { readonly record: KeyRecord; readonly caller: Caller };
 /** As stored: JSON has no big integers and no undefined. */

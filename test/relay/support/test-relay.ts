@@ -1,0 +1,262 @@
+import { randomBytes } from "node:crypto";
+import type { AddressInfo } from "node:net";
+import { openData } from "@aimo/node/data-dir";
+import { silentLog } from "@aimo/node/log";
+import { domainSeparator } from "@aimo/protocol/typed-data";
+import type { FastifyInstance } from "fastify";
+import type { Address, Hex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { ProviderHealth } from "../../../relay/src/core/health.ts";
+import type { Offer } from "../../../relay/src/core/types.ts";
+import type { Accounts, Bills, Idempotency, IdempotentReply } from "../../../relay/src/flow/ports.ts";
+import { Serving } from "../../../relay/src/flow/serve.ts";
+import type { ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
+import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
+import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
+import { KeyStore } from "../../../relay/src/store/keys.ts";
+import { Providers } from "../../../relay/src/upstream/providers.ts";
+import { PlainLedger } from "./plain-ledger.ts";
+import { type StandIn, startStandIn } from "./stand-in-provider.ts";
+
+export const CHAIN_ID = 31_337;
+export const RELAY_ID = 3;
+export const USER_ID = 9;
+export const FEE_BPS = 500;
+const RELAY_KEY: Hex = `0x${"11".repeat(32)}`;
+const SETTLEMENT: Address = "0x00000000000000000000000000000000000000AA";
+const GENESIS: Hex = `0x${"00".repeat(32)}`;
+export const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
+export const owner = privateKeyToAccount(`0x${"22".repeat(32)}`);
+
+export const USD = 1_000_000_000_000n;
+
+export type TestRelay = {
+  readonly url: string;
+  readonly app: FastifyInstance;
+  readonly key: string;
+  readonly keys: KeyStore;
+  readonly sessions: AuthSessionStore;
+  readonly ledger: PlainLedger;
+  readonly serving: Serving;
+  readonly upstream: Providers;
+  readonly providers: readonly StandIn[];
+  readonly idempotency: Idempotency;
+  offers: readonly Offer[];
+  readonly groups: object[];
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
+  close(): Promise<void>;
+};
+
+export type TestRelayOptions = {
+  readonly providers?: number;
+  readonly free?: bigint;
+  readonly limits?: Partial<ServeLimits>;
+  readonly settings?: Partial<HttpSettings>;
+  readonly accounts?: Partial<Accounts>;
+  readonly bills?: Partial<Bills>;
+  readonly connections?: number;
+  readonly firstByteMs?: number;
+  readonly now?: () => number;
+  /** What the router's chance is; the first offer by default. */
+  readonly random?: () => number;
+};
+
+const LIMITS: ServeLimits = {
+  maxAttempts: 3,
+  maxInFlight: 4_096,
+  maxInFlightPerAccount: 4_096,
+  totalMs: 60_000,
+  keepAliveMs: 60_000,
+  stopWaitMs: 2_000,
+  maxReplyBytes: 1024 * 1024,
+};
+const SETTINGS: HttpSettings = {
+  maxBodyBytes: 64 * 1024,
+  corsOrigins: ["*"],
+  requestsPerMinute: 100_000,
+  authCallsPerMinute: 1_000,
+  requestTimeoutMs: 30_000,
+};
+
+/** A relay's HTTP interface and flow over real sockets, with stand-ins for providers and a ledger in plain sight. */
+export async function startTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
+  const now = options.now ?? Date.now;
+  const providers = await Promise.all(
+    Array.from({ length: options.providers ?? 1 }, (_, index) =>
+      startStandIn({
+        ...{ providerId: index + 1, relayId: RELAY_ID, chainId: CHAIN_ID, separator: SEPARATOR },
+        relaySigner: privateKeyToAccount(RELAY_KEY).address,
+        privateKey: `0x${(51 + index).toString(16).padStart(2, "0").repeat(32)}`,
+      }),
+    ),
+  );
+  const db = await openData({
+    location: "memory",
+    identity: { chainId: CHAIN_ID, genesisHash: GENESIS, settlement: SETTLEMENT },
+  });
+  const ledger = new PlainLedger();
+  ledger.open(USER_ID, options.free ?? 5n * USD);
+  const keys = await KeyStore.open(db, now);
+  const sessions = new AuthSessionStore(now);
+  const groups: object[] = [];
+  let cumulative = 0n;
+  const upstream = new Providers({
+    identity: { chainId: CHAIN_ID, relayId: RELAY_ID, privateKey: RELAY_KEY },
+    limits: {
+      connections: options.connections ?? 1_024,
+      connectMs: 1_000,
+      firstByteMs: options.firstByteMs ?? 20_000,
+      idleMs: 20_000,
+    },
+    billing: {
+      onGroup: async (group, _signature, receipts) => {
+        groups.push(group);
+        cumulative += receipts.reduce((sum, { cost }) => sum + cost, 0n);
+        return { cumulative };
+      },
+    },
+    now,
+    log: silentLog(),
+  });
+  const accounts: Accounts = {
+    userIdOf: async (address) => (address === owner.address ? USER_ID : 0),
+    creditsOf: async () => 2n * USD,
+    refreshChannel: async () => undefined,
+    openChannel: async () => `0x${"ab".repeat(32)}`,
+    ...options.accounts,
+  };
+  const serving = new Serving({
+    relayId: RELAY_ID,
+    separator: SEPARATOR,
+    ledger,
+    offers: {
+      live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
+      knows: (model) => model === "stand-in",
+    },
+    upstream,
+    accounts,
+    health: new ProviderHealth(),
+    limits: { ...LIMITS, ...options.limits },
+    feeBps: () => FEE_BPS,
+    now,
+    protocolNow: () => Math.floor(now() / 1000),
+    random: options.random ?? (() => 0),
+    randomHex: (bytes) => `0x${randomBytes(bytes).toString("hex")}`,
+    log: silentLog(),
+  });
+  const idempotency = new PlainIdempotency();
+  const domain = "relay.test";
+  const app = await buildApp({
+    settings: { ...SETTINGS, ...options.settings },
+    log: silentLog(),
+    ...{ now, keys, sessions, accounts, serving, idempotency, ledger, relayId: RELAY_ID, chainId: CHAIN_ID },
+    maxKeptBytes: 256 * 1024,
+    offers: {
+      all: () => relay.offers,
+      live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
+      knows: (model) => model === "stand-in",
+    },
+    feeBps: () => FEE_BPS,
+    domains: () => [domain],
+    bills: {
+      list: async () => [],
+      settlement: async () => undefined,
+      proof: async () => undefined,
+      ...options.bills,
+    },
+    identity: () => ({
+      protocol_version: 1,
+      relay: { id: RELAY_ID, owner: owner.address, signer: owner.address, fee_bps: FEE_BPS, bond_pusd: "0" },
+      chain: { id: CHAIN_ID, genesis_hash: GENESIS, profile: "local", deployed_at_block: 0 },
+      contracts: {},
+    }),
+    metrics: { contentType: "text/plain", read: async () => "" },
+  });
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const { key } = await keys.create(
+    { userId: USER_ID, owner: owner.address },
+    {
+      name: "t",
+      limit: undefined,
+      limitReset: undefined,
+      expiresAt: undefined,
+      models: undefined,
+      disabled: false,
+    },
+  );
+  const relay: TestRelay = {
+    ...{ url, app, key, keys, sessions, ledger, serving, upstream, providers, idempotency, groups },
+    offers: providers.map((provider) => provider.offer()),
+    post: (path, body, headers = {}) =>
+      fetch(url + path, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      }),
+    close: async () => {
+      app.server.closeAllConnections();
+      await serving.drain(0);
+      await app.close();
+      await upstream.close();
+      await Promise.all(providers.map((provider) => provider.close()));
+      await db.close();
+    },
+  };
+  return relay;
+}
+
+/** Idempotency in plain sight. */
+class PlainIdempotency implements Idempotency {
+  readonly #entries = new Map<string, { bodyHash: Hex; reply: IdempotentReply | undefined }>();
+
+  async claim(caller: { keyHash: string }, key: string, bodyHash: Hex) {
+    const entry = this.#entries.get(`${caller.keyHash}:${key}`);
+    if (!entry) {
+      this.#entries.set(`${caller.keyHash}:${key}`, { bodyHash, reply: undefined });
+      return "new" as const;
+    }
+    if (entry.bodyHash !== bodyHash) return "conflict" as const;
+    return entry.reply ?? ("running" as const);
+  }
+
+  settle(caller: { keyHash: string }, key: string, reply: IdempotentReply | undefined): void {
+    const name = `${caller.keyHash}:${key}`;
+    const entry = this.#entries.get(name);
+    if (reply && entry) entry.reply = reply;
+    else this.#entries.delete(name);
+  }
+}
+
+export const CHAT = { model: "stand-in", messages: [{ role: "user", content: "Hello" }], max_tokens: 64 };
+
+// biome-ignore lint/suspicious/noExplicitAny: replies are judged by the assertions, not by their types
+export type Json = any;
+
+export async function jsonOf(response: Response): Promise<Json> {
+  return response.json();
+}
+
+/** The data of each event of a whole stream, parsed where it is JSON. */
+export function eventsOf(text: string): Json[] {
+  return text
+    .split("\n\n")
+    .flatMap((frame) => frame.split("\n").filter((line) => line.startsWith("data: ")))
+    .map((line) => line.slice(6))
+    .map((data) => (data.startsWith("{") ? JSON.parse(data) : data));
+}
+
+/** Resolves when `condition` holds; for states of which no event tells. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 5_000; !condition(); ) {
+    if (Date.now() > deadline) throw new Error("The condition did not come true within 5 s.");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** The n-th provider of a test relay. */
+export function providerOf(relay: TestRelay, index = 0): StandIn {
+  const provider = relay.providers[index];
+  if (!provider) throw new RangeError(`There is no provider ${index}.`);
+  return provider;
+}
