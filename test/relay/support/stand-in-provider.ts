@@ -206,13 +206,8 @@ export async function startStandIn(options: StandInOptions): Promise<StandIn> {
         ask.frames++;
         ask.pieces.push(text);
         const choices = [{ index: 0, delta: { content: text }, finish_reason: null }];
-        const chunk = {
-          id: query.get("id"),
-          object: "chat.completion.chunk",
-          created: 7,
-          model: "stand-in",
-          choices,
-        };
+        const head = { id: query.get("id"), object: "chat.completion.chunk", created: 7, model: "stand-in" };
+        const chunk = { ...head, choices, padding };
         return response.write(`data: ${JSON.stringify(chunk)}\n\n`);
       },
       finish: ({ completion = ask.frames, responseHash, cost } = {}) => {
