@@ -9,8 +9,8 @@ import { Exposure } from "./core/exposure.ts";
 import type { Catalogue, CountTokens, ProtocolClock, RelayDirectory, Upstream } from "./flow/ports.ts";
 import { ReceiptBook } from "./flow/receipt-book.ts";
 import { Serving } from "./flow/serving.ts";
-import { Sessions } from "./flow/sessions.ts";
 import { startHttpServer } from "./http/server.ts";
+import { Sessions } from "./http/sessions.ts";
 import { createJournal } from "./store/journal.ts";
 
 export type AssembleOptions = {

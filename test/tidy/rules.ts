@@ -37,6 +37,7 @@ const nodeRooms = (name: "relay" | "provider"): Record<string, readonly string[]
     [`${name}/src`]: everything,
     [at("config.ts")]: ["protocol/src", "node/src", at("core"), `${name}/src`],
     [at("node.ts")]: name === "provider" ? [...everything, at("demo")] : everything,
+    [at("main.ts")]: [...everything, at("node.ts")],
   };
 };
 

@@ -77,5 +77,10 @@ export interface Reply {
   onClose(listener: (whole: boolean) => void): void;
 }
 
+/** The node's log, as far as the flow writes to it: an object first, then a short past-tense sentence. */
+export type FlowLog = Readonly<
+  Record<"debug" | "info" | "warn" | "error", (about: object, message: string) => void>
+>;
+
 /** Tokens of a text, by a tokenizer that is nobody's own. */
 export type CountTokens = (text: string) => number;

@@ -1,4 +1,3 @@
-import type { Log } from "@aimo/node/log";
 import { buildGroup, groupDigest, type ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
 import { type GroupEvent, receiptToJson } from "@aimo/protocol/session";
@@ -6,7 +5,7 @@ import type { Hex } from "viem";
 import type { Exposure } from "../core/exposure.ts";
 import { Grouper, type PendingReceipt, withinAge } from "../core/grouper.ts";
 import { noTotals, Outstanding, type RelayTotals, type SignedGroup } from "../core/outstanding.ts";
-import type { Journal, ProtocolClock } from "./ports.ts";
+import type { FlowLog, Journal, ProtocolClock } from "./ports.ts";
 
 export type ReceiptBookModules = {
   readonly providerId: number;
@@ -17,7 +16,7 @@ export type ReceiptBookModules = {
   readonly clock: ProtocolClock;
   /** Wall-clock milliseconds. */
   readonly now: () => number;
-  readonly log: Log;
+  readonly log: FlowLog;
 };
 
 /** How often late groups are looked for. A tenth of the deadline: nothing depends on the exact moment. */

@@ -1,4 +1,3 @@
-import type { Log } from "@aimo/node/log";
 import { toHex } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { type UsageReceipt, usageDigest } from "@aimo/protocol/receipts";
@@ -13,7 +12,7 @@ import type { PriceVersion, Route, ServedModel } from "../core/types.ts";
 import { worstCaseCost } from "../core/worst-case.ts";
 import { Job, type JobEvents } from "./job.ts";
 import { JobTable } from "./job-table.ts";
-import type { Catalogue, CountTokens, ProtocolClock, Reply, Upstream } from "./ports.ts";
+import type { Catalogue, CountTokens, FlowLog, ProtocolClock, Reply, Upstream } from "./ports.ts";
 import { countChat } from "./prompt-count.ts";
 import type { ReceiptBook } from "./receipt-book.ts";
 import type { JsonAnswer } from "./response.ts";
@@ -43,7 +42,7 @@ export type ServingModules = {
   readonly countTokens: CountTokens;
   /** Requests at once, over all models. */
   readonly maxConcurrency: number;
-  readonly log: Log;
+  readonly log: FlowLog;
 };
 
 type Price = { readonly model: ServedModel; readonly version: PriceVersion; readonly issuedAt: number };

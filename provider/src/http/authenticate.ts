@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { sha256 } from "@aimo/node/session-crypto";
 import { SESSION_HEADERS } from "@aimo/protocol/session";
-import type { Session, Sessions } from "../flow/sessions.ts";
+import type { Session, Sessions } from "./sessions.ts";
 
 /** Checks the session headers of a request whose body was read; gives its sequence number. */
 export function authenticate(

@@ -5,11 +5,11 @@ import { INFER_PATH, SESSION_HEADERS } from "@aimo/protocol/session";
 import { MAX_U32 } from "@aimo/protocol/units";
 import { ROUTES, type Route } from "../core/types.ts";
 import type { InferRequest, Serving } from "../flow/serving.ts";
-import { macToRelay, type Sessions } from "../flow/sessions.ts";
 import { authenticate, headerOf } from "./authenticate.ts";
 import { readBody, requireHex } from "./body.ts";
 import { createReply } from "./reply.ts";
 import { requireAttempt, requireMethod } from "./session-routes.ts";
+import { macToRelay, type Sessions } from "./sessions.ts";
 
 export type InferRouteModules = {
   readonly sessions: Sessions;

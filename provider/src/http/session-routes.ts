@@ -5,10 +5,10 @@ import { SESSION_PATH, type SessionEvent, type UsageFrame } from "@aimo/protocol
 import { MAX_U32, MAX_U80 } from "@aimo/protocol/units";
 import type { ReceiptBook } from "../flow/receipt-book.ts";
 import type { Serving } from "../flow/serving.ts";
-import { macToRelay, type Session, type Sessions } from "../flow/sessions.ts";
 import { authenticate } from "./authenticate.ts";
 import { parseObject, readBody, requireHex, requireInteger } from "./body.ts";
 import { sendJson } from "./reply.ts";
+import { macToRelay, type Session, type Sessions } from "./sessions.ts";
 
 /** Bodies of the session's own messages are a few hundred bytes. */
 const MAX_MESSAGE_BYTES = 4 * 1024;

@@ -113,6 +113,7 @@ export class RelayClient {
     let rest = "";
     response.setEncoding("utf8");
     response.on("error", () => {});
+    response.once("close", () => this.events.emit("end"));
     response.on("data", (text: string) => {
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";

@@ -11,7 +11,7 @@ import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import type { SessionAnswer, SessionOffer } from "@aimo/protocol/session";
 import type { Hex } from "viem";
-import type { RelayDirectory, RelayOnChain } from "./ports.ts";
+import type { RelayDirectory, RelayOnChain } from "../flow/ports.ts";
 
 /** A confirmed session of a relay. */
 export type Session = {

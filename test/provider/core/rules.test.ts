@@ -1,0 +1,186 @@
+import { textResponseHash } from "@aimo/protocol/receipts";
+import { costOf } from "@aimo/protocol/units";
+import { PRICE_GRACE_SECONDS } from "@aimo/protocol/windows";
+import { ChatRecord } from "@aimo/provider/core/chat-record";
+import { prepareBody } from "@aimo/provider/core/client-body";
+import { currentVersion, usableVersion } from "@aimo/provider/core/prices";
+import { isMaterial, Slots } from "@aimo/provider/core/slots";
+import { readUsage, textUnits } from "@aimo/provider/core/usage";
+import { VENDORS } from "@aimo/provider/core/vendors";
+import { worstCaseCost } from "@aimo/provider/core/worst-case";
+import { expect } from "chai";
+import fc from "fast-check";
+import { MODELS } from "../support/provider.ts";
+
+const [CHAT] = MODELS;
+if (!CHAT) throw new Error("No model.");
+
+describe("provider/core prices", () => {
+  const versions = [100, 200].map((effectiveFrom, index) => ({
+    version: index + 1,
+    prices: [1n, 1n, 1n] as const,
+    effectiveFrom,
+  }));
+
+  it("allows the version in force, and the one before for as long as requests may be on their way", () => {
+    const usable = (version: number, at: number) => usableVersion(versions, version, at)?.version;
+    expect([usable(1, 99), usable(1, 100), usable(2, 199), usable(2, 200)]).to.deep.equal([
+      undefined,
+      1,
+      undefined,
+      2,
+    ]);
+    expect(usable(1, 199 + PRICE_GRACE_SECONDS)).to.equal(1);
+    expect(usable(1, 200 + PRICE_GRACE_SECONDS)).to.equal(undefined);
+    expect([currentVersion(versions, 99), currentVersion(versions, 500)?.version]).to.deep.equal([
+      undefined,
+      2,
+    ]);
+  });
+});
+
+describe("provider/core worst case", () => {
+  it("is never below the cost of usage within the ask", () => {
+    const prices = [150_000n, 75_000n, 600_000n] as const;
+    fc.assert(
+      fc.property(
+        fc.nat(8_192),
+        fc.nat(8_192),
+        fc.nat(256),
+        fc.integer({ min: 1, max: 8 }),
+        (prompt, cached, out, count) => {
+          const ask = { bodyBytes: prompt, count, maxTokens: 256 };
+          const hit = Math.min(cached, prompt);
+          const cost = costOf([prompt - hit, hit, out * count], prices);
+          expect(cost <= worstCaseCost(CHAT, prices, ask)).to.equal(true);
+        },
+      ),
+    );
+  });
+});
+
+describe("provider/core usage", () => {
+  it("splits cached from other prompt tokens and refuses numbers that make no sense", () => {
+    const usage = { prompt_tokens: 9, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 12 } };
+    expect(readUsage(usage)).to.deep.equal({ prompt: 9, cached: 9, completion: 4 });
+    for (const bad of [
+      undefined,
+      null,
+      {},
+      { prompt_tokens: -1 },
+      { prompt_tokens: 1, completion_tokens: 2 ** 40 },
+    ])
+      expect(readUsage(bad)).to.equal(undefined);
+  });
+
+  it("states nothing when nothing was delivered", () => {
+    const usage = { prompt: 9, cached: 0, completion: 4 };
+    expect(textUnits(usage, { bytes: 0, choices: 1 })).to.deep.equal([0, 0, 0]);
+  });
+});
+
+describe("provider/core chat record", () => {
+  const chunk = (index: number, delta: object, usage?: object) => ({
+    choices: [{ index, delta }],
+    ...(usage ? { usage } : {}),
+  });
+
+  it("hashes a stream and the same content in one body alike, tools and choices in index order", () => {
+    const stream = new ChatRecord();
+    const call = (index: number, name: string, args: string) => ({
+      index,
+      function: { name, arguments: args },
+    });
+    stream.addChunk(chunk(1, { content: "b" }));
+    stream.addChunk(chunk(0, { content: "a", tool_calls: [call(0, "f", '{"x"'), call(1, "g", "")] }));
+    stream.addChunk(chunk(0, { tool_calls: [call(0, "", ":1}"), call(1, "", "{}")] }));
+    const body = new ChatRecord();
+    const tools = [
+      { name: "f", arguments: '{"x":1}' },
+      { name: "g", arguments: "{}" },
+    ];
+    body.addBody({
+      choices: [
+        { index: 1, message: { content: "b" } },
+        { index: 0, message: { content: "a", tool_calls: tools.map((one) => ({ function: one })) } },
+      ],
+    });
+    const hash = textResponseHash([{ text: "a", tools }, { text: "b" }]);
+    expect(textResponseHash(stream.deliveredUpTo(3).choices)).to.equal(hash);
+    expect(textResponseHash(body.deliveredUpTo(1).choices)).to.equal(hash);
+  });
+
+  it("knows the upstream's running count at each frame where it has one", () => {
+    const record = new ChatRecord();
+    record.addChunk(chunk(0, { content: "a" }, { prompt_tokens: 3, completion_tokens: 1 }));
+    record.addChunk(chunk(0, { content: "b" }, { prompt_tokens: 3, completion_tokens: 2 }));
+    record.addChunk({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 3 } });
+    expect([1, 2].map((frames) => record.deliveredUpTo(frames).usage?.completion)).to.deep.equal([1, 3]);
+    expect(record.frames).to.equal(2);
+  });
+
+  it("refuses errors and junk", () => {
+    for (const junk of [null, [], {}, { error: { message: "x" } }, { choices: [{ index: 1_000 }] }])
+      expect(() => new ChatRecord().addChunk(junk)).to.throw(RangeError);
+  });
+});
+
+describe("provider/core client body", () => {
+  const prepare = (body: object, rest: { vendor?: keyof typeof VENDORS; clamp?: number } = {}) =>
+    prepareBody({
+      model: CHAT,
+      vendor: VENDORS[rest.vendor ?? "generic"],
+      body: JSON.stringify(body),
+      bodyBytes: 10,
+      clamp: rest.clamp,
+    });
+
+  it("takes the lowest of the client's, the relay's and the model's limit, in one field", () => {
+    const limit = (body: object, clamp?: number, vendor?: keyof typeof VENDORS) => {
+      const { max_tokens, max_completion_tokens } = JSON.parse(
+        prepare(body, { ...(clamp ? { clamp } : {}), ...(vendor ? { vendor } : {}) }).text,
+      );
+      return [max_tokens, max_completion_tokens];
+    };
+    expect(limit({})).to.deep.equal([256, undefined]);
+    expect(limit({ max_tokens: 50 }, 40)).to.deep.equal([40, undefined]);
+    expect(limit({ max_completion_tokens: 30, max_tokens: 99 }, 40)).to.deep.equal([30, undefined]);
+    expect(limit({ max_completion_tokens: 30 }, 40)).to.deep.equal([undefined, 30]);
+    expect(limit({ max_completion_tokens: 30 }, 40, "ollama")).to.deep.equal([30, undefined]);
+    expect(limit({}, 40, "openai")).to.deep.equal([undefined, 40]);
+  });
+
+  it("keeps the client's stream options and asks for running usage where the server knows it", () => {
+    const body = { stream: true, stream_options: { x: 1 } };
+    expect(JSON.parse(prepare(body, { vendor: "vllm" }).text).stream_options).to.deep.equal({
+      x: 1,
+      include_usage: true,
+      continuous_usage_stats: true,
+    });
+  });
+
+  it("names the field at fault", () => {
+    for (const field of ["n", "max_tokens", "max_completion_tokens"])
+      expect(() => prepare({ [field]: "many" })).to.throw(`'${field}'`);
+  });
+});
+
+describe("provider/core slots", () => {
+  it("takes no more than there are and knows the median latency", () => {
+    const slots = new Slots(2);
+    expect([slots.take(), slots.take(), slots.take(), slots.free]).to.deep.equal([true, true, false, 0]);
+    slots.give();
+    expect(slots.free).to.equal(1);
+    for (const latency of [900, 10, 30]) slots.note(latency);
+    expect(slots.latencyMs).to.equal(30);
+  });
+
+  it("calls a change material when a model fills up, empties, or moves by a quarter", () => {
+    expect([
+      isMaterial(8, 7, 8),
+      isMaterial(8, 6, 8),
+      isMaterial(1, 0, 100),
+      isMaterial(0, 1, 100),
+    ]).to.deep.equal([false, true, true, true]);
+  });
+});

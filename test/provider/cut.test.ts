@@ -1,0 +1,121 @@
+import { once } from "node:events";
+import { textResponseHash } from "@aimo/protocol/receipts";
+import type { UsageFrame, UsageStatement } from "@aimo/protocol/session";
+import { expect } from "chai";
+import {
+  chunkOf,
+  type FaultUpstream,
+  startFaultUpstream,
+  usageChunk,
+  writeFrames,
+} from "./support/fault-upstream.ts";
+import { attemptOn, chatBody, chatPath, startWorld, type World } from "./support/provider.ts";
+import { type RelayClient, readFrames, textOf } from "./support/relay-client.ts";
+
+describe("provider, when the relay cuts a stream", () => {
+  let upstream: FaultUpstream;
+  let world: World;
+  let relay: RelayClient;
+
+  const words = ["alpha ", "beta ", "gamma ", "delta "];
+  const holdOpen = () =>
+    upstream.play((_, response) => {
+      writeFrames(
+        response,
+        words.map((content) => chunkOf({ content })),
+      );
+    });
+
+  beforeEach(async () => {
+    upstream = await startFaultUpstream();
+    world = await startWorld({ upstream: upstream.url });
+    relay = await world.connect();
+    await relay.listen();
+    holdOpen();
+  });
+  afterEach(async () => {
+    relay.close();
+    await world.provider.close(0);
+    await upstream.close();
+  });
+
+  /** The usage frame of a finished stream, its MAC checked. */
+  const usageOf = (text: string, seq: bigint, path: string): UsageStatement => {
+    const data = /event: aimo\.usage\ndata: (.*)\n\ndata: \[DONE\]\n\n$/.exec(text)?.[1] ?? "";
+    return relay.checkUsage(JSON.parse(data) as UsageFrame, seq, path);
+  };
+
+  it("stops the upstream at once and signs for the delivered frames only", async () => {
+    const query = attemptOn();
+    const gone = once(upstream.events, "gone");
+    const { response, request } = await relay.open(chatPath(query), chatBody({ stream: true }));
+    request.on("error", () => {});
+    await readFrames(response, 4);
+    request.destroy();
+    await gone;
+    const statement = await relay.abort(query.attempt, 2);
+    expect(statement?.responseHash).to.equal(textResponseHash([{ text: "alpha beta " }]));
+    expect(statement?.units[2]).to.be.within(1, 3);
+    expect(statement?.units[0]).to.be.greaterThan(0);
+    const [{ receipts } = { receipts: [] }] = await relay.untilGroups(1);
+    expect(receipts).to.have.length(1);
+    expect(receipts[0]?.responseHash).to.equal(statement?.responseHash);
+  });
+
+  it("ends a stream that is still open with the statement when the abort comes first", async () => {
+    const query = attemptOn();
+    const { response, seq } = await relay.open(chatPath(query), chatBody({ stream: true }));
+    await readFrames(response, 4);
+    const rest = textOf(response);
+    const statement = await relay.abort(query.attempt, 3);
+    expect(usageOf(await rest, seq, chatPath(query))).to.deep.equal(statement);
+    expect(statement?.responseHash).to.equal(textResponseHash([{ text: "alpha beta gamma " }]));
+  });
+
+  it("never signs for more frames than it sent", async () => {
+    const query = attemptOn();
+    const { response } = await relay.open(chatPath(query), chatBody({ stream: true }));
+    await readFrames(response, 4);
+    const statement = await relay.abort(query.attempt, 4_000);
+    expect(statement?.responseHash).to.equal(textResponseHash([{ text: words.join("") }]));
+  });
+
+  it("signs nothing when no frame arrived", async () => {
+    const query = attemptOn();
+    const { response, request } = await relay.open(chatPath(query), chatBody({ stream: true }));
+    request.on("error", () => {});
+    await readFrames(response, 1);
+    expect(await relay.abort(query.attempt, 0)).to.equal(undefined);
+    expect(world.provider.receipts.totals()).to.deep.equal([]);
+  });
+
+  it("stops the upstream before the first token too", async () => {
+    upstream.play(() => {});
+    const query = attemptOn();
+    const asked = once(upstream.events, "request");
+    const gone = once(upstream.events, "gone");
+    const path = chatPath(query);
+    const opening = relay.open(path, chatBody({ stream: true })).catch((error: Error) => error);
+    await asked;
+    expect(await relay.abort(query.attempt, 0)).to.equal(undefined);
+    await gone;
+    expect(await opening).to.be.instanceOf(Error);
+  });
+
+  it("replaces a receipt by a lower one when the relay learns late that its client got less", async () => {
+    const query = attemptOn();
+    upstream.play((_, response) => {
+      writeFrames(response, [
+        ...words.map((content) => chunkOf({ content })),
+        chunkOf({}, { finish: "stop" }),
+      ]);
+      writeFrames(response, [usageChunk({ prompt_tokens: 10, completion_tokens: 8 }), "[DONE]"]);
+      response.end();
+    });
+    const { text, seq } = await relay.send("POST", chatPath(query), chatBody({ stream: true }));
+    const full = usageOf(text, seq, chatPath(query));
+    const lower = await relay.abort(query.attempt, 1);
+    expect(BigInt(lower?.cost ?? 0) < BigInt(full.cost)).to.equal(true);
+    expect(lower?.responseHash).to.equal(textResponseHash([{ text: "alpha " }]));
+  });
+});
