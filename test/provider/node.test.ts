@@ -1,0 +1,199 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { judgeAnnouncement } from "@aimo/node/announcements";
+import { connectChain } from "@aimo/node/chain";
+import { createNodeKey, generateKey, type NodeKey } from "@aimo/node/keys";
+import { silentLog } from "@aimo/node/log";
+import { type P2p, startP2p } from "@aimo/node/p2p";
+import { createTransactions } from "@aimo/node/transactions";
+import { type Announcement, offersTopic } from "@aimo/protocol/announcement";
+import type { Deployment } from "@aimo/protocol/deployment";
+import { PUSD_PER_USD } from "@aimo/protocol/units";
+import { claimEarnings, readEarnings } from "@aimo/provider/chain/claim-earnings";
+import { readPrices } from "@aimo/provider/chain/prices";
+import { registerProvider } from "@aimo/provider/chain/register-provider";
+import { createRelayDirectory } from "@aimo/provider/chain/relay-directory";
+import type { ChainSender } from "@aimo/provider/chain/sender";
+import { readStake, stakeProvider } from "@aimo/provider/chain/stake-provider";
+import { loadConfig } from "@aimo/provider/config";
+import { startProvider } from "@aimo/provider/node";
+import { expect } from "chai";
+import { deployAll } from "../../scripts/deploy.ts";
+import { type LocalChain, startChain } from "../../scripts/local/chain.ts";
+import { ACCOUNT, deposit, localPrivateKey, localWallet } from "../../scripts/local/wallets.ts";
+import { errorOf } from "../node/support/errors.ts";
+
+const STAKE = 10n * PUSD_PER_USD;
+
+describe("provider node on a chain", function () {
+  this.timeout(60_000);
+  let chain: LocalChain;
+  let deployment: Deployment;
+  let folder: string;
+  let key: NodeKey;
+  let owner: ChainSender;
+  let providerId: number;
+  let p2p: P2p;
+  const heard: Announcement[] = [];
+  let onHeard: () => void = () => {};
+
+  before(async () => {
+    chain = await startChain({ port: 0 });
+    const wallet = localWallet(chain.url, ACCOUNT.deployer);
+    deployment = await deployAll({
+      rpcUrl: chain.url,
+      wallet,
+      profile: "local",
+      treasury: wallet.account.address,
+      protocolFeeBps: 100,
+      minRelayStake: STAKE,
+      minProviderStake: STAKE,
+    });
+    folder = await mkdtemp(join(tmpdir(), "aimo-provider-"));
+    key = generateKey();
+    await writeFile(join(folder, "node.key"), key.privateKey, { mode: 0o600 });
+    const ownerKey = createNodeKey(localPrivateKey(ACCOUNT.providerOwner));
+    await writeFile(join(folder, "owner.key"), ownerKey.privateKey, { mode: 0o600 });
+    await writeFile(join(folder, "deployment.json"), JSON.stringify(deployment));
+    const connected = await connectChain({ rpcUrl: chain.url, deployment, privateKey: ownerKey.privateKey });
+    owner = { ...connected, transactions: createTransactions({ chain: connected, log: silentLog() }) };
+    p2p = await startListener();
+  });
+  after(async () => {
+    await p2p.close();
+    await owner.transactions.close();
+    await chain.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const startListener = () => {
+    const refusal = (id: number, signer: string) =>
+      id === providerId && signer === key.address ? undefined : "not the provider";
+    let last: number | undefined;
+    return startP2p({
+      privateKey: generateKey().privateKey,
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      bootstrap: [],
+      topic: offersTopic(deployment),
+      judge: (data) =>
+        judgeAnnouncement(data, { deployment, now: Date.now(), lastSequence: () => last, refusal }),
+      onAccepted: ({ announcement }) => {
+        last = announcement.sequence;
+        heard.push(announcement);
+        onHeard();
+      },
+      log: silentLog(),
+    });
+  };
+  const untilHeard = async (wanted: (announcement: Announcement) => boolean): Promise<Announcement> => {
+    for (;;) {
+      const found = heard.find(wanted);
+      if (found) return found;
+      await new Promise<void>((resolve) => {
+        onHeard = resolve;
+      });
+    }
+  };
+
+  const start = async (changes: { prompt?: string; sync?: boolean; data?: string; port?: number } = {}) => {
+    const file = join(folder, "provider.toml");
+    await writeFile(
+      file,
+      `[provider]
+key_file = "node.key"
+${changes.sync ? 'owner_key_file = "owner.key"\nsync_prices = true' : ""}
+rpc_url = "${chain.url}"
+deployment_file = "deployment.json"
+data_folder = "${changes.data ?? "data"}"
+port = ${changes.port ?? 0}
+region = "test"
+p2p_bootstrap = ${JSON.stringify(p2p.addresses())}
+[[upstreams]]
+name = "demo"
+kind = "demo"
+[[models]]
+id = "demo-text"
+upstream = "demo"
+[models.pricing]
+prompt = "${changes.prompt ?? "0.15"}"
+completion = "0.60"
+[[models]]
+id = "demo-image"
+route = "images"
+upstream = "demo"
+[models.pricing]
+image = "0.002"
+`,
+    );
+    return startProvider(await loadConfig(file), { log: silentLog() });
+  };
+
+  it("refuses to start while its key is not registered", async () => {
+    await errorOf("not_registered", start());
+  });
+
+  it("refuses to start while it is not staked, and says by how much", async () => {
+    providerId = await registerProvider(owner, { signer: key });
+    expect(providerId).to.equal(1);
+    const { message } = await errorOf("not_staked", start());
+    expect(message).to.contain(String(STAKE));
+  });
+
+  it("refuses prices that differ from the chain, and sets them with the owner's key when told to", async () => {
+    await deposit(chain.url, deployment, localWallet(chain.url, ACCOUNT.providerOwner), STAKE);
+    await stakeProvider(owner, { providerId, amount: STAKE });
+    expect(await readStake(owner, providerId)).to.deep.equal({
+      active: STAKE,
+      minimum: STAKE,
+      isActive: true,
+    });
+    const { message } = await errorOf("config_invalid", start());
+    expect(message).to.contain("demo-text is not registered");
+    const node = await start({ sync: true });
+    await node.close();
+    const prices = (await readPrices(owner, providerId, 1)).map(({ version, prices: each }) => [
+      version,
+      ...each,
+    ]);
+    expect(prices).to.deep.equal([[1, 150_000n, 150_000n, 600_000n]]);
+    const differs = await errorOf("config_invalid", start({ prompt: "0.10" }));
+    expect(differs.message).to.contain("demo-text costs 150000/150000/600000 pUSD on-chain");
+  });
+
+  it("announces its models and slots, signed by its key, and says when it leaves", async () => {
+    heard.length = 0;
+    const node = await start();
+    const { endpoint, models, region, expiresAt, issuedAt } = await untilHeard(
+      ({ models: all }) => all.length > 0,
+    );
+    expect([endpoint, region]).to.deep.equal([node.url, "test"]);
+    expect(expiresAt - issuedAt).to.be.at.most(30_000);
+    expect(
+      models.map(({ slug, priceVersion, route, freeSlots }) => [slug, priceVersion, route, freeSlots]),
+    ).to.deep.equal([
+      ["demo-text", 1, "chat", 32],
+      ["demo-image", 1, "images", 32],
+    ]);
+    const left = untilHeard(({ models: all }) => all.length === 0);
+    await node.close();
+    await left;
+  });
+
+  it("names a port that is taken, and a data folder in use", async () => {
+    const node = await start();
+    await errorOf("data_in_use", start());
+    await errorOf("port_in_use", start({ data: "other", port: Number(new URL(node.url).port) }));
+    await node.close();
+  });
+
+  it("knows relays as the chain has them", async () => {
+    const relays = createRelayDirectory(owner, () => 0);
+    expect(await relays.relayOf(1)).to.equal(undefined);
+  });
+
+  it("reads and claims earnings, and names the contract's reason when there is none to claim for", async () => {
+    expect(await readEarnings(owner, providerId, 1)).to.deep.equal({ claimable: 0n, paid: 0n });
+    await errorOf("transaction_failed", claimEarnings(owner, 99, [1], owner.transactions.address));
+  });
+});
