@@ -1,0 +1,224 @@
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { LOG_LEVELS } from "@aimo/node/log";
+import { AimoError } from "@aimo/protocol/errors";
+import { parse } from "smol-toml";
+import { type Static, type TSchema, Type } from "typebox";
+import { Value } from "typebox/value";
+
+/**
+ * Everything that a relay's operator may set: type, default and meaning in one table. The file (TOML or JSON) and the
+ * documentation write names in snake_case; `AIMO_RELAY_HTTP_PORT` sets `http.port`.
+ */
+
+const count = (value: number, description: string, [minimum, maximum]: readonly [number, number]) =>
+  Type.Integer({ default: value, minimum, maximum, description });
+const text = (value: string, description: string) =>
+  Type.String({ default: value, maxLength: 4_096, description });
+const needed = (description: string) => Type.String({ minLength: 1, maxLength: 4_096, description });
+const list = (value: readonly string[], description: string) =>
+  Type.Array(Type.String({ maxLength: 1_024 }), { default: [...value], maxItems: 256, description });
+const flag = (value: boolean, description: string) => Type.Boolean({ default: value, description });
+const usd = (value: string, description: string) =>
+  Type.String({ default: value, pattern: USD_PATTERN, description });
+/** A plain decimal, as `parseUsd` reads it. */
+const USD_PATTERN = "^\\d{1,17}(\\.\\d{1,12})?$";
+const CLOSED = { additionalProperties: false, default: {} };
+const DAY_MS = 86_400_000;
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+
+export const RelayConfigSchema = Type.Object(
+  {
+    keyFile: needed("The relay's hot key: a V3 keystore, or 64 hex digits in a file of mode 0600."),
+    keyPasswordEnv: text("", "Name of the environment variable with the keystore's password."),
+    rpcUrl: needed("RPC endpoint of the chain."),
+    deploymentFile: needed("JSON file with the addresses of the deployment."),
+    dataFolder: needed('Where the journal lives; "memory" keeps nothing.'),
+    logLevel: Type.Union(
+      LOG_LEVELS.map((level) => Type.Literal(level)),
+      { default: "info", description: "Least level." },
+    ),
+    drainMs: count(10_000, "Time for requests in flight to end when the relay stops.", [0, 600_000]),
+    groupWaitMs: count(3_000, "Time for providers' last groups to come when the relay stops.", [0, 60_000]),
+    http: Type.Object(
+      {
+        host: text("127.0.0.1", "Address to listen on."),
+        port: count(8787, "Port to listen on; 0 takes any.", [0, 65_535]),
+        domains: list([], "Authorities that wallets may sign in to; the own address when empty."),
+        corsOrigins: list(["*"], 'Origins of web pages that may call; "*" for all.'),
+        maxBodyBytes: count(MIB, "Largest request body.", [1_024, 64 * MIB]),
+        maxReplyBytes: count(32 * MIB, "Largest reply that is not streamed.", [1_024, GIB]),
+        requestTimeoutMs: count(30_000, "Time in which a request must be sent.", [1_000, 600_000]),
+        requestsPerMinute: count(1_000, "Requests per minute of one key.", [1, 10_000_000]),
+        authCallsPerMinute: count(30, "Sign-in calls per minute of one address.", [1, 100_000]),
+        maxKeptReplyBytes: count(MIB, "Largest reply kept for a repeated Idempotency-Key.", [0, 64 * MIB]),
+      },
+      CLOSED,
+    ),
+    serving: Type.Object(
+      {
+        maxAttempts: count(3, "Providers tried for one request.", [1, 16]),
+        maxInFlight: count(4_096, "Requests in flight.", [1, 1_000_000]),
+        maxInFlightPerAccount: count(1_024, "Requests in flight of one account.", [1, 1_000_000]),
+        totalMs: count(600_000, "Longest request.", [1_000, DAY_MS]),
+        keepAliveMs: count(10_000, "Silence of a stream before a comment fills it.", [1_000, 600_000]),
+        stopWaitMs: count(2_000, "Wait for a provider's statement when a stream is cut.", [0, 60_000]),
+      },
+      CLOSED,
+    ),
+    upstream: Type.Object(
+      {
+        connections: count(512, "Connections to one provider.", [1, 65_535]),
+        connectMs: count(2_000, "Time to connect to a provider.", [10, 60_000]),
+        firstByteMs: count(60_000, "Time to the head of a provider's answer.", [100, 3_600_000]),
+        idleMs: count(30_000, "Longest silence within an answer.", [100, 3_600_000]),
+      },
+      CLOSED,
+    ),
+    gossip: Type.Object(
+      {
+        listen: list(["/ip4/127.0.0.1/tcp/0"], "Multiaddrs to listen on."),
+        bootstrap: list([], "Multiaddrs of nodes to stay connected to."),
+        allowPlainHttp: flag(
+          false,
+          "Takes providers without TLS that are not on this machine: closed networks only.",
+        ),
+      },
+      CLOSED,
+    ),
+    settling: Type.Object(
+      {
+        amountUsd: usd("1", "Posts when this much is unsettled."),
+        channelPercent: count(25, "Posts when this part of a channel is unsettled.", [1, 100]),
+        maxAgeMs: count(0, "Posts when a receipt is this old; 0: a tenth of the posting window.", [
+          0,
+          DAY_MS,
+        ]),
+        strangerGasEth: usd("0.05", "Gas for opening channels of others, per day, in whole coins."),
+      },
+      CLOSED,
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export type RelayConfig = Readonly<Static<typeof RelayConfigSchema>>;
+type Environment = Readonly<Record<string, string | undefined>>;
+type Fields = Record<string, unknown>;
+/** A part of a configuration, as it stands in a file or in code. */
+export type PartialConfig = { readonly [name: string]: unknown };
+
+export type LoadParameters = {
+  /** TOML or JSON, by its ending; paths in it are relative to it. */
+  readonly file?: string;
+  readonly environment?: Environment;
+  /** Rules over file and environment. */
+  readonly overrides?: PartialConfig;
+};
+
+/** File, then environment, then overrides. Throws `config_invalid` that names the setting. */
+export async function loadConfig({
+  file,
+  environment = process.env,
+  overrides = {},
+}: LoadParameters): Promise<RelayConfig> {
+  const fromFile = file === undefined ? {} : await readFileConfig(file);
+  return makeConfig(merge(merge(fromFile, readEnvironment(environment)), toCamel(overrides)));
+}
+
+/** Fills in defaults and checks. Throws `config_invalid` that names the setting and its limit. */
+export function makeConfig(fields: PartialConfig): RelayConfig {
+  const whole = Value.Default(RelayConfigSchema, structuredClone(fields));
+  const [fault] = Value.Errors(RelayConfigSchema, whole).sort(
+    (a, b) => b.instancePath.length - a.instancePath.length,
+  );
+  if (!fault) return deepFreeze(whole as Static<typeof RelayConfigSchema>);
+  const params = fault.params as { requiredProperties?: readonly string[] };
+  const path = [...fault.instancePath.split("/").slice(1), ...(params.requiredProperties?.slice(0, 1) ?? [])];
+  const name = path.map(toSnake).join(".");
+  const isUnknown = fault.message === "schema is false";
+  const what = isUnknown ? "is no setting" : params.requiredProperties ? "is missing" : fault.message;
+  throw new AimoError("config_invalid", { message: `${name || "The configuration"} ${what}.`, param: name });
+}
+
+/** The password of the relay's keystore, from the variable that the configuration names. */
+export function readPassword(
+  { keyPasswordEnv }: RelayConfig,
+  environment: Environment = process.env,
+): string | undefined {
+  return keyPasswordEnv === "" ? undefined : environment[keyPasswordEnv];
+}
+
+async function readFileConfig(file: string): Promise<Fields> {
+  let fields: Fields;
+  try {
+    const text = await readFile(file, "utf8");
+    fields = toCamel((file.endsWith(".json") ? JSON.parse(text) : parse(text)) as Fields);
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : "";
+    throw new AimoError("config_invalid", {
+      message: `The configuration ${file} cannot be read: ${reason}`,
+      cause,
+    });
+  }
+  const folder = dirname(resolve(file));
+  for (const name of ["keyFile", "deploymentFile", "dataFolder"]) {
+    const value = fields[name];
+    if (typeof value === "string" && value !== "memory") fields[name] = resolve(folder, value);
+  }
+  return fields;
+}
+
+/** `AIMO_RELAY_HTTP_PORT` and the like, read by the type of the setting. */
+function readEnvironment(environment: Environment): Fields {
+  const fields: Fields = {};
+  for (const [name, schema] of Object.entries(RelayConfigSchema.properties) as [string, TSchema][]) {
+    const inner = (schema as { properties?: Record<string, TSchema> }).properties;
+    const section: Fields = {};
+    for (const [field, type] of Object.entries(inner ?? {}))
+      readVariable(environment, [name, field], type, section);
+    if (inner && Object.keys(section).length > 0) fields[name] = section;
+    if (!inner) readVariable(environment, [name], schema, fields);
+  }
+  return fields;
+}
+
+function readVariable(
+  environment: Environment,
+  path: readonly string[],
+  schema: TSchema,
+  into: Fields,
+): void {
+  const value = environment[`AIMO_RELAY_${path.map(toSnake).join("_").toUpperCase()}`];
+  const type = (schema as { type?: string }).type;
+  if (value === undefined) return;
+  const read = type === "integer" ? Number(value) : type === "boolean" ? value === "true" : value;
+  into[path.at(-1) ?? ""] = type === "array" ? value.split(",").filter((one) => one !== "") : read;
+}
+
+const toSnake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function toCamel(fields: PartialConfig): Fields {
+  const named = Object.entries(fields).map(([name, value]) => [
+    name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    isFields(value) ? toCamel(value) : value,
+  ]);
+  return Object.fromEntries(named);
+}
+
+function merge(below: Fields, above: Fields): Fields {
+  const merged = { ...below };
+  for (const [name, value] of Object.entries(above)) {
+    const under = merged[name];
+    merged[name] = isFields(under) && isFields(value) ? merge(under, value) : value;
+  }
+  return merged;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) for (const each of Object.values(value)) deepFreeze(each);
+  return Object.freeze(value);
+}
