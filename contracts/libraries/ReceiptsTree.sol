@@ -36,19 +36,19 @@ library ReceiptsTree {
     uint256 private constant _MAX_DEPTH = 32;
 
     /// @notice Node of a receipt.
-    function leaf(Leaf memory l) internal pure returns (Node memory) {
+    function leaf(Leaf memory receipt) internal pure returns (Node memory) {
         bytes32 hash = keccak256(
-            abi.encodePacked(_LEAF, l.usageDigest, l.evidenceHash, l.userId, l.charge, l.userCumulative)
+            abi.encodePacked(_LEAF, receipt.usageDigest, receipt.evidenceHash, receipt.userId, receipt.charge, receipt.userCumulative)
         );
-        return Node(hash, l.charge);
+        return Node(hash, receipt.charge);
     }
 
     /// @notice Node of a user.
-    function userLeaf(UserLeaf memory l) internal pure returns (Node memory) {
+    function userLeaf(UserLeaf memory user) internal pure returns (Node memory) {
         bytes32 hash = keccak256(
-            abi.encodePacked(_USER, l.userId, l.epoch, l.cumStart, l.sum, l.count, l.subRoot)
+            abi.encodePacked(_USER, user.userId, user.epoch, user.cumStart, user.sum, user.count, user.subRoot)
         );
-        return Node(hash, l.sum);
+        return Node(hash, user.sum);
     }
 
     /// @notice What stands where there is no leaf.

@@ -58,12 +58,14 @@ library Rows {
     function _hashChunks(bytes calldata section, uint256 size, bytes32[] memory chunks, uint256 first) private pure {
         for (uint256 offset = 0; offset < section.length; offset += size) {
             uint256 end = offset + size < section.length ? offset + size : section.length;
-            chunks[first++] = keccak256(section[offset:end]);
+            chunks[first] = keccak256(section[offset:end]);
+            ++first;
         }
     }
 
     /// @dev The 32 bytes from `offset`; those beyond the rows are cut off by the casts above.
     function _word(bytes calldata rows, uint256 offset) private pure returns (uint256 word) {
+        // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {
             word := calldataload(add(rows.offset, offset))
         }

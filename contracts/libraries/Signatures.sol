@@ -10,11 +10,6 @@ library Signatures {
     /// @notice Thrown when a signature is not by who it should be by.
     error InvalidSignature(address expected);
 
-    /// @notice Requires an ECDSA signature (65 bytes, low s) by `key`.
-    function checkKey(address key, bytes32 digest, bytes calldata signature) internal pure {
-        require(isByKey(key, digest, signature), InvalidSignature(key));
-    }
-
     /// @notice Requires a signature by `owner`: ECDSA first, then ERC-1271.
     function checkOwner(address owner, bytes32 digest, bytes calldata signature) internal view {
         if (isByKey(owner, digest, signature)) return;
@@ -22,6 +17,11 @@ library Signatures {
             SignatureChecker.isValidERC1271SignatureNowCalldata(owner, digest, signature),
             InvalidSignature(owner)
         );
+    }
+
+    /// @notice Requires an ECDSA signature (65 bytes, low s) by `key`.
+    function checkKey(address key, bytes32 digest, bytes calldata signature) internal pure {
+        require(isByKey(key, digest, signature), InvalidSignature(key));
     }
 
     /// @notice Whether `key` signed `digest`.

@@ -15,13 +15,18 @@ import {Earnings} from "./Earnings.sol";
 abstract contract Posts is Earnings {
     using SafeCast for uint256;
 
-    /// @dev Sums of one post, pUSD.
-    struct Totals {
+    /// @dev One post on its way: who and when, its sums in pUSD, and the ids of its skipped rows.
+    struct Batch {
+        uint32 relayId;
+        uint64 batchNo;
+        uint40 time;
         uint256 deltas;
         uint256 debits;
         uint256 credits;
         uint256 fee;
-        uint256 skippedBytes;
+        bytes skipped;
+        uint256 skippedLength;
+        bytes32 rowsHash;
         bytes32 skippedHash;
     }
 
@@ -35,16 +40,16 @@ abstract contract Posts is Earnings {
         require(REGISTRY.mayPost(relayId, msg.sender), NotPoster(relayId, msg.sender));
         _checkHeader(header);
         Rows.checkLength(rows, header.nA, header.nC);
-        uint40 time = _now();
-        Totals memory totals;
-        _applyDebits(relayId, header, rows, time, totals);
-        require(totals.deltas == header.receiptsSum, WrongReceiptsSum(header.receiptsSum, totals.deltas));
-        _applyCredits(relayId, header, rows, totals);
-        totals.fee = Pricing.protocolFee(totals.debits, PROTOCOL_FEE_BPS);
-        _protocolFees += totals.fee.toUint96();
-        _settle(relayId, header.batchNo, totals);
-        _countInflight(relayId, header.batchNo, totals.debits);
-        _commit(relayId, header, rows, time, totals);
+        Batch memory batch;
+        (batch.relayId, batch.batchNo, batch.time) = (relayId, header.batchNo, _now());
+        _applyDebits(batch, header.nA, rows);
+        require(batch.deltas == header.receiptsSum, WrongReceiptsSum(header.receiptsSum, batch.deltas));
+        _applyCredits(batch, header, rows);
+        batch.fee = Pricing.protocolFee(batch.debits, PROTOCOL_FEE_BPS);
+        _protocolFees += batch.fee.toUint96();
+        _settle(batch);
+        _countInflight(batch);
+        _commit(batch, header, rows);
     }
 
     /// @inheritdoc IPosts
@@ -65,43 +70,29 @@ abstract contract Posts is Earnings {
         return batchNo < next && next - batchNo <= _RING ? _ring[relayId][batchNo % _RING] : bytes32(0);
     }
 
-    function _applyDebits(
-        uint32 relayId,
-        PostHeader calldata header,
-        bytes calldata rows,
-        uint40 time,
-        Totals memory totals
-    ) private {
-        mapping(uint32 userId => ChannelSlot slot) storage channels = _channels[relayId];
-        bytes memory skipped;
+    function _applyDebits(Batch memory batch, uint256 nA, bytes calldata rows) private {
+        mapping(uint32 userId => ChannelSlot slot) storage channels = _channels[batch.relayId];
         uint32 last = 0;
-        for (uint256 row = 0; row < header.nA; ++row) {
+        for (uint256 row = 0; row < nA; ++row) {
             (uint32 userId, uint80 cumEnd, uint64 delta) = Rows.metered(rows, row);
             Rows.checkOrder(row, userId, last);
             last = userId;
-            totals.deltas += delta;
+            batch.deltas += delta;
             ChannelSlot channel = channels[userId];
-            uint8 reason = _skipReason(channel, cumEnd, delta, time);
+            uint8 reason = _skipReason(channel, cumEnd, delta, batch.time);
             if (reason == 0) {
                 channels[userId] = channel.debited(delta);
-                totals.debits += delta;
+                batch.debits += delta;
             } else {
-                if (skipped.length == 0) skipped = new bytes(4 * uint256(header.nA));
-                _append(skipped, totals.skippedBytes, userId);
-                totals.skippedBytes += 4;
-                emit RowSkipped(relayId, userId, header.batchNo, cumEnd, delta, reason);
+                if (batch.skipped.length == 0) batch.skipped = new bytes(4 * nA);
+                _append(batch, userId);
+                emit RowSkipped(batch.relayId, userId, batch.batchNo, cumEnd, delta, reason);
             }
         }
-        if (totals.skippedBytes != 0) totals.skippedHash = _hashHead(skipped, totals.skippedBytes);
     }
 
-    function _applyCredits(
-        uint32 relayId,
-        PostHeader calldata header,
-        bytes calldata rows,
-        Totals memory totals
-    ) private {
-        mapping(uint32 providerId => ProviderSlot slot) storage providers = _providers[relayId];
+    function _applyCredits(Batch memory batch, PostHeader calldata header, bytes calldata rows) private {
+        mapping(uint32 providerId => ProviderSlot slot) storage providers = _providers[batch.relayId];
         uint32 last = 0;
         for (uint256 row = 0; row < header.nC; ++row) {
             (uint32 providerId, uint80 cumEnd) = Rows.provider(rows, header.nA, row);
@@ -109,42 +100,43 @@ abstract contract Posts is Earnings {
             last = providerId;
             ProviderSlot slot = providers[providerId];
             uint80 paid = slot.paid();
-            if (!slot.enlisted()) slot = _enlisted(slot, relayId, providerId);
+            if (!slot.enlisted()) slot = _enlisted(slot, batch.relayId, providerId);
             // a cumulative that has been reached already owes nothing
             uint80 credit = cumEnd > paid ? cumEnd - paid : 0;
             providers[providerId] = slot.credited(credit);
-            totals.credits += credit;
+            batch.credits += credit;
         }
     }
 
     /// @dev What the debits leave after credits and fee waits in the relay's bucket. What they lack comes from the
     /// relay's earnings, newest first, then from its float.
-    function _settle(uint32 relayId, uint64 batchNo, Totals memory totals) private {
-        (RelaySlot memory slot, RelayBucket memory bucket) = _rollBucket(relayId);
-        require(batchNo == slot.batchNo, WrongBatchNo(batchNo, slot.batchNo));
-        slot.batchNo = batchNo + 1;
-        uint256 owed = totals.credits + totals.fee;
-        if (totals.debits >= owed) {
-            slot.earnedCur = (slot.earnedCur + (totals.debits - owed)).toUint96();
+    function _settle(Batch memory batch) private {
+        (RelaySlot memory slot, RelayBucket memory bucket) = _rollBucket(batch.relayId);
+        require(batch.batchNo == slot.batchNo, WrongBatchNo(batch.batchNo, slot.batchNo));
+        slot.batchNo = batch.batchNo + 1;
+        uint256 owed = batch.credits + batch.fee;
+        if (batch.debits >= owed) {
+            slot.earnedCur = (slot.earnedCur + (batch.debits - owed)).toUint96();
         } else {
-            uint256 missing = owed - totals.debits;
+            uint256 missing = owed - batch.debits;
             (slot.earnedCur, missing) = _draw(slot.earnedCur, missing);
             (bucket.earnedPrev, missing) = _draw(bucket.earnedPrev, missing);
             (slot.earned, missing) = _draw(slot.earned, missing);
             (bucket.float, missing) = _draw(bucket.float, missing);
-            require(missing == 0, Shortfall(relayId, missing));
+            require(missing == 0, Shortfall(batch.relayId, missing));
         }
-        _relays[relayId] = slot;
-        _buckets[relayId] = bucket;
+        _relays[batch.relayId] = slot;
+        _buckets[batch.relayId] = bucket;
     }
 
-    function _countInflight(uint32 relayId, uint64 batchNo, uint256 debits) private {
+    function _countInflight(Batch memory batch) private {
+        uint32 relayId = batch.relayId;
         Inflight memory volume = _rollInflight(relayId);
         uint256 notFinal = uint256(volume.curCount) + volume.prevCount;
-        require(notFinal < _RING, RingFull(relayId, batchNo, notFinal));
+        require(notFinal < _RING, RingFull(relayId, batch.batchNo, notFinal));
         ++volume.curCount;
-        if (debits != 0) {
-            volume.cur = (volume.cur + debits).toUint96();
+        if (batch.debits != 0) {
+            volume.cur = (volume.cur + batch.debits).toUint96();
             uint256 inflight = uint256(volume.cur) + volume.prev;
             uint256 bond = STAKE_MANAGER.bondOf(ROLE_RELAY, relayId).active;
             uint256 limit = (bond * _BACKED) / _BACKING;
@@ -153,29 +145,28 @@ abstract contract Posts is Earnings {
         _inflight[relayId] = volume;
     }
 
-    function _commit(
-        uint32 relayId,
-        PostHeader calldata header,
-        bytes calldata rows,
-        uint40 time,
-        Totals memory totals
-    ) private {
-        bytes32 rowsHash = Rows.hash(rows, header.nA, header.nC);
-        uint96 debitA = totals.debits.toUint96();
-        bytes32 commit = keccak256(abi.encode(header, rowsHash, totals.skippedHash, time, debitA));
-        _ring[relayId][header.batchNo % _RING] = commit;
+    function _commit(Batch memory batch, PostHeader calldata header, bytes calldata rows) private {
+        batch.rowsHash = Rows.hash(rows, header.nA, header.nC);
+        batch.skippedHash = _skippedHash(batch);
+        _ring[batch.relayId][batch.batchNo % _RING] = keccak256(
+            abi.encode(header, batch.rowsHash, batch.skippedHash, batch.time, batch.debits.toUint96())
+        );
+        _emitPosted(batch, header.receiptsRoot, header.receiptsSum);
+    }
+
+    function _emitPosted(Batch memory batch, bytes32 receiptsRoot, uint96 receiptsSum) private {
         emit Posted(
-            relayId,
-            header.batchNo,
-            header.receiptsRoot,
-            header.receiptsSum,
-            rowsHash,
-            totals.skippedHash,
-            time,
-            debitA,
+            batch.relayId,
+            batch.batchNo,
+            receiptsRoot,
+            receiptsSum,
+            batch.rowsHash,
+            batch.skippedHash,
+            batch.time,
+            uint96(batch.debits),
             0,
-            totals.credits.toUint96(),
-            totals.fee.toUint96()
+            batch.credits.toUint96(),
+            uint96(batch.fee)
         );
     }
 
@@ -206,16 +197,20 @@ abstract contract Posts is Earnings {
         return (pot - drawn, missing - drawn);
     }
 
-    /// @dev `list` has room for the ids of all rows, so nothing is copied when one more is skipped.
-    function _append(bytes memory list, uint256 offset, uint32 userId) private pure {
-        assembly ("memory-safe") {
-            let place := add(add(list, 32), offset)
-            // the 28 bytes behind keep what they hold: the last id ends where the list ends
-            mstore(place, or(shl(224, userId), and(mload(place), sub(shl(224, 1), 1))))
-        }
+    /// @dev The list has room for the ids of all rows, so nothing is copied when one more is skipped.
+    function _append(Batch memory batch, uint32 userId) private pure {
+        bytes memory list = batch.skipped;
+        uint256 offset = batch.skippedLength;
+        for (uint256 i = 0; i < 4; ++i) list[offset + i] = bytes4(userId)[i];
+        batch.skippedLength = offset + 4;
     }
 
-    function _hashHead(bytes memory list, uint256 length) private pure returns (bytes32 hash) {
+    /// @dev 0 when nothing was skipped, else keccak of the ids.
+    function _skippedHash(Batch memory batch) private pure returns (bytes32 hash) {
+        if (batch.skippedLength == 0) return bytes32(0);
+        bytes memory list = batch.skipped;
+        uint256 length = batch.skippedLength;
+        // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {
             hash := keccak256(add(list, 32), length)
         }
