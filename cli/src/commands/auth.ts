@@ -1,0 +1,71 @@
+import { resolve } from "node:path";
+import { AimoError } from "@aimo/protocol/errors";
+import { AimoClient } from "@aimo/sdk";
+import { type Command, RELAY_OPTIONS, UsageError, WALLET_OPTIONS } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { saveCredential } from "../credentials.ts";
+import { readIfThere } from "../files.ts";
+import { openSession } from "../session.ts";
+import { loadSettings, type Settings } from "../settings.ts";
+
+/** Keys are never arguments: arguments are visible to other users of the machine and stay in the shell's history. */
+async function readKey(file: string | undefined, context: CliContext): Promise<string> {
+  const text = file === undefined ? await askKey(context) : await readIfThere(resolve(context.folder, file));
+  const key = text?.trim() ?? "";
+  if (/^\S{8,200}$/.test(key)) return key;
+  throw new UsageError(file ? `${file} holds no API key.` : "That is no API key: they look like aimo-sk-….");
+}
+
+function askKey({ askSecret, readInput }: CliContext): Promise<string> {
+  if (askSecret) return askSecret("API key: ");
+  if (readInput) return readInput();
+  throw new UsageError(
+    "There is no terminal to ask for the key: name a file with --key-file, or use --wallet.",
+  );
+}
+
+async function createKey(settings: Settings, context: CliContext, name: string) {
+  const { client, owner } = await openSession(settings, context);
+  const { key } = await client.keys.create({ name });
+  return { apiKey: key, owner };
+}
+
+export const login: Command = {
+  name: "auth login",
+  summary: "Keep an API key for a relay, or make one with a wallet",
+  description:
+    "Without --wallet it asks for a key you have (or reads it from standard input or --key-file). With --wallet it\n" +
+    "signs in with the wallet (EIP-4361), makes a key and keeps that. Keys are kept in a file that only you can read.",
+  options: {
+    ...RELAY_OPTIONS,
+    ...WALLET_OPTIONS,
+    "key-file": { type: "string", value: "FILE", summary: "read the API key from this file" },
+    name: { type: "string", value: "NAME", default: "aimo cli", summary: "name of the key that is made" },
+  },
+  examples: ["aimo auth login", "aimo auth login --wallet owner.key --base-url http://127.0.0.1:8788/v1"],
+  async run(input, context) {
+    const settings = await loadSettings(input, context);
+    const { baseUrl } = settings;
+    // A wallet of the environment does not turn a login with a key into one with a wallet.
+    const byWallet = input.text("wallet") !== undefined;
+    const credential = byWallet
+      ? await createKey(settings, context, input.text("name") ?? "aimo cli")
+      : { apiKey: await readKey(input.text("key-file"), context) };
+    if (!byWallet) await checkKey(baseUrl, credential.apiKey);
+    const path = await saveCredential(context, baseUrl, credential);
+    return {
+      text: `Logged in to ${baseUrl}. The key is kept in ${path}.`,
+      json: { baseUrl, credentials: path },
+    };
+  },
+};
+
+/** A key that the relay refuses is not worth keeping. */
+async function checkKey(baseURL: string, apiKey: string): Promise<void> {
+  try {
+    await new AimoClient({ baseURL, apiKey }).credits();
+  } catch (cause) {
+    if ((cause as { code?: string }).code !== "authentication_failed") throw cause;
+    throw new AimoError("authentication_failed", { message: `${baseURL} does not accept this key.`, cause });
+  }
+}

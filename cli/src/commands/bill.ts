@@ -1,0 +1,122 @@
+import { resolve } from "node:path";
+import { ERRORS } from "@aimo/protocol/errors";
+import {
+  type BillResult,
+  type Problem,
+  readRecords,
+  type VerifyParameters,
+  verifyBill,
+  verifyGeneration,
+} from "@aimo/sdk";
+import { isAddress } from "viem";
+import { usd } from "../amounts.ts";
+import { CHAIN_OPTIONS, type Command, type CommandInput, RELAY_OPTIONS, UsageError } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { readIfThere } from "../files.ts";
+import { openClient, recordsPath } from "../relay.ts";
+import { loadSettings } from "../settings.ts";
+
+async function readParameters(input: CommandInput, context: CliContext): Promise<VerifyParameters> {
+  const settings = await loadSettings(input, context);
+  openClient(settings);
+  const named = input.text("owner");
+  if (named !== undefined && !isAddress(named, { strict: false }))
+    throw new UsageError(`--owner is "${named}", which is no address.`);
+  return {
+    rpcUrl: settings.rpcUrl(),
+    deployment: await settings.deployment(),
+    relayUrl: settings.baseUrl,
+    apiKey: settings.apiKey ?? "",
+    owner: named ?? settings.owner,
+    relayId: settings.relayId,
+    known: await knownRequests(input, context, settings.baseUrl),
+  };
+}
+
+async function knownRequests(input: CommandInput, context: CliContext, baseUrl: string) {
+  const named = input.text("records");
+  if (named !== undefined) return readRecords(resolve(context.folder, named));
+  const path = recordsPath(context, baseUrl);
+  return (await readIfThere(path)) === undefined ? undefined : readRecords(path);
+}
+
+export const verify: Command = {
+  name: "bill verify",
+  summary: "Verify everything a relay has billed you, included and complete, against the chain",
+  description:
+    "Trusts the RPC endpoint and the deployment's addresses, and nothing that the relay says: every receipt must be\n" +
+    "signed by its provider, priced as registered, and lie under a root on the chain without gap or overlap.\n" +
+    "Exits with 1 and names each receipt that does not hold: by id where your records have it, else by batch, row,\n" +
+    "leaf and interval.",
+  options: {
+    ...RELAY_OPTIONS,
+    ...CHAIN_OPTIONS,
+    owner: {
+      type: "string",
+      value: "ADDRESS",
+      summary: "wallet of the account (default: that of the login)",
+    },
+    id: { type: "string", value: "ID", summary: "verify this one request only" },
+    records: {
+      type: "string",
+      value: "FILE",
+      summary: "records that an SDK kept (default: those of `aimo chat`)",
+    },
+  },
+  examples: ["aimo bill verify", "aimo bill verify --json", "aimo bill verify --id gen-…"],
+  async run(input, context) {
+    const parameters = await readParameters(input, context);
+    const id = input.text("id");
+    context.note(`Verifying the bill of ${parameters.relayUrl} against the chain…`);
+    const result =
+      id === undefined ? await verifyBill(parameters) : await verifyGeneration({ ...parameters, id });
+    const summary = "batches" in result ? billText(result) : generationText(result);
+    return {
+      json: result,
+      text: [summary, ...result.problems.map(problemText), ...verdictOf(result.problems)].join("\n"),
+      exitCode: result.ok ? 0 : 1,
+    };
+  },
+};
+
+function verdictOf(problems: readonly Problem[]): string[] {
+  if (problems.length === 0)
+    return ["The bill holds: every receipt is signed, priced as registered and on the chain."];
+  const { message, hint } = ERRORS.bill_mismatch;
+  return [`bill_mismatch: ${message} ${hint}`];
+}
+
+function billText({
+  relayId,
+  userId,
+  receipts,
+  batches,
+  billedPusd,
+  unbilled,
+  unrecorded,
+}: BillResult): string {
+  const lines = [
+    `User ${userId} at relay ${relayId}: ${usd(billedPusd)} for ${receipts} receipts in ${batches} batches.`,
+  ];
+  if (unbilled.length > 0)
+    lines.push(`${unbilled.length} of your requests are not settled (yet), or were free.`);
+  if (unrecorded.length > 0)
+    lines.push(`${unrecorded.length} receipts are of requests that were not recorded here.`);
+  return lines.join("\n");
+}
+
+function generationText({ id, batchNo, chargePusd }: Awaited<ReturnType<typeof verifyGeneration>>): string {
+  if (batchNo === undefined) return `${id}: not proven.`;
+  return `${id}: ${usd(chargePusd ?? 0n)} in batch ${batchNo}.`;
+}
+
+function problemText({ kind, id, batchNo, row, leaf, interval, detail }: Problem): string {
+  const place = [
+    id,
+    batchNo === undefined ? undefined : `batch ${batchNo}`,
+    row === undefined ? undefined : `row ${row}`,
+    leaf === undefined ? undefined : `leaf ${leaf}`,
+    interval === undefined ? undefined : `interval (${interval[0]}, ${interval[1]}] pUSD`,
+  ];
+  return `${kind}: ${place.filter((part) => part !== undefined).join(", ")}: ${detail}`;
+}

@@ -1,0 +1,138 @@
+import { existsSync } from "node:fs";
+import { onShutdown } from "@aimo/node/shutdown";
+import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
+import { AimoError } from "@aimo/protocol/errors";
+import { toTokenUnits } from "@aimo/protocol/units";
+import { type Address, createWalletClient, formatEther, http, isAddress, parseEther } from "viem";
+import { readUsd, readWhole, usd } from "../amounts.ts";
+import { CHAIN_OPTIONS, type Command, UsageError } from "../command.ts";
+import { ask } from "../read.ts";
+import { loadSettings } from "../settings.ts";
+import { openChain } from "../wallet.ts";
+
+/** What a clone's script for local networks gives; the published package has none. */
+type LocalNetworkModule = {
+  startLocalNetwork(options: Readonly<Record<string, unknown>>): Promise<{
+    readonly rpcUrl: string;
+    readonly users: readonly { readonly baseUrl: string; readonly apiKey: string }[];
+    close(): Promise<void>;
+  }>;
+};
+
+async function loadLocalNetwork(): Promise<LocalNetworkModule> {
+  // Named at run time: the bundle must not take the development chain in, which comes with a clone only.
+  const url = new URL("../../../scripts/local-network.ts", import.meta.url);
+  if (existsSync(url)) return (await import(url.href)) as LocalNetworkModule;
+  throw new AimoError("config_invalid", {
+    message:
+      "A local network runs from a clone of the repository only, which has the development chain: clone it, then `npm start`.",
+  });
+}
+
+export const dev: Command = {
+  name: "dev",
+  summary: "Run a local network: a chain, two relays, three providers and a funded user",
+  description: "In a clone; the same as `npm start`. Ctrl-C drains and closes it.",
+  options: {
+    "port-base": { type: "string", value: "PORT", default: "8787", summary: "first of the ports used" },
+    data: {
+      type: "string",
+      value: "DIR",
+      default: ".aimo/local",
+      summary: "folder for keys, ledgers and addresses",
+    },
+    upstream: {
+      type: "string",
+      value: "URL",
+      summary: "OpenAI-compatible server to put behind another provider",
+    },
+    model: { type: "string", value: "NAME", summary: "the model of that server" },
+  },
+  async run(input, context) {
+    const ports = readWhole("--port-base", input.text("port-base") ?? "", [1_024, 65_000]);
+    const url = input.text("upstream");
+    const model = input.text("model");
+    if ((url === undefined) !== (model === undefined))
+      throw new UsageError("--upstream and --model go together.");
+    const { startLocalNetwork } = await loadLocalNetwork();
+    const network = await startLocalNetwork({
+      ports,
+      dataFolder: input.text("data"),
+      progress: context.note,
+      ...(url === undefined ? {} : { upstream: { url, model } }),
+    });
+    const [user] = network.users;
+    context.note(
+      `Ready. AIMO_BASE_URL=${user?.baseUrl} AIMO_API_KEY=${user?.apiKey} (chain ${network.rpcUrl})`,
+    );
+    const exitCode = await new Promise<number>((stopped) => {
+      onShutdown({
+        drain: () => network.close(),
+        onEvent: (event) => context.note(event === "draining" ? "Stopping…" : `Stop: ${event}.`),
+        exit: (code) => (code === 0 || code === 1 ? stopped(code) : process.exit(code)),
+        source: process,
+      });
+    });
+    return { text: "", json: { stopped: true }, exitCode };
+  },
+};
+
+/** Native coin that an account on a local chain gets along: enough for thousands of transactions. */
+const GAS_MONEY = parseEther("10");
+
+export const faucet: Command = {
+  name: "dev faucet",
+  summary: "Give an address test dollars and native coin on a local chain",
+  arguments: [{ name: "ADDRESS", summary: "who gets them" }],
+  options: {
+    ...CHAIN_OPTIONS,
+    usd: { type: "string", value: "AMOUNT", default: "100", summary: "test dollars to make" },
+  },
+  examples: ["aimo dev faucet 0x… --usd 250"],
+  async run(input, context) {
+    const address = input.argument("ADDRESS") ?? "";
+    if (!isAddress(address, { strict: false }))
+      throw new UsageError(`ADDRESS is "${address}", which is no address.`);
+    const amount = readUsd("--usd", input.text("usd") ?? "");
+    const settings = await loadSettings(input, context);
+    const chain = await openChain(settings);
+    if (chain.deployment.profile !== "local")
+      throw new AimoError("wrong_chain", { message: "Test dollars exist on local chains only." });
+    const { token } = chain.deployment.contracts;
+    const funder = await unlockedAccount(settings.rpcUrl());
+    const send = async (call: { to: Address; value: bigint } | { mint: bigint }) => {
+      const hash = await ask(() =>
+        "mint" in call
+          ? funder.writeContract({
+              chain: null,
+              address: token,
+              abi: testDollarAbi,
+              functionName: "mint",
+              args: [address, call.mint],
+            })
+          : funder.sendTransaction({ chain: null, ...call }),
+      );
+      await ask(() => chain.public.waitForTransactionReceipt({ hash }));
+    };
+    await send({ mint: toTokenUnits(amount) });
+    await send({ to: address, value: GAS_MONEY });
+    const coin = formatEther(GAS_MONEY);
+    return {
+      text: `${address} got ${usd(amount)} in test dollars and ${coin} of native coin.`,
+      json: { address, token, mintedPusd: amount, nativeWei: GAS_MONEY },
+    };
+  },
+};
+
+/** Development chains have accounts that anyone may send from. */
+async function unlockedAccount(rpcUrl: string) {
+  const transport = http(rpcUrl);
+  const addresses = await createWalletClient({ transport })
+    .getAddresses()
+    .catch(() => []);
+  const [account] = addresses;
+  if (account) return createWalletClient({ account, transport });
+  throw new AimoError("wrong_chain", {
+    message: "This chain has no account that anyone may send from: it is no local one.",
+  });
+}

@@ -1,0 +1,138 @@
+import { resolve } from "node:path";
+import { loadOrCreateKey } from "@aimo/node/keys";
+import { createLog } from "@aimo/node/log";
+import { onShutdown } from "@aimo/node/shutdown";
+import { readUsd, readWhole, usd } from "../amounts.ts";
+import {
+  CHAIN_OPTIONS,
+  type Command,
+  type CommandInput,
+  type OptionSpec,
+  WALLET_OPTIONS,
+} from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { bondNode, type Role, registerNode } from "../register.ts";
+import { loadSettings } from "../settings.ts";
+import { loadSecretKey, openWallet } from "../wallet.ts";
+
+/** What relays and providers do alike: register, put something behind their name, run. */
+
+const OPTIONS = { ...CHAIN_OPTIONS, ...WALLET_OPTIONS };
+const MAX_FEE_BPS = 2_000;
+
+const SIGNER_OPTIONS = {
+  signer: { type: "string", value: "FILE", summary: "the node's own key file; made when it is missing" },
+  "signer-password-file": { type: "string", value: "FILE", summary: "file with the password of that key" },
+} as const satisfies Record<string, OptionSpec>;
+
+async function signerKey(input: CommandInput, context: CliContext, role: Role) {
+  const path = resolve(context.folder, input.text("signer") ?? `${role}.key`);
+  const password = input.text("signer-password-file");
+  if (password !== undefined) return loadSecretKey(path, resolve(context.folder, password), context);
+  const key = await loadOrCreateKey({
+    path,
+    ...(context.askSecret ? { password: { prompt: context.askSecret } } : {}),
+  });
+  if (key.created) context.note(`Made the node's key in ${path}: back it up.`);
+  return key;
+}
+
+function registerCommand(role: Role, more: Readonly<Record<string, OptionSpec>>): Command {
+  return {
+    name: `${role} register`,
+    summary: `Register your wallet as the owner of a ${role}`,
+    description: "The wallet owns the registration and stays cold; the node signs with a key of its own.",
+    options: { ...OPTIONS, ...SIGNER_OPTIONS, ...more },
+    examples: [`aimo ${role} register --wallet owner.key --signer ${role}.key`],
+    async run(input, context) {
+      const fee = input.text("fee-bps");
+      const feeBps = fee === undefined ? 0 : readWhole("--fee-bps", fee, [0, MAX_FEE_BPS]);
+      const wallet = await openWallet(await loadSettings(input, context), context);
+      const signer = await signerKey(input, context, role);
+      const id = await registerNode(wallet, { role, signerKey: signer.privateKey, feeBps });
+      return {
+        text: `Registered ${role} ${id}, owner ${wallet.account.address}, signer ${signer.address}.`,
+        json: { role, id, owner: wallet.account.address, signer: signer.address },
+      };
+    },
+  };
+}
+
+function bondCommand(role: Role, name: string, what: string): Command {
+  return {
+    name,
+    summary: `Put credits behind your ${role}, depositing what is missing`,
+    arguments: [{ name: "AMOUNT", summary: "USD, e.g. 100" }],
+    options: OPTIONS,
+    async run(input, context) {
+      const amount = readUsd("AMOUNT", input.argument("AMOUNT") ?? "");
+      const wallet = await openWallet(await loadSettings(input, context), context);
+      const { id, active, minimum } = await bondNode(wallet, role, amount);
+      const short = active < minimum ? ` It needs at least ${usd(minimum)} to work.` : "";
+      return {
+        text: `The ${what} of ${role} ${id} is ${usd(active)}.${short}`,
+        json: { role, id, activePusd: active, minimumPusd: minimum },
+      };
+    },
+  };
+}
+
+/** Starts a node with its configuration file and resolves when it has stopped. */
+type Start = (path: string) => Promise<{ readonly url: string; close(): Promise<void> }>;
+
+function startCommand(role: Role, start: Start): Command {
+  return {
+    name: `${role} start`,
+    summary: `Run your ${role} until Ctrl-C`,
+    description:
+      "Ctrl-C finishes what is in flight and closes; a second one leaves at once. Logs are JSON lines.",
+    options: {
+      config: {
+        type: "string",
+        value: "FILE",
+        default: `${role}.toml`,
+        summary: "configuration of the node",
+      },
+    },
+    async run(input, context) {
+      const node = await start(resolve(context.folder, input.text("config") ?? `${role}.toml`));
+      context.note(`The ${role} listens on ${node.url}.`);
+      const exitCode = await new Promise<number>((stopped) => {
+        onShutdown({
+          drain: () => node.close(),
+          onEvent: (event) => context.note(event === "draining" ? "Stopping…" : `Stop: ${event}.`),
+          exit: (code) => (code === 0 || code === 1 ? stopped(code) : process.exit(code)),
+          source: process,
+        });
+      });
+      return { text: "", json: { role, stopped: true }, exitCode };
+    },
+  };
+}
+
+// Loaded when they are started: the other commands should not wait for libp2p and the databases.
+async function startProviderNode(path: string) {
+  const { loadConfig } = await import("@aimo/provider/config");
+  const { startProvider } = await import("@aimo/provider/node");
+  return startProvider(await loadConfig(path), { log: createLog({ level: "info", name: "provider" }) });
+}
+
+async function startRelayNode(path: string) {
+  const { loadConfig } = await import("@aimo/relay/config");
+  const { startRelay } = await import("@aimo/relay/node");
+  return startRelay(await loadConfig(path), { log: createLog({ level: "info", name: "relay" }) });
+}
+
+export const relayRegister = registerCommand("relay", {
+  "fee-bps": {
+    type: "string",
+    value: "N",
+    default: "500",
+    summary: "what the relay adds to providers' prices, in hundredths of a percent",
+  },
+});
+export const relayBond = bondCommand("relay", "relay bond", "bond");
+export const relayStart = startCommand("relay", startRelayNode);
+export const providerRegister = registerCommand("provider", {});
+export const providerStake = bondCommand("provider", "provider stake", "stake");
+export const providerStart = startCommand("provider", startProviderNode);

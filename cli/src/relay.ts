@@ -1,0 +1,29 @@
+import { join } from "node:path";
+import { AimoError } from "@aimo/protocol/errors";
+import { AimoClient } from "@aimo/sdk";
+import type { CliContext } from "./context.ts";
+import { writePrivate } from "./files.ts";
+import type { Settings } from "./settings.ts";
+
+/** A client of the configured relay. Throws `authentication_failed` when no key is configured. */
+export function openClient({ baseUrl, apiKey }: Settings, records?: string): AimoClient {
+  if (apiKey === undefined)
+    throw new AimoError("authentication_failed", {
+      message: `There is no API key for ${baseUrl}: set AIMO_API_KEY or run \`aimo auth login\`.`,
+    });
+  return new AimoClient({ baseURL: baseUrl, apiKey, records });
+}
+
+/** File in which this command line keeps what it asked of a relay, so that bills can be checked against it. */
+export function recordsPath({ configFolder }: CliContext, baseUrl: string): string {
+  const name = new URL(baseUrl).host.replaceAll(/[^a-zA-Z0-9.-]/g, "_");
+  return join(configFolder, "records", `${name}.jsonl`);
+}
+
+/** The file, ready to be appended to. */
+export async function prepareRecords(context: CliContext, baseUrl: string): Promise<string> {
+  const path = recordsPath(context, baseUrl);
+  const { access } = await import("node:fs/promises");
+  await access(path).catch(() => writePrivate(path, ""));
+  return path;
+}

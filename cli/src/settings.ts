@@ -1,0 +1,154 @@
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { parseEnv } from "node:util";
+import { deploymentFault, loadDeployment } from "@aimo/node/deployment-file";
+import type { Deployment } from "@aimo/protocol/deployment";
+import { AimoError } from "@aimo/protocol/errors";
+import { type Address, isAddress } from "viem";
+import type { CommandInput } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { loadCredentials } from "./credentials.ts";
+import { readIfThere, readJsonIfThere } from "./files.ts";
+
+/** Where a command's settings come from: options, environment, `.env`, the network in this folder, the last login. */
+export type Settings = {
+  readonly baseUrl: string;
+  readonly apiKey: string | undefined;
+  /** Wallet of the account, when it is known. */
+  readonly owner: Address | undefined;
+  /** Id of the relay, when a source other than the relay tells it. */
+  readonly relayId: number | undefined;
+  /** Model to chat with when none is named. */
+  readonly model: string | undefined;
+  /** Key file or keystore of the wallet. */
+  readonly walletFile: string | undefined;
+  readonly passwordFile: string | undefined;
+  /** Throws `config_invalid` when none is configured. */
+  rpcUrl(): string;
+  /** Throws `config_invalid` when none is configured, or it is damaged. */
+  deployment(): Promise<Deployment>;
+};
+
+const DEFAULT_BASE_URL = "https://api.aimo.network/v1";
+const NETWORK_FILE = ".aimo/local/network.json";
+
+/** Reads the settings. Throws `config_invalid` on files that are damaged. */
+export async function loadSettings(input: CommandInput, context: CliContext): Promise<Settings> {
+  const environment = await loadEnvironment(context);
+  const network = await loadNetwork(context);
+  const credentials = await loadCredentials(context);
+  const named = input.text("base-url") ?? environment("AIMO_BASE_URL");
+  const baseUrl = cleanUrl(named ?? network?.relays[0]?.url ?? credentials.last ?? DEFAULT_BASE_URL);
+  const relay = network?.relays.find(({ url }) => cleanUrl(url) === baseUrl);
+  const localUser = network?.users.find((user) => cleanUrl(user.baseUrl) === baseUrl);
+  const apiKeyOfEnvironment = environment("AIMO_API_KEY");
+  const credential =
+    apiKeyOfEnvironment === undefined ? (credentials.relays[baseUrl] ?? localUser) : undefined;
+  const pathOf = (path: string | undefined) =>
+    path === undefined ? undefined : resolve(context.folder, path);
+  return {
+    baseUrl,
+    apiKey: apiKeyOfEnvironment ?? credential?.apiKey,
+    owner: ownerOf(environment("AIMO_OWNER"), credential),
+    relayId: relay?.id,
+    model: relay ? network?.model : undefined,
+    walletFile: pathOf(input.text("wallet") ?? environment("AIMO_WALLET")) ?? localUser?.keyFile,
+    passwordFile: pathOf(input.text("password-file") ?? environment("AIMO_PASSWORD_FILE")),
+    rpcUrl() {
+      const url = input.text("rpc-url") ?? environment("AIMO_RPC_URL") ?? network?.rpcUrl;
+      if (url) return url;
+      throw missing("No RPC endpoint of a chain is configured: use --rpc-url or AIMO_RPC_URL.");
+    },
+    async deployment() {
+      const path = pathOf(input.text("deployment") ?? environment("AIMO_DEPLOYMENT"));
+      if (path) return loadDeployment(path);
+      if (network) return network.deployment();
+      throw missing(
+        "The contracts are not known: use --deployment or AIMO_DEPLOYMENT with the deployment's file.",
+      );
+    },
+  };
+}
+
+const missing = (message: string) => new AimoError("config_invalid", { message });
+
+/** The environment over `.env`; an empty variable counts as unset. */
+async function loadEnvironment({
+  environment,
+  folder,
+}: CliContext): Promise<(name: string) => string | undefined> {
+  const text = await readIfThere(join(folder, ".env"));
+  const fromFile: Readonly<Record<string, string | undefined>> = text === undefined ? {} : parseEnv(text);
+  return (name) => environment[name]?.trim() || fromFile[name]?.trim() || undefined;
+}
+
+function ownerOf(
+  named: string | undefined,
+  credential: { readonly owner?: Address } | undefined,
+): Address | undefined {
+  if (named === undefined) return credential?.owner;
+  if (isAddress(named, { strict: false })) return named;
+  throw missing(`AIMO_OWNER is "${named}", which is no address.`);
+}
+
+/** A relay's address ends in /v1, whether or not somebody wrote it. */
+export function cleanUrl(text: string): string {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw missing(`The relay's address "${text}" is not an http(s) URL such as ${DEFAULT_BASE_URL}.`);
+  const path = url.pathname.replace(/\/+$/, "");
+  return `${url.origin}${path === "" ? "/v1" : path}`;
+}
+
+type NetworkUser = {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly owner?: Address;
+  readonly keyFile?: string;
+};
+type LocalNetworkFile = {
+  readonly rpcUrl: string;
+  readonly relays: readonly { readonly url: string; readonly id: number }[];
+  readonly users: readonly NetworkUser[];
+  readonly model: string | undefined;
+  readonly deployment: () => Promise<Deployment>;
+};
+
+/** What a local network wrote down of itself. Fields that are not there are left out; it belongs to the same clone. */
+async function loadNetwork({ folder }: CliContext): Promise<LocalNetworkFile | undefined> {
+  const path = join(folder, NETWORK_FILE);
+  const value = await readJsonIfThere(path);
+  if (typeof value !== "object" || value === null) return undefined;
+  const { rpcUrl, relays, users, model, deployment } = value as Record<string, unknown>;
+  const beside = (file: string) => (isAbsolute(file) ? file : join(dirname(path), file));
+  return {
+    rpcUrl: typeof rpcUrl === "string" ? rpcUrl : "",
+    relays: listOf(relays).flatMap(({ url, id }) =>
+      typeof url === "string" && typeof id === "number" ? [{ url, id }] : [],
+    ),
+    users: listOf(users).flatMap((user) => readUser(user, beside)),
+    model: typeof model === "string" ? model : undefined,
+    async deployment() {
+      if (typeof deployment === "string") return loadDeployment(beside(deployment));
+      const fault = deploymentFault(deployment);
+      if (fault) throw missing(`${path} holds no deployment: ${fault}.`);
+      return deployment as Deployment;
+    },
+  };
+}
+
+function readUser(user: Record<string, unknown>, beside: (file: string) => string): NetworkUser[] {
+  const { baseUrl, apiKey, keyFile } = user;
+  const address = user["address"] ?? user["owner"];
+  if (typeof baseUrl !== "string" || typeof apiKey !== "string") return [];
+  return [
+    {
+      baseUrl,
+      apiKey,
+      ...(typeof address === "string" && isAddress(address) ? { owner: address } : {}),
+      ...(typeof keyFile === "string" ? { keyFile: beside(keyFile) } : {}),
+    },
+  ];
+}
+
+const listOf = (value: unknown): Record<string, unknown>[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === "object" && each !== null) : [];
