@@ -6,11 +6,16 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { COMMANDS } from "@aimo/cli/commands";
+import { referencePage } from "@aimo/cli/help";
 import { ERRORS } from "@aimo/protocol/errors";
 
 type Page = { readonly path: string; readonly render: () => string };
 
-const PAGES: readonly Page[] = [{ path: "docs/errors.md", render: errorsPage }];
+const PAGES: readonly Page[] = [
+  { path: "docs/errors.md", render: errorsPage },
+  { path: "docs/reference/cli.md", render: () => referencePage(COMMANDS) },
+];
 
 function errorsPage(): string {
   const rows = Object.entries(ERRORS).map(([code, { status, message, hint }]) =>

@@ -17,8 +17,6 @@ export type Settings = {
   readonly owner: Address | undefined;
   /** Id of the relay, when a source other than the relay tells it. */
   readonly relayId: number | undefined;
-  /** Model to chat with when none is named. */
-  readonly model: string | undefined;
   /** Key file or keystore of the wallet. */
   readonly walletFile: string | undefined;
   readonly passwordFile: string | undefined;
@@ -39,7 +37,7 @@ export async function loadSettings(input: CommandInput, context: CliContext): Pr
   const named = input.text("base-url") ?? environment("AIMO_BASE_URL");
   const baseUrl = cleanUrl(named ?? network?.relays[0]?.url ?? credentials.last ?? DEFAULT_BASE_URL);
   const relay = network?.relays.find(({ url }) => cleanUrl(url) === baseUrl);
-  const localUser = network?.users.find((user) => cleanUrl(user.baseUrl) === baseUrl);
+  const localUser = network?.user && cleanUrl(network.user.baseUrl) === baseUrl ? network.user : undefined;
   const apiKeyOfEnvironment = environment("AIMO_API_KEY");
   const credential =
     apiKeyOfEnvironment === undefined ? (credentials.relays[baseUrl] ?? localUser) : undefined;
@@ -50,7 +48,6 @@ export async function loadSettings(input: CommandInput, context: CliContext): Pr
     apiKey: apiKeyOfEnvironment ?? credential?.apiKey,
     owner: ownerOf(environment("AIMO_OWNER"), credential),
     relayId: relay?.id,
-    model: relay ? network?.model : undefined,
     walletFile: pathOf(input.text("wallet") ?? environment("AIMO_WALLET")) ?? localUser?.keyFile,
     passwordFile: pathOf(input.text("password-file") ?? environment("AIMO_PASSWORD_FILE")),
     rpcUrl() {
@@ -108,8 +105,7 @@ type NetworkUser = {
 type LocalNetworkFile = {
   readonly rpcUrl: string;
   readonly relays: readonly { readonly url: string; readonly id: number }[];
-  readonly users: readonly NetworkUser[];
-  readonly model: string | undefined;
+  readonly user: NetworkUser | undefined;
   readonly deployment: () => Promise<Deployment>;
 };
 
@@ -118,15 +114,14 @@ async function loadNetwork({ folder }: CliContext): Promise<LocalNetworkFile | u
   const path = join(folder, NETWORK_FILE);
   const value = await readJsonIfThere(path);
   if (typeof value !== "object" || value === null) return undefined;
-  const { rpcUrl, relays, users, model, deployment } = value as Record<string, unknown>;
+  const { rpcUrl, relays, user, deployment } = value as Record<string, unknown>;
   const beside = (file: string) => (isAbsolute(file) ? file : join(dirname(path), file));
   return {
     rpcUrl: typeof rpcUrl === "string" ? rpcUrl : "",
     relays: listOf(relays).flatMap(({ url, id }) =>
       typeof url === "string" && typeof id === "number" ? [{ url, id }] : [],
     ),
-    users: listOf(users).flatMap((user) => readUser(user, beside)),
-    model: typeof model === "string" ? model : undefined,
+    user: listOf([user]).map((each) => readUser(each, beside))[0],
     async deployment() {
       if (typeof deployment === "string") return loadDeployment(beside(deployment));
       const fault = deploymentFault(deployment);
@@ -136,18 +131,15 @@ async function loadNetwork({ folder }: CliContext): Promise<LocalNetworkFile | u
   };
 }
 
-function readUser(user: Record<string, unknown>, beside: (file: string) => string): NetworkUser[] {
-  const { baseUrl, apiKey, keyFile } = user;
-  const address = user["address"] ?? user["owner"];
-  if (typeof baseUrl !== "string" || typeof apiKey !== "string") return [];
-  return [
-    {
-      baseUrl,
-      apiKey,
-      ...(typeof address === "string" && isAddress(address) ? { owner: address } : {}),
-      ...(typeof keyFile === "string" ? { keyFile: beside(keyFile) } : {}),
-    },
-  ];
+function readUser(user: Record<string, unknown>, beside: (file: string) => string): NetworkUser | undefined {
+  const { baseUrl, apiKey, address, keyFile } = user;
+  if (typeof baseUrl !== "string" || typeof apiKey !== "string") return undefined;
+  return {
+    baseUrl,
+    apiKey,
+    ...(typeof address === "string" && isAddress(address) ? { owner: address } : {}),
+    ...(typeof keyFile === "string" ? { keyFile: beside(keyFile) } : {}),
+  };
 }
 
 const listOf = (value: unknown): Record<string, unknown>[] =>

@@ -5,7 +5,7 @@ import { readWhole, usd } from "../amounts.ts";
 import { type Command, RELAY_OPTIONS } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { openClient, prepareRecords } from "../relay.ts";
-import { loadSettings, type Settings } from "../settings.ts";
+import { loadSettings } from "../settings.ts";
 
 export const chat: Command = {
   name: "chat",
@@ -29,7 +29,7 @@ export const chat: Command = {
     const client = openClient(settings, await prepareRecords(context, settings.baseUrl));
     const system = input.text("system");
     const request = {
-      model: input.text("model") ?? (await chooseModel(settings, client)),
+      model: input.text("model") ?? (await chooseModel(client)),
       messages: [
         ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
         { role: "user" as const, content: input.argument("TEXT") ?? "" },
@@ -50,8 +50,7 @@ export const chat: Command = {
 type Request = Parameters<AimoClient["chat"]["completions"]["create"]>[0] & { readonly stream?: never };
 type Answer = { readonly text: string; readonly aimo: AimoMeta | undefined };
 
-async function chooseModel(settings: Settings, client: AimoClient): Promise<string> {
-  if (settings.model !== undefined) return settings.model;
+async function chooseModel(client: AimoClient): Promise<string> {
   const { data } = await client.models.list();
   const model = data.find(({ aimo }) => aimo.route === "chat");
   if (model) return model.id;

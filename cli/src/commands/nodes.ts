@@ -120,7 +120,7 @@ async function startProviderNode(path: string) {
 async function startRelayNode(path: string) {
   const { loadConfig } = await import("@aimo/relay/config");
   const { startRelay } = await import("@aimo/relay/node");
-  return startRelay(await loadConfig(path), { log: createLog({ level: "info", name: "relay" }) });
+  return startRelay(await loadConfig({ file: path }), { log: createLog({ level: "info", name: "relay" }) });
 }
 
 export const relayRegister = registerCommand("relay", {
