@@ -31,7 +31,7 @@ const GIB = 1024 * MIB;
 export const RelayConfigSchema = Type.Object(
   {
     keyFile: needed("The relay's hot key: a V3 keystore, or 64 hex digits in a file of mode 0600."),
-    keyPasswordEnv: text("", "Name of the environment variable with the keystore's password."),
+    keyPasswordFile: text("", "File with the keystore's password, where the key is a keystore."),
     rpcUrl: needed("RPC endpoint of the chain."),
     deploymentFile: needed("JSON file with the addresses of the deployment."),
     dataFolder: needed('Where the journal lives; "memory" keeps nothing.'),
@@ -142,14 +142,6 @@ export function makeConfig(fields: PartialConfig): RelayConfig {
   throw new AimoError("config_invalid", { message: `${name || "The configuration"} ${what}.`, param: name });
 }
 
-/** The password of the relay's keystore, from the variable that the configuration names. */
-export function readPassword(
-  { keyPasswordEnv }: RelayConfig,
-  environment: Environment = process.env,
-): string | undefined {
-  return keyPasswordEnv === "" ? undefined : environment[keyPasswordEnv];
-}
-
 async function readFileConfig(file: string): Promise<Fields> {
   let fields: Fields;
   try {
@@ -163,9 +155,10 @@ async function readFileConfig(file: string): Promise<Fields> {
     });
   }
   const folder = dirname(resolve(file));
-  for (const name of ["keyFile", "deploymentFile", "dataFolder"]) {
+  for (const name of ["keyFile", "keyPasswordFile", "deploymentFile", "dataFolder"]) {
     const value = fields[name];
-    if (typeof value === "string" && value !== "memory") fields[name] = resolve(folder, value);
+    if (typeof value === "string" && value !== "" && value !== "memory")
+      fields[name] = resolve(folder, value);
   }
   return fields;
 }

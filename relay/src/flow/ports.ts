@@ -34,6 +34,8 @@ export interface Ledger {
   generationOf(id: string): Promise<Generation | undefined>;
   /** What a key has used at this relay; zeros for an unknown key. Synchronous: the maximum output is clamped by it. */
   usageOfKey(keyHash: string): KeyUsage;
+  /** Requests that are charged provisionally: their providers' signed groups have not come yet. */
+  provisionalCount(): number;
   /** Resolves when everything said so far is on disk (group commit). */
   flushed(): Promise<void>;
 }

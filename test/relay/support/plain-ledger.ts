@@ -72,5 +72,9 @@ export class PlainLedger implements Ledger {
     return { total, daily: total, weekly: total, monthly: total, held };
   }
 
+  provisionalCount(): number {
+    return [...this.generations.values()].filter(({ state }) => state === "provisional").length;
+  }
+
   async flushed(): Promise<void> {}
 }

@@ -1,0 +1,193 @@
+import { randomBytes } from "node:crypto";
+import type { AddressInfo } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Database } from "@aimo/node/data-dir";
+import { listenError } from "@aimo/node/listen-error";
+import type { Log } from "@aimo/node/log";
+import type { Deployment } from "@aimo/protocol/deployment";
+import type { WellKnown } from "@aimo/protocol/routes";
+import { domainSeparator } from "@aimo/protocol/typed-data";
+import type { FastifyInstance } from "fastify";
+import type { Address, Hex } from "viem";
+import type { RelayConfig } from "./config.ts";
+import { ProviderHealth } from "./core/health.ts";
+import type {
+  Accounts,
+  Billing,
+  Bills,
+  Idempotency,
+  Ledger,
+  ProviderRegistry,
+  Settling,
+} from "./flow/ports.ts";
+import { Serving } from "./flow/serve.ts";
+import { startGossip } from "./gossip/listen.ts";
+import { LiveOffers } from "./gossip/offer-book.ts";
+import { buildApp } from "./http/app.ts";
+import { createMetrics, type RelayMetrics } from "./metrics.ts";
+import { AuthSessionStore } from "./store/auth-sessions.ts";
+import { KeyStore } from "./store/keys.ts";
+import { Providers } from "./upstream/providers.ts";
+
+/** What a relay is put together from, once its chain is connected and its money is open. */
+export type RelayParts = {
+  readonly relayId: number;
+  readonly privateKey: Hex;
+  readonly deployment: Deployment;
+  readonly db: Database;
+  readonly ledger: Ledger;
+  readonly idempotency: Idempotency;
+  readonly billing: Billing;
+  readonly settling: Settling;
+  readonly bills: Bills;
+  readonly accounts: Accounts;
+  readonly registry: ProviderRegistry;
+  /** The relay's own fee in force, and what `/.well-known/aimo` says. */
+  readonly feeBps: () => number;
+  readonly identity: () => WellKnown;
+  readonly verifyOnChain?: (wallet: {
+    address: Address;
+    message: string;
+    signature: Hex;
+  }) => Promise<boolean>;
+  /** Protocol seconds. */
+  readonly protocolNow: () => number;
+  readonly log: Log;
+};
+
+export type Assembled = {
+  readonly url: string;
+  readonly p2pAddresses: readonly string[];
+  /** Ends requests in flight, waits for the last groups, posts, and closes all that `assemble` opened. */
+  close(): Promise<void>;
+};
+
+/** How often a stopping relay looks whether the last groups have come. */
+const GROUP_POLL_MS = 50;
+
+/** Puts serving, gossip and HTTP together and starts listening. Throws `port_in_use` and `config_invalid`. */
+export async function assemble(config: RelayConfig, parts: RelayParts): Promise<Assembled> {
+  const { deployment, registry, log } = parts;
+  const started = new AsyncDisposableStack();
+  try {
+    const offers = new LiveOffers({ registry, now: Date.now, allowPlainHttp: config.gossip.allowPlainHttp });
+    const upstream = createUpstream(config, parts);
+    started.defer(() => upstream.close());
+    const gossip = await startGossip({
+      ...{ deployment, registry, offers, log, privateKey: parts.privateKey, now: Date.now },
+      ...{ listen: config.gossip.listen, bootstrap: config.gossip.bootstrap },
+      onOffer: (offer) => upstream.prepare(offer),
+    });
+    started.defer(() => gossip.close());
+    const metrics = createMetrics({
+      inFlight: () => serving.inFlight,
+      offers: () => offers.all().length,
+      unsettled: () => parts.settling.unsettled().amount,
+    });
+    const serving = createServing(config, parts, { offers, upstream, metrics });
+    const app = await startHttp(config, parts, { offers, serving, metrics });
+    started.defer(() => closeHttp(app));
+    started.defer(() => drain(config, parts, serving));
+    return { url: urlOf(app), p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+function createUpstream({ upstream: limits }: RelayConfig, parts: RelayParts): Providers {
+  const { relayId, privateKey, deployment, billing, log } = parts;
+  const identity = { chainId: deployment.chainId, relayId, privateKey };
+  return new Providers({ identity, limits, billing, log, now: Date.now });
+}
+
+type Rooms = { readonly offers: LiveOffers; readonly upstream: Providers; readonly metrics: RelayMetrics };
+
+function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
+  const { relayId, deployment, ledger, accounts, feeBps, protocolNow, log } = parts;
+  const { offers, upstream, metrics } = rooms;
+  return new Serving({
+    ...{ relayId, offers, upstream, accounts, feeBps, protocolNow, log },
+    separator: domainSeparator({
+      chainId: deployment.chainId,
+      verifyingContract: deployment.contracts.settlement,
+    }),
+    ledger: {
+      balanceOf: (userId) => ledger.balanceOf(userId),
+      hold: (start, caller, amount) => ledger.hold(start, caller, amount),
+      usageOfKey: (keyHash) => ledger.usageOfKey(keyHash),
+      commit: (id, outcome) => {
+        ledger.commit(id, outcome);
+        metrics.onCommit(outcome);
+      },
+    },
+    health: new ProviderHealth(),
+    limits: { ...limits, maxReplyBytes: http.maxReplyBytes },
+    now: Date.now,
+    random: Math.random,
+    randomHex: (bytes) => `0x${randomBytes(bytes).toString("hex")}`,
+  });
+}
+
+type Served = Pick<Rooms, "offers" | "metrics"> & { readonly serving: Serving };
+
+async function startHttp(
+  { http }: RelayConfig,
+  parts: RelayParts,
+  { offers, serving, metrics }: Served,
+): Promise<FastifyInstance> {
+  const { host, port, domains } = http;
+  const app: FastifyInstance = await buildApp({
+    ...parts,
+    ...{ offers, serving, metrics, settings: http, now: Date.now },
+    chainId: parts.deployment.chainId,
+    keys: await KeyStore.open(parts.db, Date.now),
+    sessions: new AuthSessionStore(Date.now),
+    maxKeptBytes: http.maxKeptReplyBytes,
+    domains: () => (domains.length > 0 ? domains : ownDomains(app)),
+  });
+  try {
+    await app.listen({ host, port });
+    return app;
+  } catch (error) {
+    await app.close();
+    throw listenError(error, { host, port });
+  }
+}
+
+/** A relay on loopback is known by its address and as localhost. */
+function ownDomains(app: FastifyInstance): readonly string[] {
+  const { host, port } = new URL(urlOf(app));
+  return [host, `localhost:${port}`];
+}
+
+function urlOf(app: FastifyInstance): string {
+  const { address, family, port } = app.server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+/** Stops admitting; then what was served is to be billed, and what was billed to be posted. */
+async function drain(
+  config: RelayConfig,
+  { ledger, settling, log }: RelayParts,
+  serving: Serving,
+): Promise<void> {
+  await serving.drain(config.drainMs);
+  const deadline = Date.now() + config.groupWaitMs;
+  while (ledger.provisionalCount() > 0 && Date.now() < deadline) await wait(GROUP_POLL_MS);
+  const left = ledger.provisionalCount();
+  if (left > 0) log.warn({ requests: left }, "stopped before all providers signed");
+  try {
+    await settling.settleNow();
+  } catch (error) {
+    // Nothing is lost: the journal has it, and the next start posts it.
+    log.error({ err: error }, "last batch was not posted");
+  }
+  await settling.close();
+}
+
+async function closeHttp(app: FastifyInstance): Promise<void> {
+  const closed = app.close();
+  app.server.closeAllConnections();
+  await closed;
+}
