@@ -48,7 +48,7 @@ export type ProviderNode = {
 /** Requests in flight get this long on closing: most answers end within it. */
 const DRAIN_MS = 20_000;
 /** How often prices and the pause of the clock are read again. */
-const REFRESH_MS = { main: 15_000, local: 2_000 } as const;
+const REFRESH_MS = { main: 15_000, local: 10_000 } as const;
 
 /**
  * Starts a provider node. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
@@ -232,7 +232,9 @@ async function startGossip(parts: GossipParts): Promise<P2p> {
     },
     offers: () => offersOf(parts),
     maxConcurrency: config.maxConcurrency,
-    publish: (announcement) => p2p.publish(encodeAnnouncement(announcement, key.privateKey)),
+    // With nobody there it would wait for somebody; whoever comes is told at once by onPeer.
+    publish: async (announcement) =>
+      p2p.peers().length > 0 && p2p.publish(encodeAnnouncement(announcement, key.privateKey)),
     now: Date.now,
     log,
   });

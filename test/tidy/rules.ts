@@ -60,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "relay/src/config.ts",
     "provider/src/node.ts",
     "provider/src/config.ts",
+    "provider/src/chain",
   ],
   "cli/bin": ["scripts"],
   scripts: ANYTHING,

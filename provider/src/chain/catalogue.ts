@@ -3,7 +3,14 @@ import { packKinds } from "@aimo/protocol/units";
 import { kindsOf } from "../core/prices.ts";
 import type { Model, ServedModel } from "../core/types.ts";
 import type { Catalogue } from "../flow/ports.ts";
-import { modelIdOf, type PriceOnChain, readPrices, registerModel, setPrice } from "./prices.ts";
+import {
+  latestVersion,
+  modelIdOf,
+  type PriceOnChain,
+  readPrices,
+  registerModel,
+  setPrice,
+} from "./prices.ts";
 import type { ChainReader, ChainSender } from "./sender.ts";
 
 /** The configured models with the prices on-chain; `refresh` reads them again. */
@@ -16,7 +23,10 @@ export async function createCatalogue(
 ): Promise<ChainCatalogue> {
   let served: readonly ServedModel[] = [];
   const refresh = async () => {
-    const read = await Promise.all(models.map((model) => readModel(client, providerId, model)));
+    const known = new Map(served.map((model) => [model.slug, model]));
+    const read = await Promise.all(
+      models.map((model) => readModel(client, providerId, model, known.get(model.slug))),
+    );
     served = read.filter((model) => model !== undefined);
   };
   await refresh();
@@ -32,9 +42,13 @@ async function readModel(
   client: ChainReader,
   providerId: number,
   model: Model,
+  known: ServedModel | undefined,
 ): Promise<ServedModel | undefined> {
-  const modelId = await modelIdOf(client, model.slug);
+  const modelId = known?.modelId ?? (await modelIdOf(client, model.slug));
   if (modelId === 0) return undefined;
+  // Versions never change, so that no news is one call.
+  if (known && (await latestVersion(client, providerId, modelId)) === known.versions.at(-1)?.version)
+    return known;
   const versions = await readPrices(client, providerId, modelId);
   return { ...model, modelId, versions: versions.filter((one) => isOfRoute(one, model)) };
 }

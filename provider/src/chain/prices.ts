@@ -55,7 +55,8 @@ export async function setPrice(client: ChainSender, parameters: SetPriceParamete
   return latestVersion({ ...client, readAt: "latest" }, providerId, modelId);
 }
 
-function latestVersion(client: ChainReader, providerId: number, modelId: number): Promise<number> {
+/** Newest version of a price, perhaps not in force yet; 0 when there is none. */
+export function latestVersion(client: ChainReader, providerId: number, modelId: number): Promise<number> {
   return askChain(() =>
     client.public.readContract({
       address: client.deployment.contracts.registry,

@@ -45,6 +45,11 @@ export class ChatRecord {
     return this.#frames;
   }
 
+  /** The upstream's totals of the whole answer, once it has stated them. */
+  get final(): ReportedUsage | undefined {
+    return this.#final;
+  }
+
   /** Every choice that began has its finish reason. */
   get finished(): boolean {
     return this.#seen.size > 0 && this.#open.size === 0;

@@ -6,7 +6,7 @@ import { editMembers } from "../core/json-edit.ts";
 import { type SseEvent, SseReader } from "../core/sse.ts";
 import type { Route } from "../core/types.ts";
 import type { Reply, UpstreamCall, UpstreamHandler } from "./ports.ts";
-import { type CountText, type JsonAnswer, readAnswer, textAnswer } from "./response.ts";
+import { type Counter, type JsonAnswer, readAnswer, textAnswer } from "./response.ts";
 import { upstreamRefusal } from "./upstream-error.ts";
 
 /** A JSON answer above this is refused: sixteen large pictures fit. */
@@ -46,7 +46,7 @@ export class Job implements UpstreamHandler {
   readonly #request: JobRequest;
   readonly #reply: Reply;
   readonly #events: JobEvents;
-  readonly #count: CountText;
+  readonly #count: Counter;
   readonly #record = new ChatRecord();
   readonly #sse = new SseReader();
   readonly #decoder = new StringDecoder("utf8");
@@ -57,11 +57,12 @@ export class Job implements UpstreamHandler {
   #parts: Uint8Array[] = [];
   #bytes = 0;
   #done = false;
+  #upstreamLeft = false;
   /** `open` while the upstream answers, `sent` when all is handed to the network, `cut` when the relay hung up. */
   #state: "open" | "sent" | "cut" | "settled" = "open";
   #statement: UsageStatement | undefined;
 
-  constructor(request: JobRequest, reply: Reply, count: CountText, events: JobEvents) {
+  constructor(request: JobRequest, reply: Reply, count: Counter, events: JobEvents) {
     this.#request = request;
     this.#reply = reply;
     this.#count = count;
@@ -185,7 +186,7 @@ export class Job implements UpstreamHandler {
     // Some servers leave out [DONE]; one that also left out the finish reasons broke off.
     if (this.#record.frames === 0 || !(this.#done || this.#record.finished))
       throw broken("The inference server's stream broke off.");
-    this.#events.onUpstreamDone();
+    this.#leaveUpstream();
     this.#statement = this.#stateUpTo(this.#record.frames);
     this.#state = "sent";
     this.#endWith(this.#statement);
@@ -201,7 +202,7 @@ export class Job implements UpstreamHandler {
     const parsed = JSON.parse(text) as object;
     const answer = readAnswer(this.#request.route, parsed, this.#count);
     this.#events.onFirst();
-    this.#events.onUpstreamDone();
+    this.#leaveUpstream();
     const { id, model } = this.#edits;
     // Answers of the other routes have no id, and not all name the model.
     const named = Object.hasOwn(parsed, "model") ? { model } : {};
@@ -235,10 +236,15 @@ export class Job implements UpstreamHandler {
   }
 
   #stop(): void {
-    if (this.#state === "open") {
-      this.#call?.abort();
-      this.#events.onUpstreamDone();
-    }
+    if (this.#state !== "open") return;
+    this.#call?.abort();
+    this.#leaveUpstream();
+  }
+
+  #leaveUpstream(): void {
+    if (this.#upstreamLeft) return;
+    this.#upstreamLeft = true;
+    this.#events.onUpstreamDone();
   }
 
   /** Runs what reads the upstream's bytes; junk in them is the upstream's failure. */

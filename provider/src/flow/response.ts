@@ -8,13 +8,18 @@ import { type ReportedUsage, readUsage, textUnits } from "../core/usage.ts";
 /** What a whole JSON answer of an upstream holds, as far as receipts go. */
 export type JsonAnswer = { readonly units: Units; readonly responseHash: Hex };
 
-/** Counts what the upstream did not: prompt and completion of a delivered text. */
-export type CountText = (delivered: string) => ReportedUsage;
+/** Counts what the upstream did not. */
+export type Counter = {
+  /** Tokens of the request's prompt. */
+  prompt(): number;
+  /** Tokens of a delivered text. */
+  text(delivered: string): number;
+};
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads a parsed JSON answer of a route. Throws a RangeError when it is no such answer. */
-export function readAnswer(route: Route, body: unknown, count: CountText): JsonAnswer {
+export function readAnswer(route: Route, body: unknown, count: Counter): JsonAnswer {
   if (route === "chat") return readChat(body, count);
   const { data, usage } = Object(body) as Fields;
   if (!Array.isArray(data)) throw new RangeError("The reply has no data.");
@@ -22,24 +27,32 @@ export function readAnswer(route: Route, body: unknown, count: CountText): JsonA
     const images = data.map(imageBytes);
     return { units: [0, 0, images.length], responseHash: binaryResponseHash(images) };
   }
-  const prompt = readUsage(usage)?.prompt ?? count("").prompt;
+  const prompt = readUsage(usage)?.prompt ?? count.prompt();
   return {
     units: [data.length > 0 ? prompt : 0, 0, 0],
     responseHash: binaryResponseHash(data.map(vectorBytes)),
   };
 }
 
-function readChat(body: unknown, count: CountText): JsonAnswer {
+function readChat(body: unknown, count: Counter): JsonAnswer {
   const record = new ChatRecord();
   record.addBody(body);
   return textAnswer(record, record.frames, count);
 }
 
 /** Units and hash of the first `frames` content frames of a chat. */
-export function textAnswer(record: ChatRecord, frames: number, count: CountText): JsonAnswer {
+export function textAnswer(record: ChatRecord, frames: number, count: Counter): JsonAnswer {
   const { choices, bytes, text, usage } = record.deliveredUpTo(frames);
-  const units = textUnits(usage ?? count(text), { bytes, choices: choices.length });
+  const stated = usage ?? countedUsage(record.final, text, count);
+  const units = textUnits(stated, { bytes, choices: choices.length });
   return { units, responseHash: textResponseHash(choices) };
+}
+
+/** Of part of an answer: the prompt as the upstream counted it if it did, and never more completion than in all. */
+function countedUsage(final: ReportedUsage | undefined, text: string, count: Counter): ReportedUsage {
+  const completion = count.text(text);
+  if (!final) return { prompt: count.prompt(), cached: 0, completion };
+  return { ...final, completion: Math.min(final.completion, completion) };
 }
 
 /** The picture itself where the answer holds it; of one that lies elsewhere, its address. */

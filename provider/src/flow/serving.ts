@@ -4,7 +4,7 @@ import { type UsageReceipt, usageDigest } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import { costOf } from "@aimo/protocol/units";
 import type { Hex } from "viem";
-import { type PreparedBody, prepareBody, promptTextOf } from "../core/client-body.ts";
+import { type PreparedBody, prepareBody } from "../core/client-body.ts";
 import type { Exposure } from "../core/exposure.ts";
 import { usableVersion } from "../core/prices.ts";
 import { Slots } from "../core/slots.ts";
@@ -13,7 +13,7 @@ import { worstCaseCost } from "../core/worst-case.ts";
 import { Job, type JobEvents } from "./job.ts";
 import { JobTable } from "./job-table.ts";
 import type { Catalogue, CountTokens, FlowLog, ProtocolClock, Reply, Upstream } from "./ports.ts";
-import { countChat } from "./prompt-count.ts";
+import { createCounter } from "./prompt-count.ts";
 import type { ReceiptBook } from "./receipt-book.ts";
 import type { JsonAnswer } from "./response.ts";
 
@@ -163,24 +163,19 @@ export class Serving {
     const { route, relayId, attempt } = request;
     const id = request.id ?? `gen-${attempt.slice(2)}`;
     const about = { route, streamed: prepared.streamed, id, slug: price.model.slug };
-    const countText = (delivered: string) => ({
-      prompt: Math.min(countChat(promptTextOf(body), this.#m.countTokens), price.model.contextTokens),
-      cached: 0,
-      completion: this.#m.countTokens(delivered),
-    });
-    const job: Job = new Job(
-      about,
-      reply,
-      countText,
-      this.#eventsOf(admitted, () => job),
-    );
+    const count = createCounter(body, price.model.contextTokens, this.#m.countTokens);
+    const events = this.#eventsOf(admitted, () => job, count.forget);
+    const job: Job = new Job(about, reply, count, events);
     this.#jobs.add(relayId, attempt, job);
     job.begin(upstream.call(route, prepared.text, prepared.streamed, job));
   }
 
-  #eventsOf(admitted: Admitted, job: () => Job): JobEvents {
-    const { request, price, worst, slots } = admitted;
-    const { relayId, attempt } = request;
+  #eventsOf(admitted: Admitted, job: () => Job, forgetBody: () => void): JobEvents {
+    // Only what is small is kept: these closures live on while the stream is remembered, the body must not.
+    const { price, worst, slots } = admitted;
+    const { streamed } = admitted.prepared;
+    const { relayId, attempt, requestHash } = admitted.request;
+    const request = { relayId, attempt, requestHash };
     const began = performance.now();
     const receipts = new Map<UsageStatement, Receipt>();
     let reserved: bigint | undefined = worst;
@@ -188,7 +183,8 @@ export class Serving {
       if (reserved === undefined) this.#m.exposure.restore(relayId, cost);
       else this.#m.exposure.replace(relayId, reserved, cost);
       reserved = undefined;
-      this.#jobs.ended(relayId, attempt, job());
+      forgetBody();
+      this.#jobs.ended(relayId, attempt, job(), streamed);
     };
     return {
       onFirst: () => slots.note(performance.now() - began),
@@ -216,7 +212,7 @@ export class Serving {
     };
   }
 
-  #receiptOf(request: InferRequest, price: Price, answer: JsonAnswer): Receipt {
+  #receiptOf(request: RequestNames, price: Price, answer: JsonAnswer): Receipt {
     const { units, responseHash } = answer;
     const receipt: UsageReceipt = {
       relayId: request.relayId,
@@ -242,6 +238,7 @@ export class Serving {
   }
 }
 
+type RequestNames = Pick<InferRequest, "relayId" | "attempt" | "requestHash">;
 type Admitted = {
   readonly request: InferRequest;
   readonly price: Price;

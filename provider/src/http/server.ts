@@ -75,7 +75,8 @@ type Exchange = {
 /** Answers every request, whatever goes wrong; never rejects. */
 async function answer({ modules, routes, request, response }: Exchange): Promise<void> {
   try {
-    const url = new URL(request.url ?? "/", "http://provider.invalid");
+    const url = URL.parse(request.url ?? "/", "http://provider.invalid");
+    if (!url) throw new AimoError("not_found");
     if (await handleInfer(modules, request, response, url)) return;
     if (await routes.handle(request, response, url.pathname)) return;
     if (url.pathname !== "/health") throw new AimoError("not_found");
