@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 
 /** How the upstream answers the next requests. The test writes frames itself where it needs to. */
-export type Script = (body: Record<string, unknown>, response: ServerResponse, path: string) => void;
+type Script = (body: Record<string, unknown>, response: ServerResponse, path: string) => void;
 
 export type FaultUpstream = {
   readonly url: string;
