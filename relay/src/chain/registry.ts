@@ -1,0 +1,162 @@
+import type { Chain } from "@aimo/node/chain";
+import { registryAbi } from "@aimo/protocol/abi/registry";
+import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import { ROLES } from "@aimo/protocol/deployment";
+import { type Price, unpackKinds } from "@aimo/protocol/units";
+import { PRICE_GRACE_SECONDS } from "@aimo/protocol/windows";
+import type { Address } from "viem";
+import type { ProviderRegistry } from "../flow/ports.ts";
+
+export type RegistryParameters = {
+  readonly chain: Pick<Chain, "public" | "deployment" | "readAt">;
+  /** Protocol seconds. */
+  readonly protocolNow: () => number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly log: { debug(fields: object, message: string): void };
+};
+
+type Provider = {
+  readonly signers: readonly {
+    readonly key: Address;
+    readonly validFrom: number;
+    readonly validUntil: number;
+  }[];
+  readonly isActive: boolean;
+};
+type Version = { readonly price: Price; readonly from: number; readonly until: number };
+type Entry<T> = { value: T | undefined; readAt: number; reading: boolean };
+
+/** What is older than this is read again when it is asked for; the old answer serves until then. */
+const REFRESH_MS = 10_000;
+/** Far more than any network has; announcements from beyond it are refused. */
+const MAX_ENTRIES = 50_000;
+
+/** Answers at once from memory and reads the chain behind: what is not known yet is refused, and known a moment later. */
+export function createProviderRegistry(parameters: RegistryParameters): ProviderRegistry {
+  const providers = new Cache<Provider>(parameters, (key) => readProvider(parameters, Number(key)));
+  const models = new Cache<string>(parameters, (key) => readSlug(parameters, Number(key)));
+  const prices = new Cache<Version>(parameters, (key) => {
+    const [providerId = 0, modelId = 0, version = 0] = key.split("/").map(Number);
+    return readVersion(parameters, { providerId, modelId, version });
+  });
+  return {
+    refusal(providerId, signer) {
+      const provider = providers.get(`${providerId}`);
+      if (!provider) return "the provider is not known yet";
+      if (!provider.isActive) return "the provider is not registered, has left or has too little stake";
+      const at = parameters.protocolNow();
+      const isSigner = provider.signers.some(
+        ({ key, validFrom, validUntil }) =>
+          key.toLowerCase() === signer.toLowerCase() && validFrom <= at && at <= validUntil,
+      );
+      return isSigner ? undefined : "the signer is not the provider's";
+    },
+    priceOf(providerId, modelId, version) {
+      const known = prices.get(`${providerId}/${modelId}/${version}`);
+      const at = parameters.protocolNow();
+      return known && known.from <= at && at < known.until + PRICE_GRACE_SECONDS ? known.price : undefined;
+    },
+    isModel: (modelId, slug) => models.get(`${modelId}`) === slug,
+  };
+}
+
+class Cache<T> {
+  readonly #parameters: RegistryParameters;
+  readonly #read: (key: string) => Promise<T | undefined>;
+  readonly #entries = new Map<string, Entry<T>>();
+
+  constructor(parameters: RegistryParameters, read: (key: string) => Promise<T | undefined>) {
+    this.#parameters = parameters;
+    this.#read = read;
+  }
+
+  get(key: string): T | undefined {
+    let entry = this.#entries.get(key);
+    if (!entry) {
+      if (this.#entries.size >= MAX_ENTRIES) return undefined;
+      entry = { value: undefined, readAt: Number.NEGATIVE_INFINITY, reading: false };
+      this.#entries.set(key, entry);
+    }
+    if (!entry.reading && this.#parameters.now() - entry.readAt > REFRESH_MS) this.#refresh(key, entry);
+    return entry.value;
+  }
+
+  #refresh(key: string, entry: Entry<T>): void {
+    entry.reading = true;
+    this.#read(key)
+      .then((value) => {
+        entry.value = value;
+        // What does not exist may soon: it is asked for again at the next announcement.
+        entry.readAt = value === undefined ? Number.NEGATIVE_INFINITY : this.#parameters.now();
+      })
+      .catch((error: unknown) =>
+        this.#parameters.log.debug({ err: error, key }, "The registry could not be read."),
+      )
+      .finally(() => {
+        entry.reading = false;
+      });
+  }
+}
+
+async function readProvider(
+  { chain }: RegistryParameters,
+  providerId: number,
+): Promise<Provider | undefined> {
+  const { registry, stakeManager } = chain.deployment.contracts;
+  const blockTag = chain.readAt;
+  const [isActive, [current, previous]] = await Promise.all([
+    chain.public.readContract({
+      address: stakeManager,
+      abi: stakeManagerAbi,
+      blockTag,
+      functionName: "isActive",
+      args: [ROLES.provider, providerId],
+    }),
+    chain.public.readContract({
+      address: registry,
+      abi: registryAbi,
+      blockTag,
+      functionName: "signersOf",
+      args: [ROLES.provider, providerId],
+    }),
+  ]);
+  const signers = [current, previous].map(({ key, validFrom, validUntil }) => ({
+    key,
+    validFrom,
+    validUntil: validUntil === 0 ? Number.POSITIVE_INFINITY : validUntil,
+  }));
+  return { isActive, signers: signers.filter(({ key }) => BigInt(key) !== 0n) };
+}
+
+async function readSlug({ chain }: RegistryParameters, modelId: number): Promise<string | undefined> {
+  const { registry } = chain.deployment.contracts;
+  const slug = await chain.public.readContract({
+    address: registry,
+    abi: registryAbi,
+    blockTag: chain.readAt,
+    functionName: "slugOf",
+    args: [modelId],
+  });
+  return slug === "" ? undefined : slug;
+}
+
+async function readVersion(
+  { chain }: RegistryParameters,
+  { providerId, modelId, version }: { providerId: number; modelId: number; version: number },
+): Promise<Version | undefined> {
+  const contract = {
+    address: chain.deployment.contracts.registry,
+    abi: registryAbi,
+    blockTag: chain.readAt,
+  } as const;
+  const read = (number: number) =>
+    chain.public.readContract({ ...contract, functionName: "priceOf", args: [providerId, modelId, number] });
+  const [price, next] = await Promise.all([read(version), read(version + 1)]);
+  if (price.effectiveFrom === 0) return undefined;
+  return {
+    price: { version, prices: [price.p0, price.p1, price.p2], kinds: unpackKinds(price.kinds) },
+    from: price.effectiveFrom,
+    until: next.effectiveFrom === 0 ? Number.POSITIVE_INFINITY : next.effectiveFrom,
+  };
+}

@@ -1,0 +1,73 @@
+import { toBytes } from "@aimo/protocol/bytes";
+import { encodeRows, type PostHeader } from "@aimo/protocol/rows";
+import { buildSumTree, leafNode, type SumTree, type UserLeaf, userLeafNode } from "@aimo/protocol/tree";
+import type { Hex } from "viem";
+
+/** A billed receipt in the order of its channel. pUSD. */
+export type BilledLeaf = {
+  readonly id: string;
+  readonly userId: number;
+  readonly epoch: number;
+  readonly providerId: number;
+  readonly usageDigest: Hex;
+  readonly evidence: Hex;
+  readonly charge: bigint;
+  readonly userCumulative: bigint;
+};
+
+export type UserPart = { readonly leaf: UserLeaf; readonly tree: SumTree; readonly ids: readonly string[] };
+export type Batch = {
+  readonly header: PostHeader;
+  readonly rows: Hex;
+  readonly users: readonly UserPart[];
+  readonly tree: SumTree;
+};
+
+/** The part of a batch under one user: its receipts in order. Throws a RangeError when there are none. */
+export function buildUser(leaves: readonly BilledLeaf[]): UserPart {
+  const first = leaves[0];
+  if (!first) throw new RangeError("A user's part of a batch has at least one receipt.");
+  const tree = buildSumTree(leaves.map((leaf) => leafNode({ ...leaf, evidence: toBytes(leaf.evidence) })));
+  const leaf = {
+    userId: first.userId,
+    epoch: first.epoch,
+    cumStart: first.userCumulative - first.charge,
+    sum: tree.sum,
+    count: leaves.length,
+    subRoot: tree.root,
+  };
+  return { leaf, tree, ids: leaves.map(({ id }) => id) };
+}
+
+/**
+ * A batch of everything given: one metered row per user, one row per provider with its cumulative credit.
+ * `leaves` are in the order of their channels; users may be mixed.
+ */
+export function buildBatch(
+  batchNo: bigint,
+  leaves: readonly BilledLeaf[],
+  credits: ReadonlyMap<number, bigint>,
+): Batch {
+  const byUser = Map.groupBy(leaves, ({ userId }) => userId);
+  const users = [...byUser.entries()].sort(([a], [b]) => a - b).map(([, own]) => buildUser(own));
+  const tree = buildSumTree(users.map(({ leaf }) => userLeafNode(leaf)));
+  const metered = users.map(({ leaf }) => ({
+    userId: leaf.userId,
+    cumEnd: leaf.cumStart + leaf.sum,
+    delta: leaf.sum,
+  }));
+  const providers = [...credits.entries()]
+    .sort(([a], [b]) => a - b)
+    .map(([providerId, cumEnd]) => ({ providerId, cumEnd }));
+  const header = {
+    batchNo,
+    nA: metered.length,
+    nB: 0,
+    nC: providers.length,
+    depth: tree.depth,
+    receiptsSum: tree.sum,
+    receiptsRoot: tree.root,
+  };
+  const bytes = encodeRows({ metered, providers });
+  return { header, rows: `0x${Buffer.from(bytes).toString("hex")}`, users, tree };
+}

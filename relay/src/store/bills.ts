@@ -1,0 +1,161 @@
+import type {
+  BilledLine,
+  GenerationProof,
+  SettlementBill,
+  SumStepJson,
+  UserLeafJson,
+} from "@aimo/protocol/bill";
+import { concat, toBytes, toHex } from "@aimo/protocol/bytes";
+import { usageDigest } from "@aimo/protocol/receipts";
+import { receiptFromJson } from "@aimo/protocol/session";
+import {
+  buildSumTree,
+  leafNode,
+  type SumStep,
+  type SumTree,
+  sumPath,
+  type UserLeaf,
+  userLeafNode,
+} from "@aimo/protocol/tree";
+import type { Bills } from "../flow/ports.ts";
+import type { Journal } from "./journal.ts";
+import type { LevelLedger } from "./ledger.ts";
+import { type BatchRecord, type BillRecord, type StoredGeneration, usageOf } from "./records.ts";
+
+type Parts = {
+  readonly journal: Journal;
+  readonly ledger: LevelLedger;
+  readonly relayId: number;
+  readonly separator: Uint8Array;
+};
+
+/**
+ * Bills from what is stored, and nothing else: trees are built again each time, so whatever was changed on disk shows in
+ * what is served, and in the end against the root on the chain.
+ */
+export function createBills(parts: Parts): Bills {
+  const { journal, ledger, relayId } = parts;
+  return {
+    async list(userId) {
+      const bills = [];
+      for await (const [, bill] of journal.entries<BillRecord>("bills", `${userId}!`))
+        bills.push({
+          batchNo: bill.batchNo,
+          transaction: bill.transaction,
+          sum: bill.sum,
+          count: bill.ids.length,
+          postedAt: bill.postedAt,
+        });
+      return bills;
+    },
+    async settlement(userId, batchNo) {
+      const bill = await journal.get<BillRecord>("bills", billKey(userId, batchNo));
+      const batch = await journal.get<BatchRecord>("batches", `${batchNo}`.padStart(20, "0"));
+      if (!bill || !batch) return undefined;
+      const own = await readUser(parts, bill.ids);
+      if (!own) return undefined;
+      const path = await userPath(parts, batch, bill.rowIndex);
+      const ref = { relayId, batchNo: bill.batchNo, transaction: bill.transaction, rowIndex: bill.rowIndex };
+      return {
+        batch: ref,
+        userLeaf: leafJson(own.leaf),
+        userPath: path,
+        lines: own.lines,
+      } satisfies SettlementBill;
+    },
+    async proof(generationId) {
+      const generation = await ledger.storedOf(generationId);
+      if (generation?.batchNo === undefined) return undefined;
+      const { userId, batchNo } = generation;
+      const whole = await this.settlement(userId, batchNo);
+      const bill = await journal.get<BillRecord>("bills", billKey(userId, batchNo));
+      const leafIndex = bill?.ids.indexOf(generationId) ?? -1;
+      const line = whole?.lines[leafIndex];
+      const own = bill && (await readUser(parts, bill.ids));
+      if (!whole || !line || !own) return undefined;
+      const { batch, userLeaf, userPath: path } = whole;
+      return {
+        batch,
+        line,
+        leafIndex,
+        leafPath: pathJson(sumPath(own.tree, leafIndex)),
+        userLeaf,
+        userPath: path,
+      } satisfies GenerationProof;
+    },
+  };
+}
+
+const billKey = (userId: number, batchNo: bigint) => `${userId}!${`${batchNo}`.padStart(20, "0")}`;
+
+type User = { readonly leaf: UserLeaf; readonly tree: SumTree; readonly lines: readonly BilledLine[] };
+
+/** A user's receipts of a batch as they are stored, with the tree over them. Undefined when none is left. */
+async function readUser({ ledger, separator }: Parts, ids: readonly string[]): Promise<User | undefined> {
+  const generations = (await Promise.all(ids.map((id) => ledger.storedOf(id)))).filter(
+    (one) => one?.billed !== undefined,
+  );
+  const lines = generations.flatMap((generation) => (generation ? lineOf(generation) : []));
+  const [first] = generations;
+  const [line] = lines;
+  if (!first || !line) return undefined;
+  const nodes = lines.map((one) =>
+    leafNode({
+      usageDigest: toHex(usageDigest(separator, receiptFromJson(one.receipt))),
+      evidence: toBytes(one.evidence),
+      userId: first.userId,
+      charge: BigInt(one.charge),
+      userCumulative: BigInt(one.userCumulative),
+    }),
+  );
+  const tree = buildSumTree(nodes);
+  const cumStart = BigInt(line.userCumulative) - BigInt(line.charge);
+  const leaf = {
+    userId: first.userId,
+    epoch: first.epoch,
+    cumStart,
+    sum: tree.sum,
+    count: lines.length,
+    subRoot: tree.root,
+  };
+  return { leaf, tree, lines };
+}
+
+function lineOf(generation: StoredGeneration): BilledLine[] {
+  const { id, billed, userCumulative, bodyHash } = generation;
+  const usage = usageOf(generation);
+  if (!billed || !usage || userCumulative === undefined) return [];
+  const { receipt, evidence } = billed;
+  return [
+    {
+      id,
+      receipt,
+      evidence,
+      charge: `${usage.charge}`,
+      userCumulative: `${userCumulative}`,
+      nonce: usage.nonce,
+      bodyHash,
+    },
+  ];
+}
+
+/** The way from a user's leaf to the batch's root, over the other users' leaves. */
+async function userPath(parts: Parts, batch: BatchRecord, rowIndex: number): Promise<SumStepJson[]> {
+  const leaves = await Promise.all(
+    batch.users.map(async ({ ids }) => {
+      const user = await readUser(parts, ids);
+      // Someone else's receipts are gone: the path cannot be right, and the verifier will say so.
+      return user ? userLeafNode(user.leaf) : { hash: concat([new Uint8Array(32)]), sum: 0n };
+    }),
+  );
+  return pathJson(sumPath(buildSumTree(leaves), rowIndex));
+}
+
+const pathJson = (path: readonly SumStep[]): SumStepJson[] =>
+  path.map(({ hash, sum }) => ({ hash, sum: sum.toString() }));
+
+const leafJson = (leaf: UserLeaf): UserLeafJson => ({
+  ...leaf,
+  cumStart: `${leaf.cumStart}`,
+  sum: `${leaf.sum}`,
+});

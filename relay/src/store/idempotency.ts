@@ -1,0 +1,87 @@
+import type { Hex } from "viem";
+import type { Caller } from "../core/types.ts";
+import type { Idempotency, IdempotentReply } from "../flow/ports.ts";
+import type { Journal } from "./journal.ts";
+
+type Stored = {
+  readonly bodyHash: Hex;
+  readonly expiresAt: number;
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+  readonly generationId: string;
+};
+
+/** A client that retries does so within minutes; a day covers a job that was stopped over night. */
+const TTL_MS = 86_400_000;
+const MAX_BODY_BYTES = 1024 * 1024;
+/** Keys with a request under way; each is a request in flight, which is bounded elsewhere far below. */
+const MAX_RUNNING = 100_000;
+
+/**
+ * What Idempotency-Keys led to. A reply is written to the journal together with the end of its request, so after a crash
+ * either both are known or neither: then the request was free, and its key may be used again.
+ */
+export class IdempotentReplies implements Idempotency {
+  readonly #journal: Journal;
+  readonly #now: () => number;
+  readonly #running = new Map<string, Hex>();
+  /** Written and not yet read back: the journal may still be on its way to the disk. */
+  readonly #fresh = new Map<string, Stored>();
+
+  constructor(journal: Journal, now: () => number) {
+    this.#journal = journal;
+    this.#now = now;
+  }
+
+  async claim(
+    caller: Caller,
+    key: string,
+    bodyHash: Hex,
+  ): Promise<"new" | "running" | "conflict" | IdempotentReply> {
+    const name = nameOf(caller, key);
+    const under = this.#running.get(name);
+    if (under !== undefined) return under === bodyHash ? "running" : "conflict";
+    if (this.#running.size >= MAX_RUNNING) return "running";
+    // Claimed before anything is awaited: of two that race, the second finds it.
+    this.#running.set(name, bodyHash);
+    const stored = this.#fresh.get(name) ?? (await this.#journal.get<Stored>("replies", name));
+    if (!stored || stored.expiresAt <= this.#now()) return "new";
+    this.#running.delete(name);
+    if (stored.bodyHash !== bodyHash) return "conflict";
+    const { status, contentType, generationId } = stored;
+    return { status, contentType, generationId, body: Buffer.from(stored.body, "base64") };
+  }
+
+  settle(caller: Caller, key: string, reply: IdempotentReply | undefined): void {
+    const name = nameOf(caller, key);
+    const bodyHash = this.#running.get(name);
+    this.#running.delete(name);
+    if (!reply || bodyHash === undefined || reply.body.length > MAX_BODY_BYTES) return;
+    const { status, contentType, generationId } = reply;
+    const body = Buffer.from(reply.body).toString("base64");
+    const stored = { bodyHash, expiresAt: this.#now() + TTL_MS, status, contentType, body, generationId };
+    this.#journal.put("replies", name, stored);
+    this.#fresh.set(name, stored);
+    this.#journal
+      .flushed()
+      .then(() => this.#fresh.delete(name))
+      .catch(() => {});
+  }
+
+  /** Removes what has expired. Returns how many. */
+  async sweep(): Promise<number> {
+    let removed = 0;
+    for await (const [name, stored] of this.#journal.entries<Stored>("replies")) {
+      if (stored.expiresAt > this.#now()) continue;
+      this.#journal.delete("replies", name);
+      removed += 1;
+    }
+    return removed;
+  }
+}
+
+/** Keys belong to an account: another one's cannot be found. */
+function nameOf({ userId }: Caller, key: string): string {
+  return `${userId}!${Buffer.from(key).toString("base64url")}`;
+}

@@ -1,0 +1,240 @@
+import { GROUP_DEADLINE_MS } from "@aimo/protocol/groups";
+import type {
+  Caller,
+  ChannelBalance,
+  ChannelOnChain,
+  Generation,
+  GenerationStart,
+  Outcome,
+} from "../core/types.ts";
+import type { KeyUsage, Ledger } from "../flow/ports.ts";
+import { Channels } from "./channels.ts";
+import type { Journal } from "./journal.ts";
+import { type BilledRecord, fromStored, type StoredGeneration, toStored, usageOf } from "./records.ts";
+import { KeyUsages, type StoredUsage } from "./usage.ts";
+
+/** Generations kept in memory besides the open ones, so that a client's next question needs no disk. */
+const MAX_RECENT = 10_000;
+
+export type LedgerParameters = {
+  readonly journal: Journal;
+  /** Wall-clock milliseconds. */
+  readonly now: () => number;
+  /** Protocol seconds. */
+  readonly protocolNow: () => number;
+};
+
+type Provisional = { readonly generation: StoredGeneration; readonly deadline: number };
+
+/**
+ * What every account has held and been charged. Memory rules and a journal follows; each generation passes through
+ * `hold`, `commit`, then `bill` or `giveUp`, each exactly once.
+ */
+export class LevelLedger implements Ledger {
+  readonly #journal: Journal;
+  readonly #now: () => number;
+  readonly #channels: Channels;
+  readonly #usages: KeyUsages;
+  readonly #running = new Map<string, StoredGeneration>();
+  /** By receipt hash: what waits for its provider's signature. */
+  readonly #provisional = new Map<string, Provisional>();
+  readonly #recent = new Map<string, StoredGeneration>();
+
+  private constructor({ journal, now, protocolNow }: LedgerParameters) {
+    this.#journal = journal;
+    this.#now = now;
+    this.#channels = new Channels(journal, protocolNow);
+    this.#usages = new KeyUsages(now);
+  }
+
+  /** Reads balances back. Call `reconcile` when the channels of `openUsers` are known again. */
+  static async open(parameters: LedgerParameters): Promise<LevelLedger> {
+    const ledger = new LevelLedger(parameters);
+    await ledger.#channels.restore();
+    for await (const [keyHash, stored] of parameters.journal.entries<StoredUsage>("usage"))
+      ledger.#usages.restore(keyHash, stored);
+    return ledger;
+  }
+
+  setChannel(channel: ChannelOnChain): void {
+    this.#channels.set(channel);
+  }
+
+  balanceOf(userId: number): ChannelBalance | undefined {
+    return this.#channels.balanceOf(userId);
+  }
+
+  channelOf(userId: number): ChannelOnChain | undefined {
+    return this.#channels.onChainOf(userId);
+  }
+
+  channels(): readonly ChannelOnChain[] {
+    return this.#channels.all();
+  }
+
+  usageOfKey(keyHash: string): KeyUsage {
+    return this.#usages.of(keyHash);
+  }
+
+  hold(start: GenerationStart, caller: Caller, amount: bigint): void {
+    this.#journal.requireRoom();
+    if (amount < 0n) throw new RangeError(`A hold of ${amount} pUSD.`);
+    if (this.#running.has(start.id)) throw new RangeError(`Generation ${start.id} is held already.`);
+    this.#channels.require(start.userId, start.epoch, amount);
+    this.#usages.require(caller, amount);
+    this.#channels.hold(start.userId, amount);
+    this.#usages.hold(start.keyHash, amount);
+    const generation: StoredGeneration = { ...start, state: "running", held: amount };
+    this.#running.set(start.id, generation);
+    this.#journal.put("open", start.id, toStored(generation));
+  }
+
+  commit(id: string, outcome: Outcome): void {
+    const generation = this.#running.get(id);
+    if (!generation) throw new RangeError(`Generation ${id} holds nothing.`);
+    this.#running.delete(id);
+    const { userId, epoch, keyHash, held } = generation;
+    this.#channels.release(userId, epoch, held);
+    const charge = outcome.kind === "usage" ? outcome.charge : 0n;
+    if (charge > held) throw new RangeError(`Generation ${id} is charged ${charge} pUSD of ${held}.`);
+    this.#journal.put("usage", keyHash, this.#usages.settle(keyHash, held, charge));
+    if (outcome.kind === "free") {
+      const note = outcome.note === undefined ? {} : { note: outcome.note };
+      return this.#close({ ...generation, ...note, state: "free", outcome });
+    }
+    this.#channels.addPending(userId, epoch, charge);
+    const provisional: StoredGeneration = { ...generation, state: "provisional", outcome };
+    this.#provisional.set(outcome.statement.receiptHash, {
+      generation: provisional,
+      deadline: this.#now() + GROUP_DEADLINE_MS,
+    });
+    this.#journal.put("open", id, toStored({ ...provisional, deadline: this.#now() + GROUP_DEADLINE_MS }));
+  }
+
+  /** What waits for the receipt with this hash. */
+  provisionalOf(receiptHash: string): StoredGeneration | undefined {
+    return this.#provisional.get(receiptHash)?.generation;
+  }
+
+  /** Bills a provisional generation: it gets its place in the channel's running total. Undefined: its epoch is over. */
+  bill(receiptHash: string, billed: BilledRecord): StoredGeneration | undefined {
+    const waiting = this.#provisional.get(receiptHash)?.generation;
+    const usage = waiting && usageOf(waiting);
+    if (!waiting || !usage) throw new RangeError(`Receipt ${receiptHash} waits for nothing.`);
+    const userCumulative = this.#channels.charge(waiting.userId, waiting.epoch, usage.charge);
+    if (userCumulative === undefined) {
+      this.giveUp(receiptHash, "The channel was opened anew before the provider signed.");
+      return undefined;
+    }
+    this.#provisional.delete(receiptHash);
+    const generation: StoredGeneration = { ...waiting, state: "billed", userCumulative, billed };
+    this.#close(generation);
+    return generation;
+  }
+
+  /** Ends a provisional generation without a bill: the charge is freed for good. */
+  giveUp(receiptHash: string, note: string): void {
+    const waiting = this.#provisional.get(receiptHash)?.generation;
+    const usage = waiting && usageOf(waiting);
+    if (!waiting || !usage) return;
+    this.#provisional.delete(receiptHash);
+    this.#channels.addPending(waiting.userId, waiting.epoch, -usage.charge);
+    this.#journal.put("usage", waiting.keyHash, this.#usages.charge(waiting.keyHash, -usage.charge));
+    this.#close({ ...waiting, state: "unbilled", note });
+  }
+
+  /** Gives up what no group came for in time. Returns how many. */
+  expire(): number {
+    const late = [...this.#provisional].filter(([, { deadline }]) => deadline <= this.#now());
+    for (const [receiptHash] of late) this.giveUp(receiptHash, "The provider did not sign in time.");
+    return late.length;
+  }
+
+  /** Changes a billed generation: posted, final, or unbilled after its row was skipped. */
+  update(generation: StoredGeneration): void {
+    this.#close(generation);
+  }
+
+  /** Takes a skipped row's charges back, down to what the chain has. */
+  rollBack(userId: number, epoch: number, spent: bigint, generations: readonly StoredGeneration[]): void {
+    this.#channels.rollBack(userId, epoch, spent);
+    for (const generation of generations) {
+      const charge = usageOf(generation)?.charge ?? 0n;
+      this.#journal.put("usage", generation.keyHash, this.#usages.charge(generation.keyHash, -charge));
+      this.#close({
+        ...generation,
+        state: "unbilled",
+        note: "The chain skipped the channel's row: it no longer covers it.",
+      });
+    }
+  }
+
+  async generationOf(id: string): Promise<Generation | undefined> {
+    return this.storedOf(id);
+  }
+
+  async storedOf(id: string): Promise<StoredGeneration | undefined> {
+    const known = this.#running.get(id) ?? this.#recent.get(id);
+    if (known) return this.#aged(known);
+    for (const { generation } of this.#provisional.values()) if (generation.id === id) return generation;
+    const stored = await this.#journal.get("generations", id);
+    return stored === undefined ? undefined : this.#aged(fromStored<StoredGeneration>(stored));
+  }
+
+  provisionalCount(): number {
+    return this.#provisional.size;
+  }
+
+  /** Users with something open or charged before a restart; their channels have to be read before `reconcile`. */
+  async openUsers(): Promise<number[]> {
+    const users = new Set<number>();
+    for (const bucket of ["open", "unposted"] as const)
+      for await (const [, stored] of this.#journal.entries<{ userId: number }>(bucket))
+        users.add(stored.userId);
+    return [...users];
+  }
+
+  /** After a restart: what was running is free, what was provisional waits on, or is given up. */
+  async reconcile(): Promise<{ readonly freed: number; readonly waiting: number }> {
+    let freed = 0;
+    for await (const [, stored] of this.#journal.entries("open")) {
+      const { deadline, ...generation } = fromStored<StoredGeneration & { deadline?: number }>(stored);
+      const usage = usageOf(generation);
+      if (!usage || deadline === undefined) {
+        freed += 1;
+        this.#close({
+          ...generation,
+          state: "free",
+          outcome: { kind: "free", reason: "internal_error", attempts: [] },
+        });
+        continue;
+      }
+      this.#channels.addPending(generation.userId, generation.epoch, usage.charge);
+      this.#provisional.set(usage.statement.receiptHash, { generation, deadline });
+    }
+    this.expire();
+    return { freed, waiting: this.#provisional.size };
+  }
+
+  flushed(): Promise<void> {
+    return this.#journal.flushed();
+  }
+
+  #close(generation: StoredGeneration): void {
+    this.#journal.put("generations", generation.id, toStored(generation));
+    this.#journal.delete("open", generation.id);
+    this.#recent.delete(generation.id);
+    this.#recent.set(generation.id, generation);
+    if (this.#recent.size <= MAX_RECENT) return;
+    const [oldest] = this.#recent.keys();
+    if (oldest !== undefined) this.#recent.delete(oldest);
+  }
+
+  #aged(generation: StoredGeneration): StoredGeneration {
+    const isFinal =
+      generation.state === "posted" &&
+      generation.finalAt !== undefined &&
+      this.#now() >= generation.finalAt * 1000;
+    return isFinal ? { ...generation, state: "final" } : generation;
+  }
+}
