@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
-import {CreditVault} from "../../contracts/CreditVault.sol";
 import {ICreditVault} from "../../contracts/interfaces/ICreditVault.sol";
 import {Withdraw} from "../../contracts/libraries/Messages.sol";
 import {Signatures} from "../../contracts/libraries/Signatures.sol";
@@ -51,7 +49,7 @@ contract CreditVaultTest is Network {
 
     function test_deposit_revertsWhenLessArrives() public {
         FeeOnTransferDollar taxed = new FeeOnTransferDollar();
-        CreditVault other = new CreditVault(clock, taxed, new address[](0));
+        ICreditVault other = ICreditVault(create("CreditVault", abi.encode(clock, taxed, new address[](0))));
         taxed.mint(address(this), 100);
         taxed.approve(address(other), 100);
         vm.expectRevert(abi.encodeWithSelector(ICreditVault.TransferMismatch.selector, 99, 100));
@@ -61,8 +59,8 @@ contract CreditVaultTest is Network {
     function test_constructor_refusesTokensFinerThanPusd() public {
         OddDecimals fine = new OddDecimals(18);
         vm.expectRevert(abi.encodeWithSelector(ICreditVault.UnsupportedDecimals.selector, 18));
-        new CreditVault(clock, IERC20Metadata(address(fine)), new address[](0));
-        CreditVault exact = new CreditVault(clock, IERC20Metadata(address(new OddDecimals(12))), new address[](0));
+        this.vaultFor(address(fine));
+        ICreditVault exact = this.vaultFor(address(new OddDecimals(12)));
         eq(exact.SCALE(), 1, "scale");
     }
 
@@ -125,7 +123,7 @@ contract CreditVaultTest is Network {
 
     function test_withdrawBySig_paysOnce() public {
         fund(ALICE, 10);
-        Withdraw memory message = Withdraw(1, user(2), uint96(3 * SCALE), 0, uint40(block.timestamp));
+        Withdraw memory message = Withdraw(1, user(2), uint96(3 * SCALE), 0, START);
         bytes memory signature = withdrawalBy(userKey(1), message);
         vault.withdrawBySig(message, signature);
         eq(token.balanceOf(user(2)), 3, "paid");
@@ -133,7 +131,7 @@ contract CreditVaultTest is Network {
         vault.withdrawBySig(message, signature);
         skip(1);
         vm.expectRevert(
-            abi.encodeWithSelector(ICreditVault.DeadlinePassed.selector, message.deadline, block.timestamp)
+            abi.encodeWithSelector(ICreditVault.DeadlinePassed.selector, message.deadline, START + 1)
         );
         vault.withdrawBySig(message, signature);
     }
@@ -232,6 +230,10 @@ contract CreditVaultTest is Network {
         vm.stopPrank();
         eq(token.balanceOf(ALICE), tokens, "tokens");
         eq(free(ALICE), 0, "free");
+    }
+
+    function vaultFor(address asset) external returns (ICreditVault) {
+        return ICreditVault(create("CreditVault", abi.encode(clock, asset, new address[](0))));
     }
 
     function permitBy(uint256 key, uint256 tokens) private view returns (uint8 v, bytes32 r, bytes32 s) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {CreditVault} from "../../../contracts/CreditVault.sol";
-import {ProtocolClock} from "../../../contracts/ProtocolClock.sol";
-import {Registry} from "../../../contracts/Registry.sol";
-import {Settlement} from "../../../contracts/Settlement.sol";
-import {StakeManager} from "../../../contracts/StakeManager.sol";
+import {ICreditVault} from "../../../contracts/interfaces/ICreditVault.sol";
 import {IPosts} from "../../../contracts/interfaces/IPosts.sol";
+import {IProtocolClock} from "../../../contracts/interfaces/IProtocolClock.sol";
+import {IRegistry} from "../../../contracts/interfaces/IRegistry.sol";
+import {ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
+import {IStakeManager} from "../../../contracts/interfaces/IStakeManager.sol";
 import {Depth} from "../../../contracts/libraries/Depth.sol";
 import {
     Messages,
@@ -42,27 +42,50 @@ abstract contract Network is Check {
     uint24 internal constant TEXT = 0x010101;
     address internal constant TREASURY = address(0x7ea5);
 
-    ProtocolClock internal clock;
+    IProtocolClock internal clock;
     TestDollar internal token;
-    Registry internal registry;
-    CreditVault internal vault;
-    StakeManager internal stakes;
-    Settlement internal settlement;
+    IRegistry internal registry;
+    ICreditVault internal vault;
+    IStakeManager internal stakes;
+    ISettlement internal settlement;
 
     function setUp() public virtual {
         vm.warp(START);
         deploy(FEE_BPS);
     }
 
+    /// @dev From the artifacts: with `new`, every test would carry and compile all contracts.
     function deploy(uint16 feeBps) internal {
-        clock = new ProtocolClock();
-        token = new TestDollar();
-        registry = new Registry(clock, localWindows());
+        clock = IProtocolClock(create("ProtocolClock", ""));
+        token = TestDollar(create("TestDollar", ""));
+        registry = IRegistry(create("Registry", abi.encode(clock, localWindows())));
         address[] memory modules = new address[](2);
         (modules[0], modules[1]) = (nextAddress(1), nextAddress(2));
-        vault = new CreditVault(clock, token, modules);
-        stakes = new StakeManager(clock, localWindows(), vault, registry, modules[1], MIN_STAKE, MIN_STAKE);
-        settlement = new Settlement(clock, localWindows(), vault, registry, stakes, TREASURY, feeBps);
+        vault = ICreditVault(create("CreditVault", abi.encode(clock, token, modules)));
+        stakes = IStakeManager(
+            create(
+                "StakeManager",
+                abi.encode(clock, localWindows(), vault, registry, modules[1], MIN_STAKE, MIN_STAKE)
+            )
+        );
+        settlement = ISettlement(
+            create(
+                "Settlement",
+                abi.encode(clock, localWindows(), vault, registry, stakes, TREASURY, feeBps)
+            )
+        );
+    }
+
+    /// @dev Deploys an artifact; reverts with what its constructor reverted with.
+    function create(string memory name, bytes memory arguments) internal returns (address made) {
+        bytes memory code = bytes.concat(vm.getCode(name), arguments);
+        assembly ("memory-safe") {
+            made := create(0, add(code, 32), mload(code))
+            if iszero(made) {
+                returndatacopy(0, 0, returndatasize())
+                revert(0, returndatasize())
+            }
+        }
     }
 
     // ---- Users ----
@@ -86,7 +109,7 @@ abstract contract Network is Check {
     }
 
     function open(address owner, uint32 relayId, uint256 amount) internal returns (uint32 userId) {
-        uint40 expiry = uint40(block.timestamp) + 1 hours;
+        uint40 expiry = clock.clock() + 1 hours;
         vm.prank(owner);
         settlement.openChannel(relayId, uint96(amount), expiry, 0, address(0));
         return vault.userIdOf(owner);
@@ -213,8 +236,9 @@ abstract contract Network is Check {
         return address(uint160(uint256(keccak256(abi.encodePacked(hex"d694", address(this), uint8(nonce))))));
     }
 
+    /// @dev By the clock: the compiler takes `block.timestamp` for the same all through a transaction.
     function skip(uint256 time) internal {
-        vm.warp(block.timestamp + time);
+        vm.warp(clock.clock() + time);
     }
 
     function localWindows() internal pure returns (Windows memory) {
