@@ -1,0 +1,119 @@
+import { type Chain, connectChain } from "@aimo/node/chain";
+import { type Database, openData } from "@aimo/node/data-dir";
+import { loadDeployment } from "@aimo/node/deployment-file";
+import { initFastCrypto } from "@aimo/node/fast-crypto";
+import { loadKey } from "@aimo/node/keys";
+import type { Log } from "@aimo/node/log";
+import { createTransactions } from "@aimo/node/transactions";
+import type { Deployment } from "@aimo/protocol/deployment";
+import { assemble } from "./assemble.ts";
+import { openRelayIdentity, type RelayIdentity } from "./chain/relay-identity.ts";
+import type { RelayConfig } from "./config.ts";
+import { openMoney } from "./money.ts";
+
+export type StartRelayOptions = {
+  readonly log: Log;
+  /** Closes the node when it fires. */
+  readonly signal?: AbortSignal;
+};
+
+export type RelayNode = {
+  readonly relayId: number;
+  /** Base URL, with the port that was taken. */
+  readonly url: string;
+  /** Where providers and other relays dial it. */
+  readonly p2pAddresses: readonly string[];
+  /** Posts everything billed so far; resolves when it is confirmed. */
+  settle(): Promise<void>;
+  /** Stops admitting, ends what is in flight, waits for the last groups, posts, and closes everything. */
+  close(): Promise<void>;
+};
+
+/** Some tens of posts at usual prices: time for the operator to send more. */
+const MINIMUM_GAS_WEI = 10n ** 16n;
+/** How often the relay's own entry and the pause of the clock are read again. */
+const REFRESH_MS = { main: 60_000, local: 5_000 } as const;
+
+/**
+ * Starts a relay. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
+ * `wrong_deployment`, `clock_skew`, `not_registered`, `not_bonded`, `data_…`, `port_in_use`.
+ */
+export async function startRelay(
+  config: RelayConfig,
+  { log, signal }: StartRelayOptions,
+): Promise<RelayNode> {
+  signal?.throwIfAborted();
+  // What was started is closed in reverse, also when a later step fails.
+  const started = new AsyncDisposableStack();
+  try {
+    const node = await start(config, log, started);
+    let closing: Promise<void> | undefined;
+    const close = () => {
+      closing ??= started.disposeAsync();
+      return closing;
+    };
+    signal?.addEventListener("abort", () => {
+      close().catch((error: unknown) => log.error({ err: error }, "relay did not close cleanly"));
+    });
+    return { ...node, close };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+async function start(
+  config: RelayConfig,
+  log: Log,
+  started: AsyncDisposableStack,
+): Promise<Omit<RelayNode, "close">> {
+  await initFastCrypto();
+  const deployment = await loadDeployment(config.deploymentFile);
+  const password = config.keyPasswordFile === "" ? {} : { password: { file: config.keyPasswordFile } };
+  const key = await loadKey({ path: config.keyFile, ...password });
+  const { privateKey, address } = key;
+  const chain = await connectChain({ rpcUrl: config.rpcUrl, deployment, privateKey });
+  const identity = await openRelayIdentity(chain, address);
+  started.defer(keepFresh(chain, identity, log));
+  const db = await openDatabase(config, deployment);
+  started.defer(() => db.close());
+  const { relayId } = identity;
+  const transactions = createTransactions({
+    ...{ chain, log, minimumBalance: MINIMUM_GAS_WEI },
+    onLowBalance: ({ address: account, balance, minimum }) =>
+      log.warn({ account, balance: balance.toString(), minimum: minimum.toString() }, "gas runs low"),
+  });
+  started.defer(() => transactions.close());
+  const money = await openMoney({ config, chain, transactions, db, relayId, log });
+  started.defer(() => money.close());
+  const assembled = await assemble(config, {
+    ...{ relayId, privateKey, deployment, db, log, ...money },
+    feeBps: () => identity.feeBps(),
+    identity: () => identity.wellKnown(),
+    verifyOnChain: (wallet) => chain.public.verifyMessage(wallet),
+    protocolNow: () => chain.time.now(),
+  });
+  started.defer(() => assembled.close());
+  const { url, p2pAddresses } = assembled;
+  log.info({ relayId, url }, "relay serves");
+  return { relayId, url, p2pAddresses, settle: () => money.settling.settleNow() };
+}
+
+function openDatabase({ dataFolder }: RelayConfig, deployment: Deployment): Promise<Database> {
+  const { chainId, genesisHash, contracts } = deployment;
+  return openData({
+    location: dataFolder === "memory" ? "memory" : { folder: dataFolder },
+    identity: { chainId, genesisHash, settlement: contracts.settlement },
+  });
+}
+
+/** Reads now and then what may change on-chain; gives what stops it. */
+function keepFresh(chain: Chain, identity: RelayIdentity, log: Log): () => void {
+  const timer = setInterval(() => {
+    Promise.all([identity.refresh(), chain.time.refresh()]).catch((error: unknown) =>
+      log.warn({ err: error }, "chain was not read again"),
+    );
+  }, REFRESH_MS[chain.deployment.profile]);
+  timer.unref();
+  return () => clearInterval(timer);
+}
