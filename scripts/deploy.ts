@@ -47,7 +47,8 @@ const ARTIFACTS: Record<Step, string> = {
  */
 export async function deployAll(parameters: DeployParameters): Promise<Deployment> {
   const { rpcUrl, wallet, profile } = parameters;
-  if (!parameters.token && profile !== "local") throw new RangeError("A deployment of profile main needs the address of its token.");
+  if (!parameters.token && profile !== "local")
+    throw new RangeError("A deployment of profile main needs the address of its token.");
   const reader = createPublicClient({ chain: wallet.chain, transport: http(rpcUrl), pollingInterval: 100 });
   const from = wallet.account.address;
   const first = await reader.getTransactionCount({ address: from });
@@ -65,16 +66,29 @@ export async function deployAll(parameters: DeployParameters): Promise<Deploymen
   let deployedAtBlock = 0;
   for (const step of steps) {
     const { abi, bytecode } = readArtifact(ARTIFACTS[step]);
-    const hash = await wallet.deployContract({ abi, bytecode, args: argumentsOf(step, contracts, parameters) });
+    const hash = await wallet.deployContract({
+      abi,
+      bytecode,
+      args: argumentsOf(step, contracts, parameters),
+    });
     const receipt = await reader.waitForTransactionReceipt({ hash });
-    if (receipt.status !== "success" || receipt.contractAddress?.toLowerCase() !== contracts[step].toLowerCase())
-      throw new Error(`Deploying ${step} failed in transaction ${hash}: the deployment is not usable, start again.`);
+    if (
+      receipt.status !== "success" ||
+      receipt.contractAddress?.toLowerCase() !== contracts[step].toLowerCase()
+    )
+      throw new Error(
+        `Deploying ${step} failed in transaction ${hash}: the deployment is not usable, start again.`,
+      );
     if (deployedAtBlock === 0) deployedAtBlock = Number(receipt.blockNumber);
   }
   return { chainId: wallet.chain.id, genesisHash: genesis.hash, deployedAtBlock, profile, contracts };
 }
 
-function argumentsOf(step: Step, at: Deployment["contracts"], parameters: DeployParameters): readonly unknown[] {
+function argumentsOf(
+  step: Step,
+  at: Deployment["contracts"],
+  parameters: DeployParameters,
+): readonly unknown[] {
   const windows = PROFILES[parameters.profile];
   switch (step) {
     case "clock":
@@ -85,9 +99,25 @@ function argumentsOf(step: Step, at: Deployment["contracts"], parameters: Deploy
     case "vault":
       return [at.clock, at.token, [at.stakeManager, at.settlement]];
     case "stakeManager":
-      return [at.clock, windows, at.vault, at.registry, at.settlement, parameters.minRelayStake, parameters.minProviderStake];
+      return [
+        at.clock,
+        windows,
+        at.vault,
+        at.registry,
+        at.settlement,
+        parameters.minRelayStake,
+        parameters.minProviderStake,
+      ];
     case "settlement":
-      return [at.clock, windows, at.vault, at.registry, at.stakeManager, parameters.treasury, parameters.protocolFeeBps];
+      return [
+        at.clock,
+        windows,
+        at.vault,
+        at.registry,
+        at.stakeManager,
+        parameters.treasury,
+        parameters.protocolFeeBps,
+      ];
   }
 }
 

@@ -14,7 +14,11 @@ export async function startChain(options: { readonly port: number }): Promise<Lo
   const server = await hre.network.createServer(
     {
       network: "default",
-      override: { chainId: LOCAL_CHAIN_ID, allowBlocksWithSameTimestamp: true, mining: { auto: true, interval: 1000 } },
+      override: {
+        chainId: LOCAL_CHAIN_ID,
+        allowBlocksWithSameTimestamp: true,
+        mining: { auto: true, interval: 1000 },
+      },
     },
     "127.0.0.1",
     options.port,
@@ -23,7 +27,8 @@ export async function startChain(options: { readonly port: number }): Promise<Lo
     const { address, port } = await server.listen();
     return { url: `http://${address}:${port}`, close: () => server.close() };
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE" && !String(cause).includes("EADDRINUSE")) throw cause;
+    if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE" && !String(cause).includes("EADDRINUSE"))
+      throw cause;
     throw new AimoError("port_in_use", {
       cause,
       message: `Port ${options.port} on 127.0.0.1, for the local chain, is used by another program.`,

@@ -1,0 +1,77 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadOrCreateKey } from "@aimo/node/keys";
+import type { Log } from "@aimo/node/log";
+import { PUSD_PER_USD } from "@aimo/protocol/units";
+import { loadConfig } from "@aimo/relay/config";
+import { startRelay } from "@aimo/relay/node";
+import { type Network, registerRelay } from "./register.ts";
+import { ACCOUNT, deposit, faucet, localWallet } from "./wallets.ts";
+
+export type LocalRelay = {
+  readonly id: number;
+  readonly url: string;
+  /** Multiaddrs that providers and other relays dial. */
+  readonly p2p: readonly string[];
+  readonly feeBps: number;
+  /** Posts all that is billed and resolves when it is confirmed. */
+  settle(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type StartLocalRelayOptions = Network & {
+  readonly folder: string;
+  readonly deploymentFile: string;
+  readonly index: number;
+  readonly port: number;
+  readonly bootstrap: readonly string[];
+  readonly log: Log;
+};
+
+const BOND = 100n * PUSD_PER_USD;
+const FEE_BPS = 500;
+
+/** Registers, bonds and starts a relay node: its own key, its own data, its configuration on disk as TOML. */
+export async function startLocalRelay(options: StartLocalRelayOptions): Promise<LocalRelay> {
+  const { rpcUrl, deployment, index, log } = options;
+  const owner = localWallet(rpcUrl, ACCOUNT.relayOwner + index);
+  const folder = join(options.folder, `relay-${index + 1}`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const key = await loadOrCreateKey({ path: join(folder, "node.key") });
+  await deposit(rpcUrl, deployment, owner, BOND);
+  const id = await registerRelay(options, owner, { signerKey: key.privateKey, feeBps: FEE_BPS, bond: BOND });
+  // The signer posts, so it needs gas.
+  await faucet(rpcUrl, deployment, key.address, PUSD_PER_USD);
+  const configFile = join(folder, "relay.toml");
+  await writeFile(configFile, tomlOf(options));
+  const node = await startRelay(await loadConfig({ file: configFile, environment: {} }), {
+    log: log.child({ node: `relay-${index + 1}` }),
+  });
+  return {
+    id,
+    url: node.url,
+    p2p: node.p2pAddresses,
+    feeBps: FEE_BPS,
+    settle: () => node.settle(),
+    close: () => node.close(),
+  };
+}
+
+function tomlOf({ rpcUrl, deploymentFile, port, bootstrap }: StartLocalRelayOptions): string {
+  return `# A relay of a local AiMo network.
+key_file = "node.key"
+rpc_url = ${JSON.stringify(rpcUrl)}
+deployment_file = ${JSON.stringify(deploymentFile)}
+data_folder = "data"
+log_level = "warn"
+
+[http]
+port = ${port}
+
+[gossip]
+bootstrap = ${JSON.stringify(bootstrap)}
+
+[settling]
+max_age_ms = 3000
+`;
+}

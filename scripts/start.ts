@@ -1,0 +1,115 @@
+import { parseArgs } from "node:util";
+import { onShutdown } from "@aimo/node/shutdown";
+import { isAimoError } from "@aimo/protocol/errors";
+import { type LocalNetwork, startLocalNetwork } from "./local-network.ts";
+
+const HELP = `Usage: npm start -- [options]
+
+Runs an AiMo network on this machine: a chain, the contracts, two relays, three providers and a funded user. It stays up
+until Ctrl-C, which finishes what is in flight, posts the last batch and closes.
+
+Options:
+  --upstream URL     an OpenAI-compatible server to put behind a fourth provider, e.g. http://127.0.0.1:11434/v1
+  --model NAME       the model of that server (needed with --upstream)
+  --port-base PORT   first of the ports used: chain, relays, providers (default 8787)
+  --data DIR         folder for keys, ledgers and addresses (default .aimo/local; emptied at the start)
+  --json             print the ready message as one line of JSON
+  --help             this text`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      upstream: { type: "string" },
+      model: { type: "string" },
+      "port-base": { type: "string", default: "8787" },
+      data: { type: "string", default: ".aimo/local" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return console.log(HELP);
+  const portBase = Number(values["port-base"]);
+  if (!Number.isInteger(portBase) || portBase < 1024 || portBase > 65_000)
+    throw new RangeError(`--port-base is "${values["port-base"]}": use a port from 1024 to 65000.`);
+  if ((values.upstream === undefined) !== (values.model === undefined))
+    throw new RangeError("--upstream and --model go together: name the server and the model it serves.");
+
+  const network = await startLocalNetwork({
+    ports: portBase,
+    dataFolder: values.data,
+    progress: (line) => console.error(line),
+    ...(values.upstream && values.model ? { upstream: { url: values.upstream, model: values.model } } : {}),
+  });
+  console.log(values.json ? JSON.stringify(summaryOf(network)) : readyText(network));
+  onShutdown({
+    source: process,
+    drain: () => network.close(),
+    exit: (code) => process.exit(code),
+    onEvent: (event, error) => console.error(SHUTDOWN_LINES[event], error ?? ""),
+  });
+}
+
+const SHUTDOWN_LINES = {
+  draining:
+    "Stopping: finishing requests in flight and posting the last batch (Ctrl-C again to leave at once)…",
+  drained: "Stopped.",
+  forced: "Left at once. The chain was in memory, so its credits are gone with it.",
+  failed: "Stopping failed:",
+} as const;
+
+function summaryOf(network: LocalNetwork) {
+  const [user] = network.users;
+  return {
+    ready: true,
+    baseUrl: user?.baseUrl,
+    apiKey: user?.apiKey,
+    model: network.model,
+    rpcUrl: network.rpcUrl,
+    relays: network.relays.map(({ id, url }) => ({ id, url })),
+    providers: network.providers.map(({ id, url, name }) => ({ id, url, name })),
+  };
+}
+
+function readyText(network: LocalNetwork): string {
+  const [user] = network.users;
+  if (!user) throw new Error("The local network has no user.");
+  const { baseUrl, apiKey } = user;
+  return `
+AiMo Network is ready.
+
+  Base URL   ${baseUrl}
+  API key    ${apiKey}
+  Credits    ${user.channelUsd} USD in a channel to relay ${user.relayId}
+  Chain      ${network.rpcUrl} (chain id ${network.deployment.chainId})
+  Models     ${network.models.join(", ")}
+
+Try it with curl:
+
+  curl ${baseUrl}/chat/completions \\
+    -H "Authorization: Bearer ${apiKey}" -H "Content-Type: application/json" \\
+    -d '{"model":"${network.model}","messages":[{"role":"user","content":"How does a market settle?"}],"max_tokens":40}'
+
+or with the OpenAI client (npm install openai):
+
+  import OpenAI from "openai";
+  const client = new OpenAI({ baseURL: "${baseUrl}", apiKey: "${apiKey}" });
+  const answer = await client.chat.completions.create({
+    model: "${network.model}",
+    messages: [{ role: "user", content: "How does a market settle?" }],
+  });
+  console.log(answer.choices[0].message.content);
+
+Verify the bill against the chain (after the first batch, a few seconds):
+
+  node cli/bin/aimo.mjs bill verify
+
+Ctrl-C stops everything cleanly.`;
+}
+
+main().catch((error: unknown) => {
+  if (isAimoError(error)) console.error(`${error.code}: ${error.message}\n${error.hint}`);
+  else if (error instanceof RangeError || (error instanceof TypeError && "code" in error))
+    console.error(error.message);
+  else console.error(error);
+  process.exit(1);
+});
