@@ -4,6 +4,10 @@ import { UsageError } from "./command.ts";
 /** "1.5 USD". */
 export const usd = (pusd: bigint): string => `${formatUsd(pusd)} USD`;
 
+/** "1 batch", "2 batches". */
+export const count = (number: number, singular: string, plural = `${singular}s`): string =>
+  `${number} ${number === 1 ? singular : plural}`;
+
 /** pUSD of an amount of USD on the command line. Throws a UsageError that names it. */
 export function readUsd(name: string, text: string): bigint {
   try {

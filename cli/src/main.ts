@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { COMMANDS } from "./commands.ts";
 import { processContext } from "./config.ts";
 import { runCli } from "./run.ts";

@@ -9,7 +9,7 @@ import {
   verifyGeneration,
 } from "@aimo/sdk";
 import { isAddress } from "viem";
-import { usd } from "../amounts.ts";
+import { count, usd } from "../amounts.ts";
 import { CHAIN_OPTIONS, type Command, type CommandInput, RELAY_OPTIONS, UsageError } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { readIfThere } from "../files.ts";
@@ -96,12 +96,14 @@ function billText({
   unrecorded,
 }: BillResult): string {
   const lines = [
-    `User ${userId} at relay ${relayId}: ${usd(billedPusd)} for ${receipts} receipts in ${batches} batches.`,
+    `User ${userId} at relay ${relayId}: ${usd(billedPusd)} for ${count(receipts, "receipt")} in ${count(batches, "batch", "batches")}.`,
   ];
   if (unbilled.length > 0)
-    lines.push(`${unbilled.length} of your requests are not settled (yet), or were free.`);
+    lines.push(`Not settled (yet), or free: ${count(unbilled.length, "request")} of yours.`);
   if (unrecorded.length > 0)
-    lines.push(`${unrecorded.length} receipts are of requests that were not recorded here.`);
+    lines.push(
+      `Made elsewhere: ${count(unrecorded.length, "receipt")} of requests that are not in these records.`,
+    );
   return lines.join("\n");
 }
 

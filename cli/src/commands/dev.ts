@@ -20,12 +20,13 @@ type LocalNetworkModule = {
 };
 
 async function loadLocalNetwork(): Promise<LocalNetworkModule> {
-  // Named at run time: the bundle must not take the development chain in, which comes with a clone only.
+  // Named at run time: the bundle must not take the development chain in. As a bundle this file has another name, and
+  // what lies at that place beside it is somebody else's.
   const url = new URL("../../../scripts/local-network.ts", import.meta.url);
-  if (existsSync(url)) return (await import(url.href)) as LocalNetworkModule;
+  const isClone = import.meta.url.endsWith("/cli/src/commands/dev.ts") && existsSync(url);
+  if (isClone) return (await import(url.href)) as LocalNetworkModule;
   throw new AimoError("config_invalid", {
-    message:
-      "A local network runs from a clone of the repository only, which has the development chain: clone it, then `npm start`.",
+    message: "A local network needs the development chain, which comes with a clone of the repository only.",
   });
 }
 

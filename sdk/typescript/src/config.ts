@@ -53,8 +53,7 @@ function fromEnvironment(name: string): string | undefined {
 }
 
 function checkUrl(text: string): string {
-  const url = URL.parse(text);
-  if (!url || !/^https?:$/.test(url.protocol))
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
     throw new AimoError("config_invalid", {
       message: `baseURL is "${text}", not an http(s) URL such as ${DEFAULT_BASE_URL}.`,
       param: "baseURL",

@@ -1,0 +1,52 @@
+/**
+ * `npm run build`: makes the published packages as plain JavaScript in `sdk/typescript/dist` and `cli/dist`, each with
+ * a package.json of its own, ready for `npm pack ./sdk/typescript/dist ./cli/dist` (and `npm publish` of the same
+ * folders). The workspaces themselves are TypeScript sources with private dependencies: they are not published.
+ * The contracts are compiled before, by the bootstrap that every script goes through.
+ */
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { bundle } from "./build/bundle.ts";
+import { type Manifest, publishedManifest, readManifest } from "./build/manifest.ts";
+import { writeTypes } from "./build/types.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+
+function startDist(workspace: string): string {
+  const dist = `${root}${workspace}/dist`;
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist);
+  cpSync(`${root}LICENSE`, `${dist}/LICENSE`);
+  cpSync(`${root}${workspace}/README.md`, `${dist}/README.md`);
+  return dist;
+}
+
+function finish(dist: string, manifest: Manifest): void {
+  writeFileSync(`${dist}/package.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+  console.log(`built ${manifest.name}@${manifest.version} in ${dist.slice(root.length)}`);
+}
+
+async function buildSdk(): Promise<void> {
+  const workspace = "sdk/typescript";
+  const dist = startDist(workspace);
+  const packages = await bundle({ root, entry: `${workspace}/src/index.ts`, dist, target: "node20" });
+  writeTypes({ root, entry: `${workspace}/src/index.ts`, dist });
+  const manifest = publishedManifest(readManifest(`${root}${workspace}`), { root, packages, range: "^" });
+  finish(dist, {
+    ...manifest,
+    engines: { node: ">=20" },
+    sideEffects: false,
+    exports: { ".": { types: "./types/index.d.ts", default: "./index.js" } },
+  });
+}
+
+async function buildCli(): Promise<void> {
+  const dist = startDist("cli");
+  const packages = await bundle({ root, entry: "cli/src/main.ts", dist, target: "node24" });
+  // Exact versions: a relay or a provider runs on what was tested.
+  const manifest = publishedManifest(readManifest(`${root}cli`), { root, packages, range: "" });
+  finish(dist, { ...manifest, engines: { node: ">=24" }, bin: { aimo: "main.js" } });
+}
+
+await buildSdk();
+await buildCli();

@@ -1,0 +1,83 @@
+import { COMMANDS } from "@aimo/cli/commands";
+import { expect } from "chai";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+describe("cli/command line", () => {
+  let terminal: Terminal;
+  before(async () => {
+    terminal = await openTerminal();
+  });
+  after(() => terminal.close());
+
+  it("lists every command without arguments, and those of a group", async () => {
+    const { code, out } = await terminal.run("");
+    expect(code).to.equal(0);
+    for (const { name, summary } of COMMANDS) expect(out).to.contain(name).and.to.contain(summary);
+    const group = await terminal.run("keys");
+    expect(group.out).to.contain("keys revoke").and.not.to.contain("chat");
+  });
+
+  for (const command of COMMANDS)
+    it(`explains \`aimo ${command.name}\` and takes --json`, async () => {
+      const { code, out } = await terminal.run(`${command.name} --help`);
+      expect(code).to.equal(0);
+      expect(out).to.contain(`Usage: aimo ${command.name}`).and.to.contain("--json");
+      for (const option of Object.keys(command.options ?? {})) expect(out).to.contain(option);
+      expect((await terminal.run(`help ${command.name}`)).out).to.equal(out);
+    });
+
+  it("exits with 2 and one sentence on a command line that it cannot understand", async () => {
+    const cases: [string, string][] = [
+      ["nope", 'no command "nope"'],
+      ["keys nope", 'no command "keys nope"'],
+      ["credits buy", "AMOUNT is missing"],
+      ["credits buy 1 2", '"2" is one argument too many'],
+      ["credits buy five", 'AMOUNT is "five"'],
+      ["credits buy 0", "AMOUNT is 0"],
+      ["credits buy 1 --days 0", '--days is "0"'],
+      ["chat hi --max-tokens many", '--max-tokens is "many"'],
+      ["chat hi --nope", "'--nope'"],
+      ["chat hi --model", "'--model"],
+      ["dev faucet 0x12", 'ADDRESS is "0x12"'],
+      ["keys create --limit 1e3", '--limit is "1e3"'],
+      ["keys create --limit-reset hourly", '--limit-reset is "hourly"'],
+      ["keys revoke abc", "at least 6"],
+      ["relay register --fee-bps 2001", '--fee-bps is "2001"'],
+      ["dev --upstream http://127.0.0.1:1", "--upstream and --model"],
+    ];
+    for (const [line, message] of cases) {
+      const { code, out, notes } = await terminal.run(line);
+      expect([line, code, out]).to.deep.equal([line, 2, ""]);
+      expect(notes)
+        .to.match(/^usage: /)
+        .and.to.contain(message)
+        .and.to.contain("aimo --help");
+    }
+  });
+
+  it("exits with 1 and says code, message and what to do when something is not configured", async () => {
+    const cases: [string, string, string][] = [
+      ["chat hi", "authentication_failed", "AIMO_API_KEY"],
+      ["keys list", "config_invalid", "--wallet"],
+      ["credits buy 1", "config_invalid", "--wallet"],
+      ["provider start --config none.toml", "config_invalid", "none.toml"],
+      ["models list --base-url nonsense", "config_invalid", "nonsense"],
+    ];
+    for (const [line, errorCode, word] of cases) {
+      const { code, out, notes } = await terminal.run(line);
+      expect([line, code, out]).to.deep.equal([line, 1, ""]);
+      expect(notes.split("\n")).to.have.length(2);
+      expect(notes)
+        .to.match(new RegExp(`^${errorCode}: `))
+        .and.to.contain(word);
+    }
+  });
+
+  it("gives errors as JSON when JSON is asked for", async () => {
+    const failed = await terminal.json<{ error: { code: string; hint: string } }>("chat hi");
+    expect(failed.error.code).to.equal("authentication_failed");
+    expect(failed.error.hint).to.be.a("string");
+    const usage = await terminal.json<{ error: { code: string; message: string } }>("credits buy");
+    expect(usage.error).to.deep.include({ code: "usage" });
+  });
+});
