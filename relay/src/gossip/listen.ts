@@ -22,18 +22,56 @@ export type GossipOptions = {
   readonly log: Log;
 };
 
+/** Announcements of senders not known yet, kept for a second look: a network's providers may all start at once. */
+const MAX_WAITING = 256;
+/** The registry is read in a few milliseconds to a few seconds; after that the next announcement is near. */
+const LOOK_AGAIN_MS = [200, 1_000, 3_000] as const;
+
 /** Hears providers on the offers topic. Throws `port_in_use` or `config_invalid`. */
-export function startGossip(options: GossipOptions): Promise<P2p> {
-  const { privateKey, listen, bootstrap, deployment, registry, offers, onOffer, now, log } = options;
-  const context = {
-    deployment,
-    lastSequence: (providerId: number) => offers.lastSequence(providerId),
-    refusal: registry.refusal.bind(registry),
+export async function startGossip(options: GossipOptions): Promise<P2p> {
+  const { privateKey, listen, bootstrap, deployment, offers, onOffer, log } = options;
+  const timers = new Set<NodeJS.Timeout>();
+  const onAccepted = (signed: SignedAnnouncement) => offers.accept(signed).forEach(onOffer);
+  const lookAgain = (data: Uint8Array, look: number) => {
+    const delay = LOOK_AGAIN_MS[look];
+    if (delay === undefined || timers.size >= MAX_WAITING) return;
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      const { verdict, wasRefused } = judge(options, data);
+      if ("accept" in verdict) onAccepted(verdict.accept);
+      else if (wasRefused) lookAgain(data, look + 1);
+    }, delay);
+    timers.add(timer);
   };
-  return startP2p<SignedAnnouncement>({
-    ...{ privateKey, listen, bootstrap, log },
-    topic: offersTopic(deployment),
-    judge: (data) => judgeAnnouncement(data, { ...context, now: now() }),
-    onAccepted: (signed) => offers.accept(signed).forEach(onOffer),
+  const p2p = await startP2p<SignedAnnouncement>({
+    ...{ privateKey, listen, bootstrap, log, onAccepted, topic: offersTopic(deployment) },
+    judge: (data) => {
+      const { verdict, wasRefused } = judge(options, data);
+      if (wasRefused) lookAgain(data, 0);
+      return verdict;
+    },
   });
+  return {
+    ...p2p,
+    close: async () => {
+      for (const timer of timers) clearTimeout(timer);
+      await p2p.close();
+    },
+  };
+}
+
+/** `wasRefused`: all is in order but for what the registry says, or does not say yet, of the sender. */
+function judge({ deployment, offers, registry, now }: GossipOptions, data: Uint8Array) {
+  let wasRefused = false;
+  const verdict = judgeAnnouncement(data, {
+    deployment,
+    now: now(),
+    lastSequence: (providerId) => offers.lastSequence(providerId),
+    refusal: (providerId, signer) => {
+      const refusal = registry.refusal(providerId, signer);
+      wasRefused = refusal !== undefined;
+      return refusal;
+    },
+  });
+  return { verdict, wasRefused };
 }
