@@ -173,8 +173,7 @@ async function drain(
   serving: Serving,
 ): Promise<void> {
   await serving.drain(config.drainMs);
-  const deadline = Date.now() + config.groupWaitMs;
-  while (ledger.provisionalCount() > 0 && Date.now() < deadline) await wait(GROUP_POLL_MS);
+  await waitForGroups(ledger, config.groupWaitMs);
   const left = ledger.provisionalCount();
   if (left > 0) log.warn({ requests: left }, "stopped before all providers signed");
   try {
@@ -184,6 +183,15 @@ async function drain(
     log.error({ err: error }, "last batch was not posted");
   }
   await settling.close();
+}
+
+/** Waits until what was served is signed for by its providers, `limitMs` at most. Each waits 10 s at most anyway. */
+export async function waitForGroups(
+  ledger: Pick<Ledger, "provisionalCount">,
+  limitMs: number,
+): Promise<void> {
+  const deadline = Date.now() + limitMs;
+  while (ledger.provisionalCount() > 0 && Date.now() < deadline) await wait(GROUP_POLL_MS);
 }
 
 async function closeHttp(app: FastifyInstance): Promise<void> {

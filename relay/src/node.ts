@@ -6,7 +6,7 @@ import { loadKey } from "@aimo/node/keys";
 import type { Log } from "@aimo/node/log";
 import { createTransactions } from "@aimo/node/transactions";
 import type { Deployment } from "@aimo/protocol/deployment";
-import { assemble } from "./assemble.ts";
+import { assemble, waitForGroups } from "./assemble.ts";
 import { openRelayIdentity, type RelayIdentity } from "./chain/relay-identity.ts";
 import type { RelayConfig } from "./config.ts";
 import { openMoney } from "./money.ts";
@@ -96,7 +96,15 @@ async function start(
   started.defer(() => assembled.close());
   const { url, p2pAddresses } = assembled;
   log.info({ relayId, url }, "relay serves");
-  return { relayId, url, p2pAddresses, settle: () => money.settling.settleNow() };
+  return {
+    relayId,
+    url,
+    p2pAddresses,
+    settle: async () => {
+      await waitForGroups(money.ledger, config.groupWaitMs);
+      await money.settling.settleNow();
+    },
+  };
 }
 
 function openDatabase({ dataFolder }: RelayConfig, deployment: Deployment): Promise<Database> {

@@ -4,6 +4,7 @@ import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
 import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
 import { ROLES } from "@aimo/protocol/deployment";
 import { fromTokenUnits } from "@aimo/protocol/units";
+import type { Address } from "viem";
 import { localReader } from "../local/wallets.ts";
 import type { LocalNetwork } from "../local-network.ts";
 
@@ -61,89 +62,74 @@ export type VaultCheck = {
  * providers' and relays' accounts, floats, protocol fees) added up one by one. pUSD.
  */
 export async function checkVault(network: LocalNetwork): Promise<VaultCheck> {
-  const reader = localReader(network.rpcUrl);
-  const { vault, token, settlement, stakeManager } = network.deployment.contracts;
+  const { reader, vault, token, settlement, stakeManager } = contractsOf(network);
   const tokens = fromTokenUnits(
-    await reader.readContract({
-      address: token,
-      abi: testDollarAbi,
-      functionName: "balanceOf",
-      args: [vault],
-    }),
+    await reader.readContract({ ...token, functionName: "balanceOf", args: [vault.address] }),
   );
-  const userCount = await reader.readContract({
-    address: vault,
-    abi: creditVaultAbi,
-    functionName: "userCount",
-  });
-  const users = Array.from({ length: userCount }, (_, index) => index + 1);
-  let free = 0n;
-  let books = await reader.readContract({
-    address: settlement,
-    abi: settlementAbi,
-    functionName: "protocolFees",
-  });
-  for (const userId of users) {
-    free += (
-      await reader.readContract({
-        address: vault,
-        abi: creditVaultAbi,
-        functionName: "accountOf",
-        args: [userId],
-      })
-    ).free;
-    for (const { id } of network.relays)
-      books += (
-        await reader.readContract({
-          address: settlement,
-          abi: settlementAbi,
-          functionName: "channelOf",
-          args: [id, userId],
-        })
-      ).available;
-  }
-  let stakes = 0n;
-  const bondOf = async (role: number, id: number) => {
-    const bond = await reader.readContract({
-      address: stakeManager,
-      abi: stakeManagerAbi,
-      functionName: "bondOf",
-      args: [role, id],
-    });
-    return bond.active + bond.unbonding;
-  };
+  const [free, books, stakes] = await Promise.all([sumFree(network), sumBooks(network), sumStakes(network)]);
+  const locked = async (module: Address) =>
+    (await reader.readContract({ ...vault, functionName: "moduleOf", args: [module] })).balance;
+  const inModules =
+    (await locked(settlement.address)) === books && (await locked(stakeManager.address)) === stakes;
+  return { tokens, free, stakes, books, ok: inModules && tokens === free + stakes + books };
+}
+
+function contractsOf({ rpcUrl, deployment }: LocalNetwork) {
+  const { vault, token, settlement, stakeManager } = deployment.contracts;
+  return {
+    reader: localReader(rpcUrl),
+    vault: { address: vault, abi: creditVaultAbi },
+    token: { address: token, abi: testDollarAbi },
+    settlement: { address: settlement, abi: settlementAbi },
+    stakeManager: { address: stakeManager, abi: stakeManagerAbi },
+  } as const;
+}
+
+async function usersOf(network: LocalNetwork): Promise<number[]> {
+  const { reader, vault } = contractsOf(network);
+  const count = await reader.readContract({ ...vault, functionName: "userCount" });
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+async function sumFree(network: LocalNetwork): Promise<bigint> {
+  const { reader, vault } = contractsOf(network);
+  let sum = 0n;
+  for (const userId of await usersOf(network))
+    sum += (await reader.readContract({ ...vault, functionName: "accountOf", args: [userId] })).free;
+  return sum;
+}
+
+async function sumBooks(network: LocalNetwork): Promise<bigint> {
+  const { reader, settlement } = contractsOf(network);
+  let sum = await reader.readContract({ ...settlement, functionName: "protocolFees" });
   for (const { id } of network.relays) {
-    stakes += await bondOf(ROLES.relay, id);
-    const account = await reader.readContract({
-      address: settlement,
-      abi: settlementAbi,
-      functionName: "relayAccountOf",
-      args: [id],
-    });
-    books += account.earned + account.pendingCur + account.pendingPrev + account.float;
+    const account = await reader.readContract({ ...settlement, functionName: "relayAccountOf", args: [id] });
+    sum += account.earned + account.pendingCur + account.pendingPrev + account.float;
+    for (const userId of await usersOf(network))
+      sum += (await reader.readContract({ ...settlement, functionName: "channelOf", args: [id, userId] }))
+        .available;
     for (const provider of network.providers)
-      books += (
+      sum += (
         await reader.readContract({
-          address: settlement,
-          abi: settlementAbi,
+          ...settlement,
           functionName: "providerAccountOf",
           args: [id, provider.id],
         })
       ).claimable;
   }
-  for (const { id } of network.providers) stakes += await bondOf(ROLES.provider, id);
-  const locked = async (module: `0x${string}`) =>
-    (
-      await reader.readContract({
-        address: vault,
-        abi: creditVaultAbi,
-        functionName: "moduleOf",
-        args: [module],
-      })
-    ).balance;
-  const ok =
-    tokens === free + stakes + books &&
-    (await locked(settlement)) === books &&
-    (await locked(stakeManager)) === stakes;
-  return { tokens, free, stakes, books, ok };
+  return sum;
+}
+
+async function sumStakes(network: LocalNetwork): Promise<bigint> {
+  const { reader, stakeManager } = contractsOf(network);
+  const nodes = [
+    ...network.relays.map(({ id }) => [ROLES.relay, id] as const),
+    ...network.providers.map(({ id }) => [ROLES.provider, id] as const),
+  ];
+  let sum = 0n;
+  for (const args of nodes) {
+    const bond = await reader.readContract({ ...stakeManager, functionName: "bondOf", args });
+    sum += bond.active + bond.unbonding;
+  }
+  return sum;
 }

@@ -131,13 +131,13 @@ async function buildNext(parameters: SettlingParameters): Promise<boolean> {
       "It was not posted in time.",
     );
   }
-  const leaves = takeLeaves(
-    store.unposted().map(({ leaf }) => leaf),
-    await chain.room(),
-  );
+  // Asked before the receipts are looked at: more may be billed while the chain answers.
+  const room = await chain.room();
+  const unposted = store.unposted().map(({ leaf }) => leaf);
+  const leaves = takeLeaves(unposted, room);
   const credits = new Map([...store.credits()].slice(0, MAX_ROWS));
   if (leaves.length === 0) {
-    if (store.unposted().length > 0)
+    if (unposted.length > 0)
       log.warn({}, "The bond has no room for another batch; it waits until older ones are final.");
     return false;
   }

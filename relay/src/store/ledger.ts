@@ -100,7 +100,8 @@ export class LevelLedger implements Ledger {
     this.#journal.put("usage", keyHash, this.#usages.settle(keyHash, held, charge));
     if (outcome.kind === "free") {
       const note = outcome.note === undefined ? {} : { note: outcome.note };
-      return this.#close({ ...generation, ...note, state: "free", outcome });
+      this.#close({ ...generation, ...note, state: "free", outcome });
+      return;
     }
     this.#channels.addPending(userId, epoch, charge);
     const provisional: StoredGeneration = { ...generation, state: "provisional", outcome };
