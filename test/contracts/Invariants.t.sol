@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IChannels} from "../../contracts/interfaces/IChannels.sol";
+import {ICreditVault} from "../../contracts/interfaces/ICreditVault.sol";
+import {IEarnings} from "../../contracts/interfaces/IEarnings.sol";
+import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
+import {IStakeManager} from "../../contracts/interfaces/IStakeManager.sol";
+import {ROLE_PROVIDER, ROLE_RELAY} from "../../contracts/types/Roles.sol";
+import {Actors} from "./support/Actors.sol";
+import {Check} from "./support/Check.sol";
+
+/// @dev The runner knows contracts of test files only.
+contract Crowd is Actors {}
+
+/// @notice What holds whatever anybody does, in any order, at any time.
+contract InvariantsTest is Check {
+    uint256 private constant SCALE = 1e6;
+
+    Actors private _actors;
+
+    function setUp() public {
+        _actors = new Crowd();
+    }
+
+    function targetContracts() public view returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = address(_actors);
+    }
+
+    /// @dev Sum of accounts = tokens: nothing is made, nothing is lost, donations belong to nobody.
+    function invariant_tokensBackEveryCredit() public view {
+        (ICreditVault vault, IStakeManager stakes, ISettlement settlement, uint256 tokens) = _actors.contracts();
+        uint256 credits = uint256(vault.moduleOf(address(stakes)).balance) +
+            vault.moduleOf(address(settlement)).balance;
+        for (uint32 id = 1; id <= vault.userCount(); ++id) credits += vault.accountOf(id).free;
+        eq(tokens, _actors.deposited() + _actors.donated(), "tokens");
+        eq(credits, _actors.deposited() * SCALE, "credits");
+    }
+
+    /// @dev What is locked in the settlement is what its books say, to the last pUSD.
+    function invariant_theSettlementsBooksMatchItsBalance() public view {
+        (ICreditVault vault, , ISettlement settlement, ) = _actors.contracts();
+        uint256 books = settlement.protocolFees();
+        for (uint32 relayId = 1; relayId <= _actors.RELAYS(); ++relayId) {
+            for (uint32 id = 1; id <= vault.userCount(); ++id) books += settlement.channelOf(relayId, id).available;
+            for (uint32 id = 1; id <= _actors.PROVIDERS(); ++id)
+                books += settlement.providerAccountOf(relayId, id).claimable;
+            IEarnings.RelayAccount memory relay = settlement.relayAccountOf(relayId);
+            books += uint256(relay.earned) + relay.pendingCur + relay.pendingPrev + relay.float;
+        }
+        eq(vault.moduleOf(address(settlement)).balance, books, "balance");
+    }
+
+    /// @dev What is locked in the stake manager is what is bonded or on its way out, request by request.
+    function invariant_theBondsMatchTheirBalance() public view {
+        (ICreditVault vault, IStakeManager stakes, , ) = _actors.contracts();
+        uint256 books = 0;
+        for (uint32 id = 1; id <= _actors.RELAYS(); ++id) {
+            IStakeManager.Bond memory bond = stakes.bondOf(ROLE_RELAY, id);
+            uint256 requests = 0;
+            for (uint8 slot = 0; slot < 8; ++slot) requests += stakes.unbondOf(ROLE_RELAY, id, slot).amount;
+            eq(bond.unbonding, requests, "requests");
+            books += uint256(bond.active) + bond.unbonding;
+        }
+        eq(stakes.bondOf(ROLE_PROVIDER, 1).active, 0, "nobody bonded as provider");
+        eq(vault.moduleOf(address(stakes)).balance, books, "balance");
+    }
+
+    /// @dev Volume that is not final is always within 0.8 of the bond: neither posts nor unbonding get around it.
+    function invariant_volumeStaysWithinTheBond() public view {
+        (, IStakeManager stakes, ISettlement settlement, ) = _actors.contracts();
+        for (uint32 id = 1; id <= _actors.RELAYS(); ++id) {
+            yes(settlement.requiredBond(id) <= stakes.bondOf(ROLE_RELAY, id).active, "bond");
+        }
+    }
+
+    /// @dev Counters only rise, withdrawals keep their time, strangers get nothing; the actors look at each move.
+    function invariant_nothingWasSeenToBreak() public view {
+        eq(_actors.broken(), 0, "rule");
+    }
+
+    /// @dev From wherever this has gone, every user gets its channels' credits out alone.
+    function invariant_usersCanAlwaysLeave() public view {
+        (ICreditVault vault, , ISettlement settlement, ) = _actors.contracts();
+        for (uint32 relayId = 1; relayId <= _actors.RELAYS(); ++relayId) {
+            for (uint32 id = 1; id <= vault.userCount(); ++id) {
+                IChannels.Channel memory channel = settlement.channelOf(relayId, id);
+                if (channel.available != 0) yes(channel.settleBy != 0, "a channel with credits has an end");
+            }
+        }
+    }
+}
