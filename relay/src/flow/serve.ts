@@ -18,6 +18,7 @@ export class Serving {
   readonly #dependencies: ServeDependencies;
   readonly #running = new Set<Run>();
   readonly #perAccount = new Map<number, number>();
+  readonly #refreshing = new Map<number, Promise<unknown>>();
   readonly #refreshes = new RateLimiter(1, REFRESH_INTERVAL_MS);
   readonly #sweep: NodeJS.Timeout;
   #admitted = 0;
@@ -100,17 +101,25 @@ export class Serving {
     } catch (error) {
       const isShort =
         isAimoError(error) && (error.code === "channel_exhausted" || error.code === "insufficient_credits");
-      const { allowed } =
-        isShort && mayRefresh
-          ? this.#refreshes.take(String(request.caller.userId), this.#dependencies.now())
-          : { allowed: false };
-      if (allowed) return undefined;
+      if (!isShort || !mayRefresh) throw error;
+      const { userId } = request.caller;
+      // Of several that come while the chain is asked, all wait for its answer; only the asking is limited.
+      if (this.#refreshing.has(userId)) return undefined;
+      if (this.#refreshes.take(String(userId), this.#dependencies.now()).allowed) return undefined;
       throw error;
     }
   }
 
   async #holdAfterRefresh(request: ServeRequest, sink: ReplySink): Promise<{ run: Run; id: string }> {
-    await this.#dependencies.accounts.refreshChannel(request.caller.userId);
+    const { userId } = request.caller;
+    let refreshing = this.#refreshing.get(userId);
+    if (!refreshing) {
+      refreshing = this.#dependencies.accounts
+        .refreshChannel(userId)
+        .finally(() => this.#refreshing.delete(userId));
+      this.#refreshing.set(userId, refreshing);
+    }
+    await refreshing;
     return this.#tryHold(request, sink);
   }
 
