@@ -113,6 +113,31 @@ describe("LiveOffers", () => {
 });
 
 describe("gossip", () => {
+  it("looks again at a provider that the registry knew only a moment later", async () => {
+    let looks = 0;
+    const registry: ProviderRegistry = {
+      refusal: () => (looks++ === 0 ? "not known yet" : undefined),
+      priceOf: () => PRICE,
+      isModel: () => true,
+    };
+    const book = new LiveOffers({ registry, now: Date.now, allowPlainHttp: false });
+    const heard = Promise.withResolvers<Offer>();
+    const log = silentLog();
+    const relay = await startGossip({
+      ...{ privateKey: RELAY_KEY, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], deployment: DEPLOYMENT },
+      ...{ registry, offers: book, onOffer: heard.resolve, now: Date.now, log },
+    });
+    const provider = await startP2p({
+      ...{ privateKey: PROVIDER_KEY, listen: [], bootstrap: relay.addresses(), log },
+      ...{ topic: offersTopic(DEPLOYMENT), judge: () => ({ ignore: "" }), onAccepted: () => {} },
+    });
+    await provider.publish(encodeAnnouncement(announce(), PROVIDER_KEY));
+    expect((await heard.promise).providerId).to.equal(5);
+    expect(looks).to.equal(2);
+    await provider.close();
+    await relay.close();
+  }).timeout(15_000);
+
   it("hears a provider over libp2p, and passes over one that the chain does not know", async () => {
     const registry: ProviderRegistry = {
       refusal: (id, address) => (id === 5 && address === signer ? undefined : "not registered"),

@@ -1,5 +1,8 @@
+import { openData } from "@aimo/node/data-dir";
 import { ZERO_32 } from "@aimo/protocol/bytes";
 import { expect } from "chai";
+import { Journal } from "../../../relay/src/store/journal.ts";
+import { LevelLedger } from "../../../relay/src/store/ledger.ts";
 import {
   CHAT,
   eventsOf,
@@ -9,6 +12,7 @@ import {
   startTestRelay,
   type TestRelay,
   USD,
+  USER_ID,
   until,
 } from "../support/test-relay.ts";
 
@@ -73,6 +77,46 @@ describe("the money of a request", () => {
     expect(relay.ledger.mostHeld <= 5n * USD, `${relay.ledger.mostHeld} held`).to.equal(true);
     expect(relay.ledger.holds.size).to.equal(0);
     expect(relay.ledger.commits.every(({ outcome }) => outcome.kind === "free")).to.equal(true);
+  }).timeout(30_000);
+
+  it("never passes the channel in the real ledger either, which agrees with the replies", async () => {
+    const identity = { chainId: 1, genesisHash: ZERO_32, settlement: `0x${"00".repeat(20)}` as const };
+    const db = await openData({ location: "memory", identity });
+    const journal = new Journal(db);
+    const protocolNow = () => Math.floor(Date.now() / 1000);
+    const books = await LevelLedger.open({ journal, now: Date.now, protocolNow });
+    const later = protocolNow() + 3_600;
+    books.setChannel({
+      ...{ userId: USER_ID, owner: identity.settlement, epoch: 1, mode: 0, available: 5n * USD, spent: 0n },
+      ...{ settleBy: later, expiry: later, thawAmount: 0n, thawEnd: 0 },
+    });
+    relay = await startTestRelay({ realLedger: books });
+    const offer = providerOf(relay).offer();
+    const prices = [1_000_000n, 500_000n, 20_000_000_000n] as const;
+    relay.offers = [{ ...offer, price: { ...offer.price, prices } }];
+    providerOf(relay).onAsk = (ask) => ask.reply("x".repeat(64), { completion: 1 });
+    let most = 0n;
+    const check = setInterval(() => {
+      const balance = books.balanceOf(USER_ID);
+      const used = balance ? balance.charged + balance.pending + balance.held : 0n;
+      if (used > most) most = used;
+    }, 1);
+    const replies = await Promise.all(
+      Array.from({ length: 1_000 }, async () => {
+        const response = await relay.post("/v1/chat/completions", CHAT);
+        return { status: response.status, body: await jsonOf(response) };
+      }),
+    );
+    clearInterval(check);
+    const served = replies.filter(({ status }) => status === 200);
+    const charged = served.reduce((sum, { body }) => sum + BigInt(body.aimo.cost_pusd), 0n);
+    expect(new Set(replies.map(({ status }) => status))).to.deep.equal(new Set([200, 402]));
+    expect(served.length).to.be.above(1);
+    expect(most <= 5n * USD, `${most} used`).to.equal(true);
+    const balance = books.balanceOf(USER_ID);
+    expect(balance).to.include({ held: 0n, pending: 0n + charged, free: 5n * USD - charged });
+    await journal.close();
+    await db.close();
   }).timeout(30_000);
 
   it("lowers the output to what the channel covers, and says so", async () => {

@@ -8,7 +8,7 @@ import type { Address, Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { ProviderHealth } from "../../../relay/src/core/health.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
-import type { Accounts, Bills, Idempotency, IdempotentReply } from "../../../relay/src/flow/ports.ts";
+import type { Accounts, Bills, Idempotency, IdempotentReply, Ledger } from "../../../relay/src/flow/ports.ts";
 import { Serving } from "../../../relay/src/flow/serve.ts";
 import type { ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
 import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
@@ -56,6 +56,8 @@ export type TestRelayOptions = {
   readonly bills?: Partial<Bills>;
   readonly connections?: number;
   readonly firstByteMs?: number;
+  /** Instead of the ledger in plain sight. */
+  readonly realLedger?: Ledger;
   readonly now?: () => number;
   /** What the router's chance is; the first offer by default. */
   readonly random?: () => number;
@@ -94,8 +96,9 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     location: "memory",
     identity: { chainId: CHAIN_ID, genesisHash: GENESIS, settlement: SETTLEMENT },
   });
-  const ledger = new PlainLedger();
-  ledger.open(USER_ID, options.free ?? 5n * USD);
+  const plain = new PlainLedger();
+  const ledger = options.realLedger ?? plain;
+  plain.open(USER_ID, options.free ?? 5n * USD);
   const keys = await KeyStore.open(db, now);
   const sessions = new AuthSessionStore(now);
   const groups: object[] = [];
@@ -186,7 +189,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
   );
   const relay: TestRelay = {
-    ...{ url, app, key, keys, sessions, ledger, serving, upstream, providers, idempotency, groups },
+    ...{ url, app, key, keys, sessions, ledger: plain, serving, upstream, providers, idempotency, groups },
     offers: providers.map((provider) => provider.offer()),
     post: (path, body, headers = {}) =>
       fetch(url + path, {
