@@ -16,7 +16,6 @@ interface Vm {
     function getCode(string calldata artifact) external view returns (bytes memory);
     function etch(address target, bytes calldata code) external;
     function readFile(string calldata path) external view returns (string memory);
-    function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
     function parseJsonBool(string calldata json, string calldata key) external pure returns (bool);
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function parseJsonUintArray(string calldata json, string calldata key) external pure returns (uint256[] memory);
