@@ -14,6 +14,7 @@ import {
 import type { Address, Hex } from "viem";
 import type { Billing } from "../flow/ports.ts";
 import { readEvents } from "./events.ts";
+import type { InFlight } from "./in-flight.ts";
 import type { Origin } from "./origin.ts";
 import { SessionKeys } from "./session-keys.ts";
 
@@ -29,11 +30,14 @@ export type ProviderSessionOptions = {
   readonly origin: Origin;
   readonly identity: SessionIdentity;
   readonly billing: Billing;
+  readonly inFlight: InFlight;
   readonly log: Log;
 };
 
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
+/** Groups kept for requests that are still being read: each is up to 150 KB, and slow readers are few. */
+const MAX_EARLY_GROUPS = 256;
 /** The provider pings every 5 s: after this long it is gone. */
 const EVENTS_SILENCE_MS = 20_000;
 
@@ -50,6 +54,8 @@ export class ProviderSession {
   /** The try that `#opening` stands for has failed. */
   #hasFailed = false;
   #lost = new AbortController();
+  /** Groups that wait for a request of theirs to end here. */
+  #early = 0;
   readonly #running: Promise<void>;
 
   constructor(options: ProviderSessionOptions) {
@@ -185,10 +191,22 @@ export class ProviderSession {
     const signal = AbortSignal.any([this.#stopping.signal, this.#lost.signal]);
     const bytes = await this.origin.open({ path, headers }, { silenceMs: EVENTS_SILENCE_MS, signal });
     for await (const event of readEvents(bytes, { keys, path }))
-      if (event.type === "group") await this.#bill(event, keys);
+      if (event.type === "group") await this.#take(event, keys);
   }
 
   /** One group after the other: the next is read when this one is on disk and answered. */
+  async #take(event: GroupEvent, keys: SessionKeys): Promise<void> {
+    const ended = this.#options.inFlight.whenEnded(event.receipts.map(({ requestHash }) => requestHash));
+    await this.#bill(event, keys);
+    if (!ended || this.#early >= MAX_EARLY_GROUPS) return;
+    this.#early++;
+    // Billing a group twice is harmless: what was billed is not expected any more.
+    ended
+      .then(() => this.#bill(event, this.#keys ?? keys))
+      .catch((error: unknown) => this.#options.log.debug({ err: error }, "early group was not acknowledged"))
+      .finally(() => this.#early--);
+  }
+
   async #bill({ group, signature, receipts }: GroupEvent, keys: SessionKeys): Promise<void> {
     const { billing, provider, log } = this.#options;
     const answer = await billing.onGroup(group, signature, receipts.map(receiptFromJson), provider);

@@ -2,6 +2,7 @@ import type { Log } from "@aimo/node/log";
 import { GROUP_DEADLINE_MS } from "@aimo/protocol/groups";
 import type { Offer } from "../core/types.ts";
 import type { Billing, Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "../flow/ports.ts";
+import { InFlight } from "./in-flight.ts";
 import { InferCall } from "./infer-call.ts";
 import { Origin, type OriginLimits } from "./origin.ts";
 import { ProviderSession, type SessionIdentity } from "./provider-session.ts";
@@ -31,6 +32,7 @@ type Entry = {
 export class Providers implements Upstream {
   readonly #options: ProvidersOptions;
   readonly #entries = new Map<number, Entry>();
+  readonly #inFlight = new InFlight();
   readonly #closing = new Set<Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
   readonly #retiring = new Map<NodeJS.Timeout, ProviderSession>();
@@ -42,7 +44,22 @@ export class Providers implements Upstream {
   }
 
   call(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
-    return new InferCall(this.#sessionOf(request.offer), request, handler);
+    const { requestHash } = request;
+    this.#inFlight.begin(requestHash);
+    const end = () => this.#inFlight.end(requestHash);
+    return new InferCall(this.#sessionOf(request.offer), request, {
+      onHead: (status, contentType) => handler.onHead(status, contentType),
+      onBytes: (chunk) => handler.onBytes(chunk),
+      onUsage: (statement) => handler.onUsage(statement),
+      onEnd: () => {
+        end();
+        handler.onEnd();
+      },
+      onError: (error) => {
+        end();
+        handler.onError(error);
+      },
+    });
   }
 
   /** Opens the session ahead of the first request, and keeps it while the offer is renewed. */
@@ -73,11 +90,8 @@ export class Providers implements Upstream {
     const { identity, limits, billing, log, now } = this.#options;
     const provider = { id: providerId, signer };
     const session = new ProviderSession({
-      provider,
+      ...{ provider, identity, billing, log, inFlight: this.#inFlight },
       origin: new Origin(endpoint, limits),
-      identity,
-      billing,
-      log,
     });
     this.#entries.set(providerId, { endpoint, signer, session, usedAt: now() });
     return session;

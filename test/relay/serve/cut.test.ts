@@ -1,4 +1,3 @@
-import { connect, type Socket } from "node:net";
 import { textResponseHash } from "@aimo/protocol/receipts";
 import { expect } from "chai";
 import type { Outcome } from "../../../relay/src/core/types.ts";
@@ -6,6 +5,7 @@ import {
   CHAT,
   eventsOf,
   jsonOf,
+  openRaw,
   providerOf,
   startTestRelay,
   type TestRelay,
@@ -13,17 +13,6 @@ import {
 } from "../support/test-relay.ts";
 
 const STREAM = { ...CHAT, stream: true };
-
-/** A client that reads as slowly as it likes. */
-function openRaw(relay: TestRelay, body: object): Socket {
-  const text = JSON.stringify(body);
-  const socket = connect(Number(new URL(relay.url).port), "127.0.0.1");
-  socket.write(
-    `POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer ${relay.key}\r\n` +
-      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-  );
-  return socket;
-}
 
 describe("streams that do not end well", () => {
   let relay: TestRelay;

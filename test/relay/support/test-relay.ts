@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { openData } from "@aimo/node/data-dir";
 import { silentLog } from "@aimo/node/log";
 import { domainSeparator } from "@aimo/protocol/typed-data";
@@ -262,4 +262,15 @@ export function providerOf(relay: TestRelay, index = 0): StandIn {
   const provider = relay.providers[index];
   if (!provider) throw new RangeError(`There is no provider ${index}.`);
   return provider;
+}
+
+/** A client that reads as slowly as it likes. */
+export function openRaw(relay: TestRelay, body: object): Socket {
+  const text = JSON.stringify(body);
+  const socket = connect(Number(new URL(relay.url).port), "127.0.0.1");
+  socket.write(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer ${relay.key}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
+  return socket;
 }

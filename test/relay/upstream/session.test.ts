@@ -1,6 +1,14 @@
 import { expect } from "chai";
 import { textOfMember } from "../../../relay/src/upstream/session-keys.ts";
-import { CHAT, jsonOf, providerOf, startTestRelay, type TestRelay, until } from "../support/test-relay.ts";
+import {
+  CHAT,
+  jsonOf,
+  openRaw,
+  providerOf,
+  startTestRelay,
+  type TestRelay,
+  until,
+} from "../support/test-relay.ts";
 
 describe("the session with a provider", () => {
   let relay: TestRelay;
@@ -49,6 +57,27 @@ describe("the session with a provider", () => {
     const { acks } = providerOf(relay);
     expect(acks).to.deep.equal([...acks].sort((a, b) => (a < b ? -1 : 1)));
     expect(new Set(acks).size).to.equal(3);
+  });
+
+  it("bills a group for a request whose answer a slow client still holds up", async () => {
+    relay = await startTestRelay();
+    const padding = "x".repeat(64 * 1024);
+    providerOf(relay).onAsk = (ask) => {
+      // More than the sockets on the way hold.
+      for (let i = 0; i < 750; i++) ask.say("x", padding);
+      ask.finish({ completion: 8 });
+      providerOf(relay).sendGroup();
+    };
+    const socket = openRaw(relay, { ...CHAT, stream: true });
+    socket.pause();
+    await until(() => providerOf(relay).acks.length === 1);
+    expect(relay.ledger.commits, "nothing is charged before it was read").to.have.length(0);
+    socket.resume();
+    await until(() => providerOf(relay).acks.length === 2);
+    expect(relay.ledger.commits).to.have.length(1);
+    expect(relay.groups).to.have.length(2);
+    expect(relay.groups[1], "the same group").to.deep.equal(relay.groups[0]);
+    socket.destroy();
   });
 
   it("goes with a provider that moved", async () => {
