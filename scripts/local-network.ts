@@ -237,7 +237,7 @@ async function writeNetworkFile(
     rpcUrl,
     deployment,
     relays: relays.map(({ id, url }) => ({ id, url })),
-    user: user && { address: user.address, apiKey: user.apiKey, baseUrl: user.baseUrl, keyFile },
+    user: user && { owner: user.address, apiKey: user.apiKey, baseUrl: user.baseUrl, keyFile },
   };
   await writeFile(join(folder, "network.json"), `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
 }

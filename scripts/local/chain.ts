@@ -1,16 +1,21 @@
-import { AimoError } from "@aimo/protocol/errors";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { listenError } from "@aimo/node/listen-error";
 import hre from "hardhat";
 
 /** Chain id of local networks. */
 export const LOCAL_CHAIN_ID = 31337;
 
+const HOST = "127.0.0.1";
+
 export type LocalChain = { readonly url: string; close(): Promise<void> };
 
 /**
  * A Hardhat network in this process, served on loopback. It mines each transaction at once in a block of the same
- * timestamp and one block a second besides, so that its clock keeps step with the wall clock.
+ * timestamp and one block a second besides, so that its clock keeps step with the wall clock. Throws `port_in_use`.
  */
 export async function startChain(options: { readonly port: number }): Promise<LocalChain> {
+  await requirePort(HOST, options.port);
   const server = await hre.network.createServer(
     {
       network: "default",
@@ -20,19 +25,22 @@ export async function startChain(options: { readonly port: number }): Promise<Lo
         mining: { auto: true, interval: 1000 },
       },
     },
-    "127.0.0.1",
+    HOST,
     options.port,
   );
+  const { address, port } = await server.listen();
+  return { url: `http://${address}:${port}`, close: () => server.close() };
+}
+
+/** Hardhat's server throws past its caller when its port is taken, so the port is tried first. */
+async function requirePort(host: string, port: number): Promise<void> {
+  const probe = createServer();
   try {
-    const { address, port } = await server.listen();
-    return { url: `http://${address}:${port}`, close: () => server.close() };
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE" && !String(cause).includes("EADDRINUSE"))
-      throw cause;
-    throw new AimoError("port_in_use", {
-      cause,
-      message: `Port ${options.port} on 127.0.0.1, for the local chain, is used by another program.`,
-      param: "port",
-    });
+    probe.listen(port, host);
+    await once(probe, "listening");
+  } catch (error) {
+    throw listenError(error, { host, port });
   }
+  probe.close();
+  await once(probe, "close");
 }

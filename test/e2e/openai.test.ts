@@ -89,7 +89,8 @@ describe("e2e/openai client", function () {
 
   it("throws its own error classes", async () => {
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "aimo-sk-unknown", maxRetries: 0 });
-    await expectRejection(stranger.models.list(), OpenAI.AuthenticationError);
+    const hello = { model: "demo-text", messages: [{ role: "user" as const, content: "hi" }] };
+    await expectRejection(stranger.chat.completions.create(hello), OpenAI.AuthenticationError);
     const unknown = client.chat.completions.create({
       model: "no-such-model",
       messages: [{ role: "user", content: "hi" }],
