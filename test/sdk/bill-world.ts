@@ -1,4 +1,5 @@
 import type { BilledLine, SettlementBill } from "@aimo/protocol/bill";
+import { buildSumTree } from "@aimo/protocol/tree";
 import { expect } from "chai";
 import type { RequestRecord } from "../../sdk/typescript/src/records.ts";
 import { type BillResult, checkBill } from "../../sdk/typescript/src/verify/bill.ts";
@@ -12,6 +13,7 @@ import {
   type Account,
   type Entry,
   FEE_BPS,
+  leafNodes,
   makeBatch,
   makeEntries,
   makeEntry,
@@ -168,3 +170,17 @@ export function onlyProblem(result: BillResult): Problem {
   if (!problem) throw new Error("No problem.");
   return problem;
 }
+
+/** A relay that builds its leaf anew from what it shows, as one does that keeps receipts and no trees. */
+export const rebuilt = (shown: (bill: SettlementBill) => SettlementBill) => (bill: SettlementBill) => {
+  const { lines, userLeaf, ...rest } = shown(bill);
+  const [first] = lines;
+  if (!first) return { lines, userLeaf, ...rest };
+  const { root, sum } = buildSumTree(leafNodes({ lines, userId: userLeaf.userId }));
+  const cumStart = String(BigInt(first.userCumulative) - BigInt(first.charge));
+  return {
+    ...rest,
+    lines,
+    userLeaf: { ...userLeaf, cumStart, sum: String(sum), count: lines.length, subRoot: root },
+  };
+};

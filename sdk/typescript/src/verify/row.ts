@@ -1,6 +1,7 @@
 import { depthOf, toBytes, toHex } from "@aimo/protocol/bytes";
 import { usageDigest } from "@aimo/protocol/receipts";
 import { buildSumTree, leafNode, openSum, type SumNode, userLeafNode } from "@aimo/protocol/tree";
+import { chargeBound } from "@aimo/protocol/units";
 import { checkLine, type Finding, type LineContext } from "./line.ts";
 import type { Bill, Line } from "./parse.ts";
 import type { PostedRow, Problem } from "./types.ts";
@@ -55,7 +56,8 @@ export async function checkRow(bill: Bill, context: RowContext): Promise<Problem
   // Where the receipts so far end; undefined after one whose amounts cannot be trusted.
   let reached: bigint | undefined = startOf(row);
   for (const [leaf, line] of bill.lines.entries()) {
-    const found = await checkPlace({ bill, line, leaf, reached, isCommitted }, context);
+    const trust = isCommitted ? "receipts" : leafFinding ? "nothing" : "count";
+    const found = await checkPlace({ bill, line, leaf, reached, trust }, context);
     problems.push(...found.problems);
     reached = found.reached;
   }
@@ -69,7 +71,8 @@ type Place = {
   readonly line: Line | string;
   readonly leaf: number;
   readonly reached: bigint | undefined;
-  readonly isCommitted: boolean;
+  /** What leads to the root on the chain: the receipts as shown, their number at least, or neither. */
+  readonly trust: "receipts" | "count" | "nothing";
 };
 type PlaceResult = { readonly problems: readonly Problem[]; readonly reached: bigint | undefined };
 
@@ -83,7 +86,7 @@ async function checkPlace(at: Place, context: RowContext): Promise<PlaceResult> 
   }
   const interval = [line.userCumulative - line.charge, line.userCumulative] as const;
   const named = { ...place, ...(line.id === "" ? {} : { id: line.id }), interval };
-  const gap = dropsBefore(at, interval[0])
+  const gap = dropsBefore(line, at, context)
     ? [dropped({ ...place, reached: reached ?? 0n, from: interval[0] })]
     : [];
   const finding = findTwin(line, leaf, context) ?? (await checkLine(line, context));
@@ -91,7 +94,7 @@ async function checkPlace(at: Place, context: RowContext): Promise<PlaceResult> 
   if (finding) return { problems: [...gap, { ...finding, ...named }], reached: end };
   if (gap.length > 0 || reached === undefined || interval[0] === reached)
     return { problems: gap, reached: end };
-  if (at.isCommitted)
+  if (at.trust === "receipts")
     return {
       problems: [{ kind: "duplicated", ...named, detail: "It covers an interval that is billed already." }],
       reached: end,
@@ -101,12 +104,21 @@ async function checkPlace(at: Place, context: RowContext): Promise<PlaceResult> 
 }
 
 /**
- * Whether a receipt is missing before this one. Where as many receipts are shown as were committed, and yet not the
- * committed ones, none is missing: then an amount was changed.
+ * Whether a receipt is missing before this one, which begins after the one before it ended; otherwise its own amounts
+ * were changed. Where the number of receipts is known, it decides. Else the receipt decides: amounts that are right show
+ * the full price and fee, and end where the next one begins.
  */
-function dropsBefore({ bill, reached, isCommitted }: Place, from: bigint): boolean {
-  if (reached === undefined || from <= reached) return false;
-  return isCommitted || bill.lines.length < bill.userLeaf.count;
+function dropsBefore(line: Line, { bill, leaf, reached, trust }: Place, { row, facts }: RowContext): boolean {
+  if (reached === undefined || line.userCumulative - line.charge <= reached) return false;
+  if (trust === "receipts") return true;
+  if (trust === "count") return bill.lines.length < bill.userLeaf.count;
+  const { cost, issuedAt } = line.receipt;
+  if (line.charge !== chargeBound(cost, facts.feeBoundAt(issuedAt)) || line.userCumulative > row.cumEnd)
+    return false;
+  const next = bill.lines[leaf + 1];
+  return (
+    next === undefined || typeof next === "string" || next.userCumulative - next.charge >= line.userCumulative
+  );
 }
 
 function dropped(place: {
