@@ -1,7 +1,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { AimoError } from "@aimo/protocol/errors";
 import type { AbstractLevel } from "abstract-level";
-import { ClassicLevel } from "classic-level";
+import { Level } from "level";
 import { MemoryLevel } from "memory-level";
 import type { Address, Hex } from "viem";
 
@@ -45,7 +45,7 @@ export async function openData({ location, identity }: OpenDataParameters): Prom
 async function openFolder(folder: string): Promise<Database> {
   await makeFolder(folder);
   await refuseHalfFolder(folder);
-  const db = new ClassicLevel<string, string>(folder);
+  const db = new Level<string, string>(folder);
   try {
     await db.open();
   } catch (error) {
@@ -123,7 +123,7 @@ async function readIdentity(db: Database, folder: string): Promise<string | unde
 
 async function writeIdentity(db: Database, identity: DataIdentity): Promise<void> {
   const value = JSON.stringify(markOf(identity));
-  if (db instanceof ClassicLevel) await db.put(IDENTITY_KEY, value, { sync: true });
+  if (db instanceof Level) await db.put(IDENTITY_KEY, value, { sync: true });
   else await db.put(IDENTITY_KEY, value);
 }
 

@@ -21,7 +21,7 @@ const PLAN: readonly { readonly kind: Kind; readonly count: number }[] = [
 ];
 
 /** Requests of one user over the whole story. */
-export const REQUESTS_PER_USER = PLAN.reduce((sum, { count }) => sum + count, 0);
+const REQUESTS_PER_USER = PLAN.reduce((sum, { count }) => sum + count, 0);
 
 const SUBJECTS = ["a market", "a ledger", "the weather", "a river", "a good soup", "a lighthouse", "a train"];
 

@@ -4,7 +4,7 @@ import { listenError } from "@aimo/node/listen-error";
 import hre from "hardhat";
 
 /** Chain id of local networks. */
-export const LOCAL_CHAIN_ID = 31337;
+const LOCAL_CHAIN_ID = 31337;
 
 const HOST = "127.0.0.1";
 

@@ -14,7 +14,7 @@ export type ProviderPlan = {
   readonly models: readonly ModelPlan[];
   readonly upstream: { readonly kind: "demo" } | { readonly kind: "openai"; readonly url: string };
 };
-export type ModelPlan = {
+type ModelPlan = {
   readonly id: string;
   readonly route: "chat" | "embeddings" | "images";
   readonly upstreamModel: string;

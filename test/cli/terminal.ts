@@ -5,7 +5,7 @@ import { COMMANDS } from "@aimo/cli/commands";
 import type { CliContext } from "@aimo/cli/context";
 import { runCli } from "@aimo/cli/run";
 
-export type Outcome = { readonly code: number; readonly out: string; readonly notes: string };
+type Outcome = { readonly code: number; readonly out: string; readonly notes: string };
 export type Terminal = {
   readonly folder: string;
   readonly configFolder: string;

@@ -16,7 +16,7 @@ import { chargeBound, costOf, type Prices } from "@aimo/protocol/units";
 import { type Hex, keccak256, stringToHex } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 
-export const DOMAIN = {
+const DOMAIN = {
   chainId: 31337,
   verifyingContract: "0x5e771e5e771e5e771e5e771e5e771e5e771e5e77",
 } as const;

@@ -27,9 +27,9 @@ import {
 import { type Account, FEE_BPS, type Ids, makeBatch, PRICES } from "./bill-builder.ts";
 import { sendJson, startServer, type TestServer } from "./relay-double.ts";
 
-export const USER_ACCOUNTS = [ACCOUNT.user, ACCOUNT.user + 1, ACCOUNT.user + 2];
+const USER_ACCOUNTS = [ACCOUNT.user, ACCOUNT.user + 1, ACCOUNT.user + 2];
 /** Keys of the nodes: accounts that own nothing else. */
-export const RELAY_SIGNER = 16;
+const RELAY_SIGNER = 16;
 export const PROVIDER_SIGNER = 17;
 const STAKE = 20n * PUSD_PER_USD;
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export type Seen = {
+type Seen = {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingMessage["headers"];

@@ -1,6 +1,5 @@
 /**
- * Pictures without weights. The words of the prompt choose the hour, the land, what stands on it and the colours;
- * chance, seeded by prompt and seed, places it. The same prompt and seed always give the same picture.
+ * Pictures without weights: the words of the prompt choose, and chance seeded by prompt and seed places.
  */
 import { band, type Canvas, type Color, disc, mix, newCanvas, rectangle, ridge, triangle } from "./canvas.ts";
 import { hashText, randomFrom } from "./random.ts";

@@ -14,7 +14,7 @@ export type RequestOptions = {
   readonly idempotencyKey?: string | undefined;
 };
 
-export type Call = RequestOptions & {
+type Call = RequestOptions & {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Path below the base URL; a whole URL stands for itself. */
   readonly path: string;

@@ -19,13 +19,13 @@ import { PlainLedger } from "./plain-ledger.ts";
 import { type StandIn, startStandIn } from "./stand-in-provider.ts";
 
 export const CHAIN_ID = 31_337;
-export const RELAY_ID = 3;
+const RELAY_ID = 3;
 export const USER_ID = 9;
 export const FEE_BPS = 500;
 const RELAY_KEY: Hex = `0x${"11".repeat(32)}`;
 const SETTLEMENT: Address = "0x00000000000000000000000000000000000000AA";
 const GENESIS: Hex = `0x${"00".repeat(32)}`;
-export const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
+const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
 export const owner = privateKeyToAccount(`0x${"22".repeat(32)}`);
 
 export const USD = 1_000_000_000_000n;

@@ -10,7 +10,7 @@ import type {
 import type { Address, Hex } from "viem";
 import type { RequestOptions, Transport } from "../transport.ts";
 
-export type ModelsResponse = { readonly object: "list"; readonly data: readonly ModelJson[] };
+type ModelsResponse = { readonly object: "list"; readonly data: readonly ModelJson[] };
 
 /** One batch of the account as its relay lists it. pUSD; seconds. */
 export type SettlementItem = {

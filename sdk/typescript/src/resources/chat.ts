@@ -10,7 +10,7 @@ import type { Inference } from "./inference.ts";
 
 /** `client.chat`. */
 export type Chat = { readonly completions: ChatCompletions };
-export type ChatCompletions = {
+type ChatCompletions = {
   /** Answers a conversation: whole, or with `stream: true` in chunks as they are made. */
   create(parameters: ChatParameters, options?: RequestOptions): Promise<ChatCompletion>;
   create(

@@ -2,7 +2,7 @@ import type { AimoMeta, UsageJson } from "@aimo/protocol/routes";
 import type { RequestOptions } from "../transport.ts";
 import type { Inference } from "./inference.ts";
 
-export type EmbeddingParameters = {
+type EmbeddingParameters = {
   readonly model: string;
   readonly input: string | readonly string[] | readonly number[] | readonly (readonly number[])[];
   readonly dimensions?: number;
@@ -10,12 +10,12 @@ export type EmbeddingParameters = {
   /** Any other field of OpenAI's interface. */
   readonly [field: string]: unknown;
 };
-export type Embedding = {
+type Embedding = {
   readonly object: "embedding";
   readonly index: number;
   readonly embedding: number[];
 };
-export type EmbeddingsResponse = {
+type EmbeddingsResponse = {
   readonly object: "list";
   readonly model: string;
   readonly data: readonly [Embedding, ...Embedding[]];

@@ -2,7 +2,7 @@ import type { AimoMeta, UsageJson } from "@aimo/protocol/routes";
 import type { RequestOptions } from "../transport.ts";
 import type { Inference } from "./inference.ts";
 
-export type ImageParameters = {
+type ImageParameters = {
   readonly model: string;
   readonly prompt: string;
   /** E.g. `1024x1024`. */
@@ -14,8 +14,8 @@ export type ImageParameters = {
   /** Any other field of OpenAI's interface. */
   readonly [field: string]: unknown;
 };
-export type Image = { readonly url?: string; readonly b64_json?: string; readonly revised_prompt?: string };
-export type ImagesResponse = {
+type Image = { readonly url?: string; readonly b64_json?: string; readonly revised_prompt?: string };
+type ImagesResponse = {
   readonly created: number;
   readonly data: readonly [Image, ...Image[]];
   readonly usage?: UsageJson;

@@ -13,7 +13,7 @@ export type Inference = {
   /** Sends a body whose answer is read as it comes; the reader calls `onEnd`. */
   open(path: string, body: object, options: RequestOptions): Promise<OpenedStream>;
 };
-export type OpenedStream = {
+type OpenedStream = {
   readonly answer: Answer;
   readonly onEnd: (aimo: AimoMeta | undefined) => Promise<void>;
 };

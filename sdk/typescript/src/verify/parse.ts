@@ -88,7 +88,7 @@ function parseUserLeaf(value: unknown): UserLeaf {
 }
 
 /** Throws a ShapeError. */
-export function parseLine(value: unknown): Line {
+function parseLine(value: unknown): Line {
   const line = fields<BilledLine>(value);
   const receipt = fields<BilledLine["receipt"]>(line.receipt);
   const units = list(receipt.units, "units").map((count, i) => integer(count, `units${i}`, MAX_U32));

@@ -1,0 +1,140 @@
+import { join } from "node:path";
+import { AimoClient, type BillResult, readRecords, verifyBill, verifyGeneration } from "@aimo/sdk";
+import { expect } from "chai";
+import { type LocalNetwork, type LocalUser, startLocalNetwork } from "../../scripts/local-network.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+/** The command line and the SDK on a whole network, in the folder where it runs: nothing is configured by hand. */
+describe("cli/on a local network", function () {
+  this.timeout(180_000);
+  let network: LocalNetwork;
+  let terminal: Terminal;
+  let user: LocalUser;
+
+  before(async () => {
+    terminal = await openTerminal();
+    network = await startLocalNetwork({ ports: "free", dataFolder: join(terminal.folder, ".aimo/local") });
+    const [first] = network.users;
+    if (!first) throw new Error("The local network has no user.");
+    user = first;
+  });
+  after(async () => {
+    await network?.close();
+    await terminal?.close();
+  });
+
+  async function run(line: string | readonly string[]): Promise<string> {
+    const { code, out, notes } = await terminal.run(line);
+    expect([code, code === 0 ? "" : notes + out]).to.deep.equal([0, ""]);
+    return out;
+  }
+  const recordsFile = () =>
+    join(terminal.configFolder, "records", `${new URL(user.baseUrl).host.replace(":", "_")}.jsonl`);
+  const settle = async () => {
+    for (const relay of network.relays) await relay.settle();
+  };
+
+  it("lists models, chats and shows the balance", async () => {
+    expect(await run("models list"))
+      .to.contain("demo-text")
+      .and.to.contain("demo-image");
+    const streamed = await run(["chat", "How does a market settle?", "--max-tokens", "12"]);
+    expect(streamed.trim()).to.not.equal("");
+    expect((await run(["chat", "And a river?", "--max-tokens", "12", "--no-stream"])).trim()).to.not.equal(
+      "",
+    );
+    expect(await run("credits balance")).to.contain("left of 10 USD");
+  });
+
+  it("serves every route of the SDK, and a stream that is left early", async () => {
+    const client = new AimoClient({ apiKey: user.apiKey, baseURL: user.baseUrl, records: recordsFile() });
+    const image = await client.images.generate({
+      model: "demo-image",
+      prompt: "a lighthouse",
+      size: "256x256",
+      response_format: "b64_json",
+    });
+    expect(image.data[0].b64_json).to.be.a("string");
+    const { data } = await client.embeddings.create({ model: "demo-embed", input: ["a train", "a soup"] });
+    expect(data).to.have.length(2);
+    const messages = [{ role: "user" as const, content: "Tell me a long story." }];
+    const stream = await client.chat.completions.create({
+      model: "demo-text",
+      messages,
+      max_tokens: 400,
+      stream: true,
+    });
+    for await (const { choices } of stream) if (choices[0]?.delta.content) break;
+    const { data: generation } = await client.generation(stream.generationId ?? "");
+    expect(generation.id).to.equal(stream.generationId);
+    expect((await readRecords(recordsFile())).map(({ id }) => id)).to.include(stream.generationId);
+  });
+
+  it("verifies the bill with nothing but the folder, and knows every receipt in it", async () => {
+    await settle();
+    const bill = await terminal.json<BillResult>("bill verify");
+    expect(bill.problems).to.deep.equal([]);
+    expect(bill.receipts).to.be.within(4, 5);
+    expect(bill.unrecorded).to.deep.equal([]);
+    expect(await run("bill verify")).to.contain("The bill holds");
+    const [record] = await readRecords(recordsFile());
+    expect(await run(`bill verify --id ${record?.id}`)).to.contain(`${record?.id}: 0.`);
+  });
+
+  it("makes a key with the wallet of the folder, uses it for a while and revokes it", async () => {
+    const key = (await run("keys create --name ci --limit 1")).trim();
+    expect(key).to.match(/^aimo-sk-/);
+    const client = new AimoClient({ apiKey: key, baseURL: user.baseUrl, maxRetries: 0 });
+    expect((await client.credits()).aimo.channel?.relay).to.equal(user.relayId);
+    const keys = await terminal.json<{ hash: string; name: string }[]>("keys list");
+    const made = keys.find(({ name }) => name === "ci");
+    expect(await run(`keys revoke ${made?.hash}`)).to.contain("Revoked");
+    const error = await client.credits().catch((thrown) => thrown);
+    expect([error.status, error.code]).to.deep.equal([401, "authentication_failed"]);
+  });
+
+  it("buys credits, by transaction and by signature alone", async () => {
+    await run(`dev faucet ${user.address} --usd 5`);
+    const before = await terminal.json<{ freePusd: string }>("credits buy 1 --no-channel");
+    expect(await run("credits buy 2")).to.contain("in its channel to relay 1");
+    expect(await run("credits buy 1.5 --gasless")).to.contain("in its channel to relay 1");
+    const balance = await terminal.json<{ freePusd: string }>([
+      "credits",
+      "balance",
+      "--wallet",
+      ".aimo/local/user.key",
+    ]);
+    expect(BigInt(before.freePusd) - BigInt(balance.freePusd)).to.equal(1_500_000_000_000n);
+  });
+
+  it("logs in with the wallet in another folder, and goes on from there", async () => {
+    const other = await openTerminal();
+    try {
+      const wallet = join(terminal.folder, ".aimo/local/user.key");
+      const login = await other.run(["auth", "login", "--wallet", wallet, "--base-url", user.baseUrl]);
+      expect(login.code, login.notes).to.equal(0);
+      expect((await other.run("credits balance")).code).to.equal(0);
+      expect((await other.run(["chat", "Hello", "--max-tokens", "4"])).code).to.equal(0);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("verifies again with what was bought and asked since, by the SDK alone", async () => {
+    await settle();
+    const known = await readRecords(recordsFile());
+    const parameters = {
+      rpcUrl: network.rpcUrl,
+      deployment: network.deployment,
+      relayUrl: user.baseUrl,
+      apiKey: user.apiKey,
+      owner: user.address,
+      relayId: user.relayId,
+    };
+    const bill = await verifyBill({ ...parameters, known });
+    expect(bill.problems).to.deep.equal([]);
+    expect([bill.batches, bill.unrecorded.length], "the chat of the other folder").to.deep.equal([2, 1]);
+    for (const id of bill.unrecorded)
+      expect((await verifyGeneration({ ...parameters, id })).problems).to.deep.equal([]);
+  });
+});
