@@ -20,9 +20,6 @@ const PLAN: readonly { readonly kind: Kind; readonly count: number }[] = [
   { kind: "images", count: 3 },
 ];
 
-/** Requests of one user over the whole story. */
-const REQUESTS_PER_USER = PLAN.reduce((sum, { count }) => sum + count, 0);
-
 const SUBJECTS = ["a market", "a ledger", "the weather", "a river", "a good soup", "a lighthouse", "a train"];
 
 /** All requests of all users, interleaved so that any stretch of the list has every kind and every user in it. */

@@ -128,8 +128,7 @@ export async function verify(tale: Tale): Promise<BillResult> {
 }
 
 export type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
-const copyOf = (bill: SettlementBill | undefined): Mutable<SettlementBill> =>
-  structuredClone(bill) as never;
+const copyOf = (bill: SettlementBill | undefined): Mutable<SettlementBill> => structuredClone(bill) as never;
 /** A relay that shows its bill with something changed in its store. */
 export const changed = (change: (bill: Mutable<SettlementBill>) => void) => (bill: SettlementBill) => {
   const copy = copyOf(bill);

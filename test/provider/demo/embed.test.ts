@@ -30,7 +30,9 @@ describe("demo/embed", () => {
 
   it("keeps similar texts near in fewer dimensions", () => {
     const [weather, food] = [PAIRS[0] ?? ["", ""], PAIRS[1] ?? ["", ""]];
-    expect(similarity(weather[0], weather[1], 64)).to.be.greaterThan(similarity(weather[0], food[0], 64) + 0.2);
+    expect(similarity(weather[0], weather[1], 64)).to.be.greaterThan(
+      similarity(weather[0], food[0], 64) + 0.2,
+    );
   });
 
   it("gives vectors of length 1, also for texts without words", () => {
