@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+/// @notice A metered row in the highest 22 bytes: userId u32 | cumEnd u80 | delta u64.
+type MeteredRow is uint256;
+/// @notice A provider row in the highest 14 bytes: providerId u32 | cumEnd u80.
+type ProviderRow is uint256;
+
+using Rows for MeteredRow global;
+using Rows for ProviderRow global;
+
 /// @notice The packed rows of a post, big-endian, sections one after the other:
 ///   A metered debit    22 B  userId u32 | cumEnd u80 | delta u64
 ///   C provider credit  14 B  providerId u32 | cumEnd u80
@@ -25,23 +33,38 @@ library Rows {
         require(id > last, RowsNotAscending(row, id));
     }
 
-    /// @notice Metered row at `index`.
-    function metered(
-        bytes calldata rows,
-        uint256 index
-    ) internal pure returns (uint32 userId, uint80 cumEnd, uint64 delta) {
-        uint256 word = _word(rows, METERED_BYTES * index);
-        return (uint32(word >> 224), uint80(word >> 144), uint64(word >> 80));
+    /// @notice Metered row at `index`, which is below the count that `checkLength` was given.
+    function metered(bytes calldata rows, uint256 index) internal pure returns (MeteredRow) {
+        unchecked {
+            return MeteredRow.wrap(_word(rows, METERED_BYTES * index));
+        }
     }
 
-    /// @notice Provider row at `index`, behind `nA` metered rows.
-    function provider(
-        bytes calldata rows,
-        uint256 nA,
-        uint256 index
-    ) internal pure returns (uint32 providerId, uint80 cumEnd) {
-        uint256 word = _word(rows, METERED_BYTES * nA + PROVIDER_BYTES * index);
-        return (uint32(word >> 224), uint80(word >> 144));
+    /// @notice Provider row at `index`, behind `nA` metered rows; likewise.
+    function provider(bytes calldata rows, uint256 nA, uint256 index) internal pure returns (ProviderRow) {
+        unchecked {
+            return ProviderRow.wrap(_word(rows, METERED_BYTES * nA + PROVIDER_BYTES * index));
+        }
+    }
+
+    function userId(MeteredRow row) internal pure returns (uint32) {
+        return uint32(MeteredRow.unwrap(row) >> 224);
+    }
+
+    function cumEnd(MeteredRow row) internal pure returns (uint80) {
+        return uint80(MeteredRow.unwrap(row) >> 144);
+    }
+
+    function delta(MeteredRow row) internal pure returns (uint64) {
+        return uint64(MeteredRow.unwrap(row) >> 80);
+    }
+
+    function providerId(ProviderRow row) internal pure returns (uint32) {
+        return uint32(ProviderRow.unwrap(row) >> 224);
+    }
+
+    function cumEnd(ProviderRow row) internal pure returns (uint80) {
+        return uint80(ProviderRow.unwrap(row) >> 144);
     }
 
     /// @notice keccak of the hashes of the chunks; a chunk is at most 64 rows of one section. So one row can be shown
@@ -63,7 +86,7 @@ library Rows {
         }
     }
 
-    /// @dev The 32 bytes from `offset`; those beyond the rows are cut off by the casts above.
+    /// @dev The 32 bytes from `offset`; what follows the row is not looked at.
     function _word(bytes calldata rows, uint256 offset) private pure returns (uint256 word) {
         // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {

@@ -8,8 +8,8 @@ import {ICreditVault} from "../interfaces/ICreditVault.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {ISettlement} from "../interfaces/ISettlement.sol";
 import {IStakeManager} from "../interfaces/IStakeManager.sol";
-import {ChannelSlot} from "../types/ChannelSlot.sol";
-import {ProviderSlot} from "../types/ProviderSlot.sol";
+import {ChannelCell} from "../types/ChannelSlot.sol";
+import {ProviderCell} from "../types/ProviderSlot.sol";
 import {NotOwner, UnknownId} from "../types/Roles.sol";
 
 /// @notice What the parts of the settlement share: its storage and the contracts it works with.
@@ -44,9 +44,9 @@ abstract contract Books is ISettlement, EIP712, Timed, ReentrancyGuardTransient 
     /// @inheritdoc ISettlement
     uint16 public immutable PROTOCOL_FEE_BPS;
 
-    mapping(uint32 relayId => mapping(uint32 userId => ChannelSlot slot)) internal _channels;
+    mapping(uint32 relayId => mapping(uint32 userId => ChannelCell cell)) internal _channels;
     mapping(uint32 relayId => mapping(uint32 userId => Thaw thaw)) internal _thaws;
-    mapping(uint32 relayId => mapping(uint32 providerId => ProviderSlot slot)) internal _providers;
+    mapping(uint32 relayId => mapping(uint32 providerId => ProviderCell cell)) internal _providers;
     mapping(uint32 relayId => RelaySlot slot) internal _relays;
     mapping(uint32 relayId => RelayBucket bucket) internal _buckets;
     mapping(uint32 relayId => Inflight volume) internal _inflight;

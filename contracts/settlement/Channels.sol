@@ -60,7 +60,7 @@ abstract contract Channels is Books {
     /// @inheritdoc IChannels
     function thawChannel(uint32 relayId, uint96 amount) external nonReentrant {
         uint32 userId = _userId(msg.sender);
-        uint96 available = _channels[relayId][userId].available();
+        uint96 available = _channels[relayId][userId].slot.available();
         Thaw storage thaw = _thaws[relayId][userId];
         require(thaw.endsAt == 0, ThawActive(thaw.endsAt));
         if (amount > available) amount = available;
@@ -82,7 +82,7 @@ abstract contract Channels is Books {
     /// @inheritdoc IChannels
     function withdrawChannel(uint32 relayId) external nonReentrant returns (uint96 amount) {
         uint32 userId = _userId(msg.sender);
-        ChannelSlot channel = _channels[relayId][userId];
+        ChannelSlot channel = _channels[relayId][userId].slot;
         Thaw memory thaw = _thaws[relayId][userId];
         uint40 time = _now();
         uint96 available = channel.available();
@@ -93,7 +93,7 @@ abstract contract Channels is Books {
         require(isThawed || (isOver && amount != 0), NotWithdrawable(thaw.endsAt, channel.settleBy(), time));
         channel = channel.withAvailable(available - amount);
         if (available == amount) channel = channel.withSettleBy(0);
-        _channels[relayId][userId] = channel;
+        _channels[relayId][userId].slot = channel;
         delete _thaws[relayId][userId];
         emit ChannelWithdrawn(relayId, userId, amount, available - amount);
         if (amount != 0) VAULT.release(userId, amount);
@@ -101,7 +101,7 @@ abstract contract Channels is Books {
 
     /// @inheritdoc IChannels
     function channelOf(uint32 relayId, uint32 userId) external view returns (Channel memory channel) {
-        ChannelSlot slot = _channels[relayId][userId];
+        ChannelSlot slot = _channels[relayId][userId].slot;
         Thaw memory thaw = _thaws[relayId][userId];
         channel.available = slot.available();
         channel.spent = slot.spent();
@@ -116,7 +116,7 @@ abstract contract Channels is Books {
     function _open(uint32 relayId, uint32 userId, uint96 amount, uint40 expiry) private {
         require(amount != 0, ZeroChannelAmount());
         _checkRelay(relayId);
-        ChannelSlot last = _channels[relayId][userId];
+        ChannelSlot last = _channels[relayId][userId].slot;
         uint40 time = _now();
         require(
             last.available() == 0 && time > last.settleBy(),
@@ -126,7 +126,7 @@ abstract contract Channels is Books {
         require(expiry > time, ExpiryTooEarly(expiry, time + 1));
         uint40 settleBy = _settleBy(expiry);
         uint16 epoch = last.epoch() + 1;
-        _channels[relayId][userId] = ChannelSlots.pack(amount, 0, settleBy, epoch, _METERED);
+        _channels[relayId][userId].slot = ChannelSlots.pack(amount, 0, settleBy, epoch, _METERED);
         // a channel that was debited to nothing may have left a thaw behind
         delete _thaws[relayId][userId];
         emit ChannelOpened(relayId, userId, epoch, amount, expiry, settleBy, _METERED);
@@ -141,7 +141,7 @@ abstract contract Channels is Books {
         if (earliest <= time) earliest = time + 1;
         require(expiry >= earliest, ExpiryTooEarly(expiry, earliest));
         uint40 settleBy = _settleBy(expiry);
-        _channels[relayId][userId] = channel.withSettleBy(settleBy);
+        _channels[relayId][userId].slot = channel.withSettleBy(settleBy);
         emit ChannelExtended(relayId, userId, expiry, settleBy);
     }
 
@@ -149,7 +149,7 @@ abstract contract Channels is Books {
         require(amount != 0, ZeroChannelAmount());
         ChannelSlot channel = _running(relayId, userId);
         uint96 available = channel.available() + amount;
-        _channels[relayId][userId] = channel.withAvailable(available);
+        _channels[relayId][userId].slot = channel.withAvailable(available);
         emit ChannelToppedUp(relayId, userId, amount, available);
         VAULT.lock(userId, amount);
     }
@@ -167,7 +167,7 @@ abstract contract Channels is Books {
     }
 
     function _running(uint32 relayId, uint32 userId) private view returns (ChannelSlot channel) {
-        channel = _channels[relayId][userId];
+        channel = _channels[relayId][userId].slot;
         require(_now() <= channel.settleBy(), ChannelOver(relayId, userId, channel.settleBy()));
     }
 

@@ -14,8 +14,8 @@ abstract contract Earnings is Books {
     /// @inheritdoc IEarnings
     function enlist(uint32 relayId, uint32 providerId) external nonReentrant {
         _checkExists(ROLE_RELAY, relayId);
-        ProviderSlot slot = _providers[relayId][providerId];
-        if (!slot.enlisted()) _providers[relayId][providerId] = _enlisted(slot, relayId, providerId);
+        ProviderSlot slot = _providers[relayId][providerId].slot;
+        if (!slot.enlisted()) _providers[relayId][providerId].slot = _enlisted(slot, relayId, providerId);
     }
 
     /// @inheritdoc IEarnings
@@ -27,9 +27,9 @@ abstract contract Earnings is Books {
         _checkIdOwner(ROLE_PROVIDER, providerId);
         uint256 total = 0;
         for (uint256 i = 0; i < relayIds.length; ++i) {
-            ProviderSlot slot = _providers[relayIds[i]][providerId];
+            ProviderSlot slot = _providers[relayIds[i]][providerId].slot;
             total += slot.claimable();
-            _providers[relayIds[i]][providerId] = slot.withClaimable(0);
+            _providers[relayIds[i]][providerId].slot = slot.withClaimable(0);
         }
         uint96 claimable = total.toUint96();
         uint96 dust = uint96(claimable % VAULT.SCALE());
@@ -37,7 +37,7 @@ abstract contract Earnings is Books {
         if (dust != 0) {
             // there is a last relay, or there were no credits
             uint32 last = relayIds[relayIds.length - 1];
-            _providers[last][providerId] = _providers[last][providerId].withClaimable(dust);
+            _providers[last][providerId].slot = _providers[last][providerId].slot.withClaimable(dust);
         }
         emit ProviderClaimed(providerId, to, amount);
         VAULT.payOut(to, claimable);
@@ -93,7 +93,7 @@ abstract contract Earnings is Books {
 
     /// @inheritdoc IEarnings
     function providerAccountOf(uint32 relayId, uint32 providerId) external view returns (ProviderAccount memory) {
-        ProviderSlot slot = _providers[relayId][providerId];
+        ProviderSlot slot = _providers[relayId][providerId].slot;
         return ProviderAccount({claimable: slot.claimable(), paid: slot.paid(), enlisted: slot.enlisted()});
     }
 

@@ -5,14 +5,15 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IPosts, SKIP_FUNDS, SKIP_MISMATCH, SKIP_OVER} from "../interfaces/IPosts.sol";
 import {Depth} from "../libraries/Depth.sol";
 import {Pricing} from "../libraries/Pricing.sol";
-import {Rows} from "../libraries/Rows.sol";
-import {ChannelSlot} from "../types/ChannelSlot.sol";
-import {ProviderSlot} from "../types/ProviderSlot.sol";
+import {MeteredRow, ProviderRow, Rows} from "../libraries/Rows.sol";
+import {ChannelCell, ChannelSlot} from "../types/ChannelSlot.sol";
+import {ProviderCell, ProviderSlot} from "../types/ProviderSlot.sol";
 import {ROLE_RELAY} from "../types/Roles.sol";
 import {Earnings} from "./Earnings.sol";
 
 /// @notice Batches. A row that a user made impossible is skipped; what the relay controls reverts.
 abstract contract Posts is Earnings {
+    using Rows for bytes;
     using SafeCast for uint256;
 
     /// @dev One post on its way: who and when, its sums in pUSD, and the ids of its skipped rows.
@@ -70,42 +71,58 @@ abstract contract Posts is Earnings {
         return batchNo < next && next - batchNo <= _RING ? _ring[relayId][batchNo % _RING] : bytes32(0);
     }
 
+    /// @dev Unchecked: at most 2^32 deltas of 64 bits, so the sums fit 96; rows and counters stay below that.
     function _applyDebits(Batch memory batch, uint256 nA, bytes calldata rows) private {
-        mapping(uint32 userId => ChannelSlot slot) storage channels = _channels[batch.relayId];
-        uint32 last = 0;
-        for (uint256 row = 0; row < nA; ++row) {
-            (uint32 userId, uint80 cumEnd, uint64 delta) = Rows.metered(rows, row);
-            Rows.checkOrder(row, userId, last);
-            last = userId;
-            batch.deltas += delta;
-            ChannelSlot channel = channels[userId];
-            uint8 reason = _skipReason(channel, cumEnd, delta, batch.time);
-            if (reason == 0) {
-                channels[userId] = channel.debited(delta);
-                batch.debits += delta;
-            } else {
-                if (batch.skipped.length == 0) batch.skipped = new bytes(4 * nA);
-                _append(batch, userId);
-                emit RowSkipped(batch.relayId, userId, batch.batchNo, cumEnd, delta, reason);
+        mapping(uint32 userId => ChannelCell cell) storage channels = _channels[batch.relayId];
+        (uint40 time, uint32 last) = (batch.time, 0);
+        (uint256 deltas, uint256 debits) = (0, 0);
+        unchecked {
+            for (uint256 index = 0; index < nA; ++index) {
+                MeteredRow row = rows.metered(index);
+                Rows.checkOrder(index, row.userId(), last);
+                last = row.userId();
+                deltas += row.delta();
+                ChannelCell storage cell = channels[last];
+                ChannelSlot channel = cell.slot;
+                uint8 reason = _skipReason(channel, row, time);
+                if (reason == 0) {
+                    cell.slot = channel.debited(row.delta());
+                    debits += row.delta();
+                } else {
+                    _skip(batch, nA, row, reason);
+                }
             }
         }
+        (batch.deltas, batch.debits) = (deltas, debits);
     }
 
+    function _skip(Batch memory batch, uint256 nA, MeteredRow row, uint8 reason) private {
+        if (batch.skipped.length == 0) batch.skipped = new bytes(4 * nA);
+        _append(batch, row.userId());
+        emit RowSkipped(batch.relayId, row.userId(), batch.batchNo, row.cumEnd(), row.delta(), reason);
+    }
+
+    /// @dev Unchecked: at most 2^32 credits of 80 bits.
     function _applyCredits(Batch memory batch, PostHeader calldata header, bytes calldata rows) private {
-        mapping(uint32 providerId => ProviderSlot slot) storage providers = _providers[batch.relayId];
-        uint32 last = 0;
-        for (uint256 row = 0; row < header.nC; ++row) {
-            (uint32 providerId, uint80 cumEnd) = Rows.provider(rows, header.nA, row);
-            Rows.checkOrder(row, providerId, last);
-            last = providerId;
-            ProviderSlot slot = providers[providerId];
-            uint80 paid = slot.paid();
-            if (!slot.enlisted()) slot = _enlisted(slot, batch.relayId, providerId);
-            // a cumulative that has been reached already owes nothing
-            uint80 credit = cumEnd > paid ? cumEnd - paid : 0;
-            providers[providerId] = slot.credited(credit);
-            batch.credits += credit;
+        mapping(uint32 providerId => ProviderCell cell) storage providers = _providers[batch.relayId];
+        (uint256 nA, uint256 nC) = (header.nA, header.nC);
+        (uint32 last, uint256 credits) = (0, 0);
+        unchecked {
+            for (uint256 index = 0; index < nC; ++index) {
+                ProviderRow row = rows.provider(nA, index);
+                Rows.checkOrder(index, row.providerId(), last);
+                last = row.providerId();
+                ProviderCell storage cell = providers[last];
+                ProviderSlot slot = cell.slot;
+                uint80 paid = slot.paid();
+                if (!slot.enlisted()) slot = _enlisted(slot, batch.relayId, last);
+                // a cumulative that has been reached already owes nothing
+                uint80 credit = row.cumEnd() > paid ? row.cumEnd() - paid : 0;
+                cell.slot = slot.credited(credit);
+                credits += credit;
+            }
         }
+        batch.credits = credits;
     }
 
     /// @dev What the debits leave after credits and fee waits in the relay's bucket. What they lack comes from the
@@ -180,16 +197,13 @@ abstract contract Posts is Earnings {
     }
 
     /// @dev 0 to apply the row. Everything here can change under a relay that built its batch in good faith.
-    function _skipReason(
-        ChannelSlot channel,
-        uint80 cumEnd,
-        uint64 delta,
-        uint40 time
-    ) private pure returns (uint8) {
+    function _skipReason(ChannelSlot channel, MeteredRow row, uint40 time) private pure returns (uint8) {
         if (time > channel.settleBy()) return SKIP_OVER;
-        if (uint256(channel.spent()) + delta != cumEnd) return SKIP_MISMATCH;
-        if (delta > channel.available()) return SKIP_FUNDS;
-        return 0;
+        unchecked {
+            // 80 and 64 bits
+            if (uint256(channel.spent()) + row.delta() != row.cumEnd()) return SKIP_MISMATCH;
+        }
+        return row.delta() > channel.available() ? SKIP_FUNDS : 0;
     }
 
     function _draw(uint96 pot, uint256 missing) private pure returns (uint96 left, uint256 stillMissing) {

@@ -7,6 +7,11 @@ type ChannelSlot is uint256;
 
 using ChannelSlots for ChannelSlot global;
 
+/// @dev Where a channel is kept: a reference to it is computed once and used for reading and writing.
+struct ChannelCell {
+    ChannelSlot slot;
+}
+
 library ChannelSlots {
     uint256 private constant _SPENT_AT = 96;
     uint256 private constant _SETTLE_BY_AT = 176;

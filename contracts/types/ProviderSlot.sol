@@ -10,6 +10,11 @@ error ClaimableOverflow(uint256 claimable);
 
 using ProviderSlots for ProviderSlot global;
 
+/// @dev Where a provider's account is kept: a reference to it is computed once and used for reading and writing.
+struct ProviderCell {
+    ProviderSlot slot;
+}
+
 library ProviderSlots {
     uint256 private constant _PAID_AT = 96;
     uint256 private constant _ENLISTED_AT = 176;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Rows} from "../../contracts/libraries/Rows.sol";
+import {MeteredRow, ProviderRow, Rows} from "../../contracts/libraries/Rows.sol";
 import {ChannelSlot, ChannelSlots} from "../../contracts/types/ChannelSlot.sol";
 import {ClaimableOverflow, ProviderSlot} from "../../contracts/types/ProviderSlot.sol";
 import {Check} from "./support/Check.sol";
@@ -85,11 +85,13 @@ contract RowsTest is Check {
         Rows.checkLength(data, nA, nC);
         bytes memory out;
         for (uint256 i = 0; i < nA; ++i) {
-            (uint32 id, uint80 cumEnd, uint64 delta) = Rows.metered(data, i);
+            MeteredRow row = Rows.metered(data, i);
+            (uint32 id, uint80 cumEnd, uint64 delta) = (row.userId(), row.cumEnd(), row.delta());
             out = abi.encode(keccak256(out), id, cumEnd, delta);
         }
         for (uint256 i = 0; i < nC; ++i) {
-            (uint32 id, uint80 cumEnd) = Rows.provider(data, nA, i);
+            ProviderRow row = Rows.provider(data, nA, i);
+            (uint32 id, uint80 cumEnd) = (row.providerId(), row.cumEnd());
             out = abi.encode(keccak256(out), id, cumEnd);
         }
         return keccak256(out);

@@ -6,7 +6,7 @@ import {Depth} from "../../contracts/libraries/Depth.sol";
 import {Groups} from "../../contracts/libraries/Groups.sol";
 import {Pricing} from "../../contracts/libraries/Pricing.sol";
 import {ReceiptsTree} from "../../contracts/libraries/ReceiptsTree.sol";
-import {Rows} from "../../contracts/libraries/Rows.sol";
+import {MeteredRow, ProviderRow, Rows} from "../../contracts/libraries/Rows.sol";
 import {Cases} from "./support/Cases.sol";
 
 /// @notice The golden vectors that TypeScript runs too: costs, rows, groups and trees.
@@ -102,14 +102,16 @@ contract VectorsTest is Cases {
         (a, c) = (new uint256[](3 * uint256(nA)), new uint256[](2 * uint256(nC)));
         uint32 last = 0;
         for (uint256 i = 0; i < nA; ++i) {
-            (uint32 id, uint80 cumEnd, uint64 delta) = Rows.metered(rows, i);
+            MeteredRow row = Rows.metered(rows, i);
+            (uint32 id, uint80 cumEnd, uint64 delta) = (row.userId(), row.cumEnd(), row.delta());
             Rows.checkOrder(i, id, last);
             last = id;
             (a[3 * i], a[3 * i + 1], a[3 * i + 2]) = (id, cumEnd, delta);
         }
         last = 0;
         for (uint256 i = 0; i < nC; ++i) {
-            (uint32 id, uint80 cumEnd) = Rows.provider(rows, nA, i);
+            ProviderRow row = Rows.provider(rows, nA, i);
+            (uint32 id, uint80 cumEnd) = (row.providerId(), row.cumEnd());
             Rows.checkOrder(i, id, last);
             last = id;
             (c[2 * i], c[2 * i + 1]) = (id, cumEnd);

@@ -14,6 +14,7 @@ interface Vm {
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function getNonce(address account) external view returns (uint64);
     function getCode(string calldata artifact) external view returns (bytes memory);
+    function cool(address target) external;
     function etch(address target, bytes calldata code) external;
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonBool(string calldata json, string calldata key) external pure returns (bool);
