@@ -24,6 +24,7 @@ const STEPS: readonly Step[] = [
   },
   { name: "contract ABI is fresh", command: ["scripts/abi.ts", "--check"] },
   { name: "generated docs are fresh", command: ["scripts/docs.ts", "--check"] },
+  { name: "golden vectors are fresh", command: ["scripts/vectors.ts", "--check"] },
 ];
 
 async function run({ name, command }: Step): Promise<Result> {

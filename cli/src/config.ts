@@ -8,9 +8,7 @@ import type { CliContext } from "./context.ts";
 /** The context of a real process: its terminal, environment, folders and signals. */
 export function processContext(): CliContext {
   const { env, stdin } = process;
-  const interrupt = new AbortController();
-  // The first Ctrl-C cancels what runs; a second one ends the process, as without a handler.
-  process.once("SIGINT", () => interrupt.abort());
+  let interrupt: AbortController | undefined;
   return {
     write: (text) => void process.stdout.write(text),
     note: (line) => void process.stderr.write(`${line}\n`),
@@ -20,7 +18,15 @@ export function processContext(): CliContext {
       env["AIMO_CONFIG_DIR"] ?? join(env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "aimo"),
     askSecret: stdin.isTTY ? askSecret : undefined,
     readInput: stdin.isTTY ? undefined : () => readAll(stdin),
-    signal: interrupt.signal,
+    // Only what can be cancelled listens: the first Ctrl-C cancels it, a second one ends the process.
+    get signal() {
+      if (!interrupt) {
+        const controller = new AbortController();
+        process.once("SIGINT", () => controller.abort());
+        interrupt = controller;
+      }
+      return interrupt.signal;
+    },
   };
 }
 

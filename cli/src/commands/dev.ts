@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { onShutdown } from "@aimo/node/shutdown";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
 import { AimoError } from "@aimo/protocol/errors";
 import { toTokenUnits } from "@aimo/protocol/units";
@@ -8,6 +9,7 @@ import { readUsd, readWhole, usd } from "../amounts.ts";
 import { CHAIN_OPTIONS, type Command, UsageError } from "../command.ts";
 import { ask } from "../read.ts";
 import { loadSettings } from "../settings.ts";
+import { untilStopped } from "../until-stopped.ts";
 import { openChain } from "../wallet.ts";
 
 /** What a clone's script for local networks gives; the published package has none. */
@@ -24,7 +26,11 @@ async function loadLocalNetwork(): Promise<LocalNetworkModule> {
   // what lies at that place beside it is somebody else's.
   const url = new URL("../../../scripts/local-network.ts", import.meta.url);
   const isClone = import.meta.url.endsWith("/cli/src/commands/dev.ts") && existsSync(url);
-  if (isClone) return (await import(url.href)) as LocalNetworkModule;
+  if (isClone) {
+    // The development chain looks for its configuration in the folder it runs in.
+    process.chdir(fileURLToPath(new URL("../", url)));
+    return (await import(url.href)) as LocalNetworkModule;
+  }
   throw new AimoError("config_invalid", {
     message: "A local network needs the development chain, which comes with a clone of the repository only.",
   });
@@ -35,7 +41,12 @@ export const dev: Command = {
   summary: "Run a local network: a chain, two relays, three providers and a funded user",
   description: "In a clone; the same as `npm start`. Ctrl-C drains and closes it.",
   options: {
-    "port-base": { type: "string", value: "PORT", default: "8787", summary: "first of the ports used" },
+    "port-base": {
+      type: "string",
+      value: "PORT",
+      default: "8787",
+      summary: "first of the ports used; 0: any free ones",
+    },
     data: {
       type: "string",
       value: "DIR",
@@ -50,30 +61,22 @@ export const dev: Command = {
     model: { type: "string", value: "NAME", summary: "the model of that server" },
   },
   async run(input, context) {
-    const ports = readWhole("--port-base", input.text("port-base") ?? "", [1_024, 65_000]);
+    const ports = readWhole("--port-base", input.text("port-base") ?? "", [0, 65_000]);
     const url = input.text("upstream");
     const model = input.text("model");
     if ((url === undefined) !== (model === undefined))
       throw new UsageError("--upstream and --model go together.");
+    const dataFolder = resolve(context.folder, input.text("data") ?? "");
     const { startLocalNetwork } = await loadLocalNetwork();
     const network = await startLocalNetwork({
-      ports,
-      dataFolder: input.text("data"),
+      ports: ports === 0 ? "free" : ports,
+      dataFolder,
       progress: context.note,
       ...(url === undefined ? {} : { upstream: { url, model } }),
     });
     const [user] = network.users;
-    context.note(
-      `Ready. AIMO_BASE_URL=${user?.baseUrl} AIMO_API_KEY=${user?.apiKey} (chain ${network.rpcUrl})`,
-    );
-    const exitCode = await new Promise<number>((stopped) => {
-      onShutdown({
-        drain: () => network.close(),
-        onEvent: (event) => context.note(event === "draining" ? "Stopping…" : `Stop: ${event}.`),
-        exit: (code) => (code === 0 || code === 1 ? stopped(code) : process.exit(code)),
-        source: process,
-      });
-    });
+    const ready = `Ready. AIMO_BASE_URL=${user?.baseUrl} AIMO_API_KEY=${user?.apiKey} (chain ${network.rpcUrl})`;
+    const exitCode = await untilStopped({ close: () => network.close(), ready }, context);
     return { text: "", json: { stopped: true }, exitCode };
   },
 };

@@ -1,7 +1,6 @@
 import { resolve } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import { createLog } from "@aimo/node/log";
-import { onShutdown } from "@aimo/node/shutdown";
 import { readUsd, readWhole, usd } from "../amounts.ts";
 import {
   CHAIN_OPTIONS,
@@ -13,6 +12,7 @@ import {
 import type { CliContext } from "../context.ts";
 import { bondNode, type Role, registerNode } from "../register.ts";
 import { loadSettings } from "../settings.ts";
+import { untilStopped } from "../until-stopped.ts";
 import { loadSecretKey, openWallet } from "../wallet.ts";
 
 /** What relays and providers do alike: register, put something behind their name, run. */
@@ -96,15 +96,8 @@ function startCommand(role: Role, start: Start): Command {
     },
     async run(input, context) {
       const node = await start(resolve(context.folder, input.text("config") ?? `${role}.toml`));
-      context.note(`The ${role} listens on ${node.url}.`);
-      const exitCode = await new Promise<number>((stopped) => {
-        onShutdown({
-          drain: () => node.close(),
-          onEvent: (event) => context.note(event === "draining" ? "Stopping…" : `Stop: ${event}.`),
-          exit: (code) => (code === 0 || code === 1 ? stopped(code) : process.exit(code)),
-          source: process,
-        });
-      });
+      const ready = `The ${role} listens on ${node.url}.`;
+      const exitCode = await untilStopped({ close: () => node.close(), ready }, context);
       return { text: "", json: { role, stopped: true }, exitCode };
     },
   };
