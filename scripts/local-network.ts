@@ -1,7 +1,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { startClosable } from "@aimo/node/lifecycle";
 import { createLog, type Log } from "@aimo/node/log";
-import type { Deployment } from "@aimo/protocol/deployment";
 import { formatUsd, PUSD_PER_USD } from "@aimo/protocol/units";
 import { type Address, isAddressEqual } from "viem";
 import { deployAll } from "./deploy.ts";
@@ -61,26 +61,14 @@ const MIN_STAKE = 10n * PUSD_PER_USD;
 const PROTOCOL_FEE_BPS = 100;
 
 /** Brings up a whole network in this process: real chain, real sockets, real files. What was started is closed on a failure. */
-export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
-  const started = new AsyncDisposableStack();
-  try {
-    const network = await start(options, started);
-    let closing: Promise<void> | undefined;
-    return {
-      ...network,
-      close: () => {
-        closing ??= started.disposeAsync();
-        return closing;
-      },
-    };
-  } catch (error) {
-    await started.disposeAsync();
-    throw error;
-  }
+export function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
+  const log = createLog({ level: "warn", name: "local" });
+  return startClosable((started) => start(options, log, started), { log });
 }
 
 async function start(
   options: LocalNetworkOptions,
+  log: Log,
   started: AsyncDisposableStack,
 ): Promise<Omit<LocalNetwork, "close">> {
   const { progress = () => {} } = options;
@@ -88,7 +76,6 @@ async function start(
   const folder = resolve(options.dataFolder ?? (await temporaryFolder(started)));
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const log = createLog({ level: "warn", name: "local" });
 
   const chain = await startChain({ port: port(RELAYS) });
   started.defer(() => chain.close());
@@ -249,5 +236,3 @@ async function temporaryFolder(started: AsyncDisposableStack): Promise<string> {
   started.defer(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
-
-export type { Deployment };

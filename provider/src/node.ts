@@ -4,6 +4,7 @@ import { openData } from "@aimo/node/data-dir";
 import { loadDeployment } from "@aimo/node/deployment-file";
 import { initFastCrypto } from "@aimo/node/fast-crypto";
 import { loadKey, type NodeKey } from "@aimo/node/keys";
+import { type LifecycleOptions, startClosable } from "@aimo/node/lifecycle";
 import type { Log } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
 import { createTransactions } from "@aimo/node/transactions";
@@ -29,12 +30,6 @@ import type { Upstream } from "./flow/ports.ts";
 import { Announcer } from "./gossip/announcer.ts";
 import { createOpenaiUpstream } from "./upstream/openai.ts";
 
-export type StartProviderOptions = {
-  readonly log: Log;
-  /** Closes the node when it fires. */
-  readonly signal?: AbortSignal;
-};
-
 export type ProviderNode = {
   readonly providerId: number;
   /** Base URL of its server. */
@@ -54,28 +49,8 @@ const REFRESH_MS = { main: 15_000, local: 10_000 } as const;
  * Starts a provider node. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
  * `wrong_deployment`, `clock_skew`, `not_registered`, `not_staked`, `data_…`, `port_in_use`.
  */
-export async function startProvider(
-  config: ProviderConfig,
-  { log, signal }: StartProviderOptions,
-): Promise<ProviderNode> {
-  signal?.throwIfAborted();
-  // What was started is closed in reverse, also when a later step fails.
-  const started = new AsyncDisposableStack();
-  try {
-    const node = await start(config, log, started);
-    let closing: Promise<void> | undefined;
-    const close = () => {
-      closing ??= started.disposeAsync();
-      return closing;
-    };
-    signal?.addEventListener("abort", () => {
-      close().catch((error: unknown) => log.error({ err: error }, "The node did not close cleanly."));
-    });
-    return { ...node, close };
-  } catch (error) {
-    await started.disposeAsync();
-    throw error;
-  }
+export function startProvider(config: ProviderConfig, options: LifecycleOptions): Promise<ProviderNode> {
+  return startClosable((started) => start(config, options.log, started), options);
 }
 
 async function start(

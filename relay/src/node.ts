@@ -3,6 +3,7 @@ import { type Database, openData } from "@aimo/node/data-dir";
 import { loadDeployment } from "@aimo/node/deployment-file";
 import { initFastCrypto } from "@aimo/node/fast-crypto";
 import { loadKey } from "@aimo/node/keys";
+import { type LifecycleOptions, startClosable } from "@aimo/node/lifecycle";
 import type { Log } from "@aimo/node/log";
 import { createTransactions } from "@aimo/node/transactions";
 import type { Deployment } from "@aimo/protocol/deployment";
@@ -10,12 +11,6 @@ import { assemble, waitForGroups } from "./assemble.ts";
 import { openRelayIdentity, type RelayIdentity } from "./chain/relay-identity.ts";
 import type { RelayConfig } from "./config.ts";
 import { openMoney } from "./money.ts";
-
-export type StartRelayOptions = {
-  readonly log: Log;
-  /** Closes the node when it fires. */
-  readonly signal?: AbortSignal;
-};
 
 export type RelayNode = {
   readonly relayId: number;
@@ -38,28 +33,8 @@ const REFRESH_MS = { main: 60_000, local: 5_000 } as const;
  * Starts a relay. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
  * `wrong_deployment`, `clock_skew`, `not_registered`, `not_bonded`, `data_…`, `port_in_use`.
  */
-export async function startRelay(
-  config: RelayConfig,
-  { log, signal }: StartRelayOptions,
-): Promise<RelayNode> {
-  signal?.throwIfAborted();
-  // What was started is closed in reverse, also when a later step fails.
-  const started = new AsyncDisposableStack();
-  try {
-    const node = await start(config, log, started);
-    let closing: Promise<void> | undefined;
-    const close = () => {
-      closing ??= started.disposeAsync();
-      return closing;
-    };
-    signal?.addEventListener("abort", () => {
-      close().catch((error: unknown) => log.error({ err: error }, "relay did not close cleanly"));
-    });
-    return { ...node, close };
-  } catch (error) {
-    await started.disposeAsync();
-    throw error;
-  }
+export function startRelay(config: RelayConfig, options: LifecycleOptions): Promise<RelayNode> {
+  return startClosable((started) => start(config, options.log, started), options);
 }
 
 async function start(
