@@ -2,7 +2,10 @@ import { COMMANDS } from "@aimo/cli/commands";
 import { expect } from "chai";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
-describe("cli/command line", () => {
+describe("cli/command line", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   let terminal: Terminal;
   before(async () => {
     terminal = await openTerminal();

@@ -88,7 +88,10 @@ const KEYS = ["abcdef0123456789", "abcdef9999999999"].map((hash) => ({
   expires_at: null,
 }));
 
-describe("cli/relay commands", () => {
+describe("cli/relay commands", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   let relay: TestServer;
   let terminal: Terminal;
   beforeEach(async () => {

@@ -27,7 +27,10 @@ async function proves(
   }
 }
 
-describe("protocol/groups", () => {
+describe("protocol/groups", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   const vectors = readVectors("groups");
 
   it("signs receipts alone and in groups as the vectors do", async () => {

@@ -48,7 +48,10 @@ function rowsOf(v: Vector): { metered: MeteredRow[]; providers: ProviderRow[] } 
 
 const countsOf = (v: Vector) => ({ nA: v.number("nA"), nB: v.number("nB"), nC: v.number("nC") });
 
-describe("protocol/rows", () => {
+describe("protocol/rows", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   const vectors = readVectors("rows");
 
   for (const v of vectors.filter((entry) => entry.flag("valid")))

@@ -55,7 +55,10 @@ const picked = (list: readonly SumNode[], index: number): SumNode => {
   return found;
 };
 
-describe("protocol/tree", () => {
+describe("protocol/tree", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   const vectors = readVectors("trees");
 
   for (const v of vectors.filter((entry) => entry.text("kind") === "batch"))

@@ -16,7 +16,10 @@ function messageOf(v: Vector): Message {
   );
 }
 
-describe("protocol/typed-data", () => {
+describe("protocol/typed-data", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   for (const v of readVectors("typed-data"))
     it(`digests "${v.name}" as the vectors do`, async () => {
       const domain = {

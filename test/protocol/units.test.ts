@@ -25,7 +25,10 @@ const smallPrice = fc.bigInt({ min: 0n, max: 2n ** 30n });
 const pusd = fc.bigInt({ min: 0n, max: 10n ** 28n });
 const kind = fc.constantFrom(...(Object.keys(UNIT_KINDS) as UnitKind[]));
 
-describe("protocol/units", () => {
+describe("protocol/units", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   for (const v of readVectors("units"))
     it(`counts "${v.name}" as the vectors do`, () => {
       const units: Units = [v.number("units0"), v.number("units1"), v.number("units2")];

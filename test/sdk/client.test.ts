@@ -17,7 +17,10 @@ async function failureOf(promise: Promise<unknown>): Promise<AimoError> {
   return error as AimoError;
 }
 
-describe("sdk/client", () => {
+describe("sdk/client", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   const servers: TestServer[] = [];
   afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
 

@@ -12,7 +12,10 @@ async function eventsOf(...chunks: Uint8Array[]): Promise<ServerEvent[]> {
 }
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-describe("sdk/sse", () => {
+describe("sdk/sse", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   it("reads events, names and data of several lines", async () => {
     const text = "data: one\n\nevent: usage\ndata: two\ndata: three\nid: 7\n\ndata\n\n";
     expect(await eventsOf(bytes(text))).to.deep.equal([

@@ -12,7 +12,10 @@ import {
 
 const STREAM = { model: "demo-text", messages: [{ role: "user", content: "Hello!" }], stream: true } as const;
 
-describe("sdk/stream", () => {
+describe("sdk/stream", function () {
+  // Generous: other programs may use the machine at the same time.
+
+  this.timeout(20_000);
   const servers: TestServer[] = [];
   afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
 

@@ -25,7 +25,9 @@ const RELAYS = [
 ];
 
 for (const { name: relay, show } of RELAYS)
-  describe(`sdk/verify, a store that was changed, of a relay that ${relay}`, () => {
+  describe(`sdk/verify, a store that was changed, of a relay that ${relay}`, function () {
+    // Generous: other programs may use the machine at the same time.
+    this.timeout(20_000);
     before(prepareWorld);
     const edited = (change: Parameters<typeof changed>[0]) => show(changed(change));
     const editedLine = (index: number, change: (line: Mutable<BilledLine>) => void) =>
