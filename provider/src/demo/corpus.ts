@@ -12,6 +12,8 @@ export const CORPUS: Readonly<Record<string, readonly string[]>> = {
     "A fair market shows the same price to every buyer at the same time.",
     "Investors buy shares when they expect the company to earn more money next year.",
     "The stock market fell today because the bank raised the interest rate.",
+    "Investors who fear a loss sell their shares, and the stock market falls.",
+    "A share is a part of a company, and the stock market is where investors trade shares.",
     "A good deal leaves both the buyer and the seller better off than before.",
     "Trust is cheap when the goods can be checked, and expensive when they cannot.",
     "Money is a promise that other people will accept later in exchange for goods.",
