@@ -76,6 +76,13 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     onChannel: (channel) => ledger.setChannel(channel),
     gas: await openGasMeter(parameters, journal),
   });
+  const watcher = await watchChannels({
+    chain,
+    relayId,
+    refreshChannel: (id) => accounts.refreshChannel(id),
+    intervalMs: WATCH_MS[profile],
+    log,
+  });
   for (const userId of await ledger.openUsers()) await accounts.refreshChannel(userId);
   const reconciled = await ledger.reconcile();
   if (reconciled.freed > 0 || reconciled.waiting > 0)
@@ -86,15 +93,9 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     recover: recoverAddress,
     priceOf: (providerId, modelId, version) => registry.priceOf(providerId, modelId, version),
   });
-  const watcher = await watchChannels({
-    chain,
-    relayId,
-    refreshChannel: (id) => accounts.refreshChannel(id),
-    intervalMs: WATCH_MS[profile],
-    log,
-  });
   const settling = startSettling({
-    ...{ protocolNow, now: Date.now, log, postWindow: windows.post, intervalMs: SETTLE_CHECK_MS[profile] },
+    ...{ protocolNow, now: Date.now, log, intervalMs: SETTLE_CHECK_MS[profile] },
+    ...{ postWindow: windows.post, epoch: windows.epoch },
     chain: createSettlementChain({ chain, transactions, relayId }),
     store: createSettlingStore(parts),
     refreshChannel: (id) => accounts.refreshChannel(id),

@@ -1,14 +1,14 @@
-import type { Chain } from "@aimo/node/chain";
+import { asking, type Chain } from "@aimo/node/chain";
 import type { Transactions } from "@aimo/node/transactions";
 import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
-import { AimoError } from "@aimo/protocol/errors";
-import { type Address, encodeFunctionData, type Hex } from "viem";
+import { AimoError, isAimoError } from "@aimo/protocol/errors";
+import { type Address, encodeFunctionData, type Hex, isHex } from "viem";
 import type { ChannelOnChain } from "../core/types.ts";
 import type { Accounts, SignedSpendAuthorization } from "../flow/ports.ts";
 
 export type AccountsParameters = {
-  readonly chain: Pick<Chain, "public" | "deployment" | "readAt">;
+  readonly chain: Pick<Chain, "public" | "deployment" | "readAt" | "time">;
   readonly transactions: Transactions;
   readonly relayId: number;
   readonly onChannel: (channel: ChannelOnChain) => void;
@@ -18,6 +18,8 @@ export type AccountsParameters = {
 
 /** Addresses whose ids are remembered; an id never changes. */
 const MAX_IDS = 100_000;
+/** Strangers' channels that wait to be opened, one after the other: each is counted before the next is let through. */
+const MAX_OPENING = 64;
 
 export function createAccounts(parameters: AccountsParameters): Accounts {
   const { chain, relayId, onChannel } = parameters;
@@ -25,26 +27,19 @@ export function createAccounts(parameters: AccountsParameters): Accounts {
   const at = { blockTag: chain.readAt } as const;
   const ids = new Map<string, number>();
   const opening = new Map<string, Promise<Hex>>();
+  let lastOpening: Promise<unknown> = Promise.resolve();
   const refreshing = new Map<number, Promise<ChannelOnChain | undefined>>();
 
   const refresh = async (userId: number): Promise<ChannelOnChain | undefined> => {
     if (userId === 0) return undefined;
-    const [channel, owner] = await Promise.all([
-      chain.public.readContract({
-        ...at,
-        address: settlement,
-        abi: settlementAbi,
-        functionName: "channelOf",
-        args: [relayId, userId],
-      }),
-      chain.public.readContract({
-        ...at,
-        address: vault,
-        abi: creditVaultAbi,
-        functionName: "ownerOf",
-        args: [userId],
-      }),
-    ]);
+    const vaults = { ...at, address: vault, abi: creditVaultAbi } as const;
+    const channels = { ...at, address: settlement, abi: settlementAbi } as const;
+    const [channel, owner] = await ask(() =>
+      Promise.all([
+        chain.public.readContract({ ...channels, functionName: "channelOf", args: [relayId, userId] }),
+        chain.public.readContract({ ...vaults, functionName: "ownerOf", args: [userId] }),
+      ]),
+    );
     if (channel.epoch === 0) return undefined;
     const known = { ...channel, userId, owner };
     onChannel(known);
@@ -54,26 +49,19 @@ export function createAccounts(parameters: AccountsParameters): Accounts {
     async userIdOf(owner) {
       const known = ids.get(owner);
       if (known !== undefined) return known;
-      const id = await chain.public.readContract({
-        ...at,
-        address: vault,
-        abi: creditVaultAbi,
-        functionName: "userIdOf",
-        args: [owner],
-      });
+      const read = { ...at, address: vault, abi: creditVaultAbi } as const;
+      const id = await ask(() =>
+        chain.public.readContract({ ...read, functionName: "userIdOf", args: [owner] }),
+      );
       if (id !== 0 && ids.size < MAX_IDS) ids.set(owner, id);
       return id;
     },
     async creditsOf(userId) {
-      return (
-        await chain.public.readContract({
-          ...at,
-          address: vault,
-          abi: creditVaultAbi,
-          functionName: "accountOf",
-          args: [userId],
-        })
-      ).free;
+      const read = { ...at, address: vault, abi: creditVaultAbi } as const;
+      const account = await ask(() =>
+        chain.public.readContract({ ...read, functionName: "accountOf", args: [userId] }),
+      );
+      return account.free;
     },
     refreshChannel(userId) {
       // Requests that arrive together share one read.
@@ -85,21 +73,24 @@ export function createAccounts(parameters: AccountsParameters): Accounts {
       return running;
     },
     openChannel(authorization) {
-      const name = `${authorization.user}:${authorization.nonce}`;
-      let running = opening.get(name);
-      if (!running) {
-        running = openFor(parameters, authorization).finally(() => opening.delete(name));
-        opening.set(name, running);
-      }
+      // All of it, signature too: a forgery under someone's nonce must not stand in for the true one.
+      const name = Object.values(authorization).join(":");
+      const known = opening.get(name);
+      if (known) return known;
+      if (opening.size >= MAX_OPENING)
+        return Promise.reject(new AimoError("overloaded", { retryAfterSeconds: 5 }));
+      const running = lastOpening
+        .then(() => openFor(parameters, authorization))
+        .finally(() => opening.delete(name));
+      lastOpening = running.catch(() => {});
+      opening.set(name, running);
       return running;
     },
   };
 }
 
-async function openFor(
-  { chain, transactions, gas, relayId }: AccountsParameters,
-  signed: SignedSpendAuthorization,
-): Promise<Hex> {
+async function openFor(parameters: AccountsParameters, signed: SignedSpendAuthorization): Promise<Hex> {
+  const { chain, transactions, gas, relayId } = parameters;
   if (signed.relayId !== relayId)
     throw new AimoError("invalid_request", {
       param: "relay_id",
@@ -112,22 +103,32 @@ async function openFor(
     });
   const { signature, ...authorization } = signed;
   const { settlement } = chain.deployment.contracts;
-  const userId = await chain.public.readContract({
-    address: chain.deployment.contracts.vault,
-    abi: creditVaultAbi,
-    functionName: "userIdOf",
-    args: [signed.user as Address],
+  const settlements = { address: settlement, abi: settlementAbi } as const;
+  const vaults = { address: chain.deployment.contracts.vault, abi: creditVaultAbi } as const;
+  const owner: Address = signed.user;
+  const channel = await ask(async () => {
+    const userId = await chain.public.readContract({ ...vaults, functionName: "userIdOf", args: [owner] });
+    return chain.public.readContract({ ...settlements, functionName: "channelOf", args: [relayId, userId] });
   });
-  const channel = await chain.public.readContract({
-    address: settlement,
-    abi: settlementAbi,
-    functionName: "channelOf",
-    args: [relayId, userId],
-  });
-  const isRunning = channel.available > 0n || channel.expiry > 0;
-  const functionName = isRunning ? "extendChannelBySig" : "openChannelBySig";
+  const isOver = channel.available === 0n && channel.settleBy < chain.time.now();
+  const functionName = isOver ? "openChannelBySig" : "extendChannelBySig";
   const data = encodeFunctionData({ abi: settlementAbi, functionName, args: [authorization, signature] });
-  const receipt = await transactions.send({ to: settlement, data, label: functionName });
-  gas.add(receipt.gasUsed * receipt.effectiveGasPrice);
-  return receipt.transactionHash;
+  try {
+    const receipt = await transactions.send({ to: settlement, data, label: functionName });
+    gas.add(receipt.gasUsed * receipt.effectiveGasPrice);
+    return receipt.transactionHash;
+  } catch (error) {
+    await addLost(parameters, error);
+    throw error;
+  }
 }
+
+/** What was mined and failed cost gas too: a stranger could spoil its own nonce in between, again and again. */
+async function addLost({ chain, gas }: AccountsParameters, error: unknown): Promise<void> {
+  const hash = isAimoError(error) ? error.details?.["transaction"] : undefined;
+  if (typeof hash !== "string" || !isHex(hash)) return;
+  const receipt = await chain.public.getTransactionReceipt({ hash }).catch(() => undefined);
+  if (receipt) gas.add(receipt.gasUsed * receipt.effectiveGasPrice);
+}
+
+const ask = <T>(read: () => Promise<T>): Promise<T> => asking("The chain's RPC endpoint", read);

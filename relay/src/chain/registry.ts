@@ -1,4 +1,4 @@
-import type { Chain } from "@aimo/node/chain";
+import { type Chain, describeRpcError } from "@aimo/node/chain";
 import { registryAbi } from "@aimo/protocol/abi/registry";
 import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
 import { ROLES } from "@aimo/protocol/deployment";
@@ -29,8 +29,14 @@ type Entry<T> = { value: T | undefined; readAt: number; reading: boolean };
 
 /** What is older than this is read again when it is asked for; the old answer serves until then. */
 const REFRESH_MS = 10_000;
-/** Far more than any network has; announcements from beyond it are refused. */
+/** Far more registered things than any network has; they cost their owners money, so nobody fills this with junk. */
 const MAX_ENTRIES = 50_000;
+/** Junk costs nothing: of what the registry does not know, so much is remembered, the newest. */
+const MAX_UNKNOWN = 1_000;
+/** What is not known is looked up again after this, milliseconds. */
+const RETRY_MS = 500;
+/** Reads at once; what is asked for beyond them is read at its next announcement. */
+const MAX_READS = 32;
 
 /** Answers at once from memory and reads the chain behind: what is not known yet is refused, and known a moment later. */
 export function createProviderRegistry(parameters: RegistryParameters): ProviderRegistry {
@@ -44,7 +50,7 @@ export function createProviderRegistry(parameters: RegistryParameters): Provider
     refusal(providerId, signer) {
       const provider = providers.get(`${providerId}`);
       if (!provider) return "the provider is not known yet";
-      if (!provider.isActive) return "the provider is not registered, has left or has too little stake";
+      if (!provider.isActive) return "the provider has left or has too little stake";
       const at = parameters.protocolNow();
       const isSigner = provider.signers.some(
         ({ key, validFrom, validUntil }) =>
@@ -64,7 +70,9 @@ export function createProviderRegistry(parameters: RegistryParameters): Provider
 class Cache<T> {
   readonly #parameters: RegistryParameters;
   readonly #read: (key: string) => Promise<T | undefined>;
-  readonly #entries = new Map<string, Entry<T>>();
+  readonly #known = new Map<string, Entry<T>>();
+  readonly #unknown = new Map<string, Entry<T>>();
+  #reads = 0;
 
   constructor(parameters: RegistryParameters, read: (key: string) => Promise<T | undefined>) {
     this.#parameters = parameters;
@@ -72,29 +80,41 @@ class Cache<T> {
   }
 
   get(key: string): T | undefined {
-    let entry = this.#entries.get(key);
-    if (!entry) {
-      if (this.#entries.size >= MAX_ENTRIES) return undefined;
-      entry = { value: undefined, readAt: Number.NEGATIVE_INFINITY, reading: false };
-      this.#entries.set(key, entry);
-    }
-    if (!entry.reading && this.#parameters.now() - entry.readAt > REFRESH_MS) this.#refresh(key, entry);
+    const entry = this.#known.get(key) ?? this.#unknown.get(key) ?? this.#add(key);
+    const age = this.#parameters.now() - entry.readAt;
+    const limit = entry.value === undefined ? RETRY_MS : REFRESH_MS;
+    if (!entry.reading && age > limit && this.#reads < MAX_READS) this.#refresh(key, entry);
     return entry.value;
+  }
+
+  #add(key: string): Entry<T> {
+    const entry: Entry<T> = { value: undefined, readAt: Number.NEGATIVE_INFINITY, reading: false };
+    this.#unknown.set(key, entry);
+    const [oldest] = this.#unknown.keys();
+    if (this.#unknown.size > MAX_UNKNOWN && oldest !== undefined) this.#unknown.delete(oldest);
+    return entry;
   }
 
   #refresh(key: string, entry: Entry<T>): void {
     entry.reading = true;
+    this.#reads++;
     this.#read(key)
       .then((value) => {
         entry.value = value;
-        // What does not exist may soon: it is asked for again at the next announcement.
-        entry.readAt = value === undefined ? Number.NEGATIVE_INFINITY : this.#parameters.now();
+        if (value === undefined || this.#known.size >= MAX_ENTRIES) return;
+        this.#unknown.delete(key);
+        this.#known.set(key, entry);
       })
       .catch((error: unknown) =>
-        this.#parameters.log.debug({ err: error, key }, "The registry could not be read."),
+        this.#parameters.log.debug(
+          { reason: describeRpcError(error), key },
+          "The registry could not be read.",
+        ),
       )
       .finally(() => {
+        this.#reads--;
         entry.reading = false;
+        entry.readAt = this.#parameters.now();
       });
   }
 }
@@ -126,7 +146,8 @@ async function readProvider(
     validFrom,
     validUntil: validUntil === 0 ? Number.POSITIVE_INFINITY : validUntil,
   }));
-  return { isActive, signers: signers.filter(({ key }) => BigInt(key) !== 0n) };
+  const registered = signers.filter(({ key }) => BigInt(key) !== 0n);
+  return registered.length === 0 ? undefined : { isActive, signers: registered };
 }
 
 async function readSlug({ chain }: RegistryParameters, modelId: number): Promise<string | undefined> {

@@ -1,10 +1,10 @@
-import type { Chain } from "@aimo/node/chain";
+import { asking, type Chain } from "@aimo/node/chain";
 import type { Transactions } from "@aimo/node/transactions";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
 import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
 import { ROLES } from "@aimo/protocol/deployment";
 import { encodeFunctionData } from "viem";
-import type { SettlementChain } from "../flow/settling.ts";
+import type { PostedBatch, SettlementChain } from "../flow/ports.ts";
 
 export type SettlementChainParameters = {
   readonly chain: Pick<Chain, "public" | "deployment" | "readAt">;
@@ -15,6 +15,8 @@ export type SettlementChainParameters = {
 /** In-flight volume may reach 8/10 of the bond. Source: protocol section 7. */
 const INFLIGHT_NUMERATOR = 8n;
 const INFLIGHT_DENOMINATOR = 10n;
+/** RPC servers refuse longer ranges of events. */
+const MAX_BLOCKS = 2_000n;
 
 /** The settlement contract as this relay's poster sees it. */
 export function createSettlementChain({
@@ -27,17 +29,26 @@ export function createSettlementChain({
   const enlisted = new Set<number>();
   return {
     async nextBatchNo() {
-      return (
-        await chain.public.readContract({ ...contract, functionName: "relayAccountOf", args: [relayId] })
-      ).batchNo;
+      const latest = { ...contract, blockTag: "latest" } as const;
+      const read = { ...latest, functionName: "relayAccountOf", args: [relayId] } as const;
+      return (await ask(() => chain.public.readContract(read))).batchNo;
+    },
+    // Straight from the chain: viem keeps the last number for a while.
+    blockNumber: async () => (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number,
+    async isPending() {
+      const { address } = transactions;
+      const [mined, known] = await ask(() =>
+        Promise.all([
+          chain.public.getTransactionCount({ address, blockTag: "latest" }),
+          chain.public.getTransactionCount({ address, blockTag: "pending" }),
+        ]),
+      );
+      return known > mined || transactions.queued() > 0;
     },
     async enlist(providerIds) {
       for (const id of providerIds.filter((one) => !enlisted.has(one))) {
-        const account = await chain.public.readContract({
-          ...contract,
-          functionName: "providerAccountOf",
-          args: [relayId, id],
-        });
+        const read = { ...contract, functionName: "providerAccountOf", args: [relayId, id] } as const;
+        const account = await ask(() => chain.public.readContract({ ...read, blockTag: "latest" }));
         if (!account.enlisted) {
           const data = encodeFunctionData({
             abi: settlementAbi,
@@ -50,18 +61,14 @@ export function createSettlementChain({
       }
     },
     async room() {
-      const inflight = await chain.public.readContract({
-        ...contract,
-        functionName: "inflightOf",
-        args: [relayId],
-      });
-      const bond = await chain.public.readContract({
-        address: stakeManager,
-        abi: stakeManagerAbi,
-        blockTag: chain.readAt,
-        functionName: "bondOf",
-        args: [ROLES.relay, relayId],
-      });
+      const { readAt: blockTag } = chain;
+      const bonds = { address: stakeManager, abi: stakeManagerAbi, blockTag } as const;
+      const [inflight, bond] = await ask(() =>
+        Promise.all([
+          chain.public.readContract({ ...contract, functionName: "inflightOf", args: [relayId] }),
+          chain.public.readContract({ ...bonds, functionName: "bondOf", args: [ROLES.relay, relayId] }),
+        ]),
+      );
       const limit = (bond.active * INFLIGHT_NUMERATOR) / INFLIGHT_DENOMINATOR;
       const used = inflight.cur + inflight.prev;
       return limit > used ? limit - used : 0n;
@@ -74,25 +81,36 @@ export function createSettlementChain({
       });
       await transactions.send({ to: settlement, data, label: `post batch ${header.batchNo}` });
     },
-    async posted(batchNo) {
-      const range = {
-        address: settlement,
-        abi: settlementAbi,
-        args: { relayId, batchNo },
-        fromBlock: BigInt(chain.deployment.deployedAtBlock),
-        toBlock: chain.readAt,
-        strict: true,
-      } as const;
-      const [event] = await chain.public.getContractEvents({ ...range, eventName: "Posted" });
-      if (!event) return undefined;
-      const skipped = await chain.public.getContractEvents({ ...range, eventName: "RowSkipped" });
-      const { postedAt, receiptsRoot } = event.args;
-      return {
-        transaction: event.transactionHash,
-        postedAt,
-        receiptsRoot,
-        skipped: skipped.map(({ args }) => args.userId),
-      };
+    async posted(batchNo, since) {
+      const last = (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number;
+      for (let fromBlock = since; fromBlock <= last; fromBlock += MAX_BLOCKS) {
+        const end = fromBlock + MAX_BLOCKS - 1n;
+        const range = { fromBlock, toBlock: end < last ? end : last };
+        const found = await ask(() => readPosted({ chain, relayId }, batchNo, range));
+        if (found) return found;
+      }
+      return undefined;
     },
   };
 }
+
+async function readPosted(
+  { chain, relayId }: Pick<SettlementChainParameters, "chain" | "relayId">,
+  batchNo: bigint,
+  blocks: { readonly fromBlock: bigint; readonly toBlock: bigint },
+): Promise<PostedBatch | undefined> {
+  const address = chain.deployment.contracts.settlement;
+  const range = { address, abi: settlementAbi, args: { relayId, batchNo }, ...blocks, strict: true } as const;
+  const [event] = await chain.public.getContractEvents({ ...range, eventName: "Posted" });
+  if (!event) return undefined;
+  const skipped = await chain.public.getContractEvents({ ...range, eventName: "RowSkipped" });
+  const { postedAt, receiptsRoot } = event.args;
+  return {
+    transaction: event.transactionHash,
+    postedAt,
+    receiptsRoot,
+    skipped: skipped.map(({ args }) => args.userId),
+  };
+}
+
+const ask = <T>(read: () => Promise<T>): Promise<T> => asking("The chain's RPC endpoint", read);

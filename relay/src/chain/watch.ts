@@ -1,4 +1,4 @@
-import type { Chain } from "@aimo/node/chain";
+import { asking, type Chain } from "@aimo/node/chain";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
 
 export type WatchParameters = {
@@ -24,25 +24,24 @@ const OVERLAP = 5n;
 
 /**
  * Follows the channels of a relay. An event only names whose channel has changed; what it is now is read from storage,
- * so a re-org or a missed event can never leave a wrong balance, only a late one.
+ * so a re-org or a missed event can never leave a wrong balance, only a late one. Starts at the head: call it before
+ * channels are read, and what changes while they are is seen.
  */
 export async function watchChannels(parameters: WatchParameters): Promise<{ stop(): void }> {
   const { chain, relayId, refreshChannel, intervalMs, log } = parameters;
-  const head = async () => (await chain.public.getBlock({ blockTag: chain.readAt })).number;
-  let next = BigInt(chain.deployment.deployedAtBlock);
+  const head = async () => (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number;
+  const first = await head();
+  let next = first > OVERLAP ? first - OVERLAP : 0n;
   const poll = async () => {
     const last = await head();
     while (next <= last) {
       const toBlock = next + MAX_BLOCKS < last ? next + MAX_BLOCKS : last;
       const users = new Set<number>();
-      const events = await chain.public.getContractEvents({
-        address: chain.deployment.contracts.settlement,
-        abi: settlementAbi,
-        fromBlock: next,
-        toBlock,
-        args: { relayId },
-        strict: true,
-      });
+      const { settlement: address } = chain.deployment.contracts;
+      const range = { fromBlock: next, toBlock, args: { relayId }, strict: true } as const;
+      const events = await ask(() =>
+        chain.public.getContractEvents({ address, abi: settlementAbi, ...range }),
+      );
       for (const event of events)
         if ((EVENTS as readonly string[]).includes(event.eventName) && "userId" in event.args)
           users.add(event.args.userId);
@@ -72,3 +71,5 @@ export async function watchChannels(parameters: WatchParameters): Promise<{ stop
     },
   };
 }
+
+const ask = <T>(read: () => Promise<T>): Promise<T> => asking("The chain's RPC endpoint", read);

@@ -4,6 +4,7 @@ import {
   encodeEvidence,
   groupDigest,
   MAX_GROUP_AGE_SECONDS,
+  MAX_GROUP_SIZE,
   type ReceiptGroup,
 } from "@aimo/protocol/groups";
 import { type UsageReceipt, usageDigest } from "@aimo/protocol/receipts";
@@ -11,21 +12,9 @@ import { costOf, type Price } from "@aimo/protocol/units";
 import { CLOCK_TOLERANCE_SECONDS } from "@aimo/protocol/windows";
 import type { Address, Hex } from "viem";
 import type { Outcome } from "../core/types.ts";
-import type { Billing } from "./ports.ts";
+import type { Billing, BillingStore } from "./ports.ts";
 
 type Usage = Extract<Outcome, { kind: "usage" }>;
-
-/** store/: what billing writes. One synchronous step, so that no crash and no second group comes between. */
-export interface BillingStore {
-  /** What a generation waits for, by the hash of its receipt. */
-  expected(receiptHash: Hex): { readonly usage: Usage } | undefined;
-  /** Bills it. Returns false when it cannot be billed any more. */
-  bill(receiptHash: Hex, receipt: UsageReceipt, evidence: Hex): boolean;
-  reject(receiptHash: Hex, note: string): void;
-  /** The relay's debt to a provider over all time, pUSD. */
-  owedTo(providerId: number): bigint;
-  flushed(): Promise<void>;
-}
 
 export type BillingParameters = {
   readonly relayId: number;
@@ -55,7 +44,8 @@ export function createBilling(parameters: BillingParameters): Billing {
         const receiptHash = toHex(digest);
         // Unknown, late or seen before: owed to nobody.
         const expected = store.expected(receiptHash);
-        if (!expected) continue;
+        // Nor may a provider sign, or spoil, what another one waits for.
+        if (expected?.usage.providerId !== provider.id) continue;
         const fault = faultOf(parameters, { receipt, usage: expected.usage, group });
         if (fault) {
           log.warn({ providerId: provider.id, fault }, "A receipt was rejected.");
@@ -64,8 +54,10 @@ export function createBilling(parameters: BillingParameters): Billing {
         }
         store.bill(receiptHash, receipt, toHex(encodeEvidence({ group, index, path, signature })));
       }
+      // Read before the wait: what is billed meanwhile is not on disk when it ends.
+      const cumulative = store.owedTo(provider.id);
       await store.flushed();
-      return { cumulative: store.owedTo(provider.id) };
+      return { cumulative };
     },
   };
 }
@@ -84,6 +76,8 @@ function refuseGroup(
   const { group, signature, digests, provider } = parts;
   if (group.relayId !== relayId || group.providerId !== provider.id)
     return "the group is between other parties";
+  if (digests.length > MAX_GROUP_SIZE)
+    return `the group has ${digests.length} receipts; ${MAX_GROUP_SIZE} at most`;
   if (digests.length === 0 || group.count !== digests.length)
     return `the group counts ${group.count} receipts and has ${digests.length}`;
   if (group.closedAt > protocolNow() + CLOCK_TOLERANCE_SECONDS) return "the group is from the future";
@@ -111,8 +105,9 @@ function faultOf(
     return "the cost differs from what was stated";
   if (receipt.issuedAt > group.closedAt || group.closedAt > receipt.issuedAt + MAX_GROUP_AGE_SECONDS)
     return "its time does not fit the group's";
+  // The price that the request was served at was registered. After a restart the registry may not be read yet.
   const price = priceOf(receipt.providerId, receipt.modelId, receipt.priceVersion);
-  if (!price) return "its price version is not registered";
-  if (receipt.cost > costOf(receipt.units, price.prices)) return "the cost is above units times price";
+  if (price && receipt.cost > costOf(receipt.units, price.prices))
+    return "the cost is above units times price";
   return undefined;
 }

@@ -2,8 +2,10 @@ import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
+import type { PostHeader } from "@aimo/protocol/rows";
 import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
+import type { Batch, BilledLeaf } from "../core/batch.ts";
 import type {
   Caller,
   ChannelBalance,
@@ -126,12 +128,72 @@ export interface Billing {
   ): Promise<{ readonly cumulative: bigint } | { readonly refused: string }>;
 }
 
+/** store/: what billing writes. One synchronous step, so that no crash and no second group comes between. */
+export interface BillingStore {
+  /** What a generation waits for, by the hash of its receipt; undefined once its time is over. */
+  expected(receiptHash: Hex): { readonly usage: Extract<Outcome, { kind: "usage" }> } | undefined;
+  /** Bills it. Returns false when it cannot be billed any more. */
+  bill(receiptHash: Hex, receipt: UsageReceipt, evidence: Hex): boolean;
+  reject(receiptHash: Hex, note: string): void;
+  /** The relay's debt to a provider over all time, pUSD. */
+  owedTo(providerId: number): bigint;
+  flushed(): Promise<void>;
+}
+
 /** flow/settling: posts batches. */
 export interface Settling {
   /** Posts everything billed so far, now; resolves when it is confirmed. */
   settleNow(): Promise<void>;
   unsettled(): { readonly amount: bigint; readonly receipts: number; readonly oldestMs: number | undefined };
   close(): Promise<void>;
+}
+
+/** chain/: the settlement contract as a poster sees it. */
+export interface SettlementChain {
+  /** Number of the relay's next batch at the latest block: what was mined is not sent again. */
+  nextBatchNo(): Promise<bigint>;
+  blockNumber(): Promise<bigint>;
+  /** True while a transaction of the relay may still be mined. */
+  isPending(): Promise<boolean>;
+  enlist(providerIds: readonly number[]): Promise<void>;
+  /** Metered pUSD that the bond still allows. */
+  room(): Promise<bigint>;
+  /** Sends these bytes and waits until they are mined. Throws when the chain refuses. */
+  post(batch: PreparedBatch): Promise<void>;
+  /** What the chain says of a batch at the block nodes act on; undefined when it has none of this number from `since`. */
+  posted(batchNo: bigint, since: bigint): Promise<PostedBatch | undefined>;
+}
+export type PreparedBatch = { readonly header: PostHeader; readonly rows: Hex };
+export type PostedBatch = {
+  readonly transaction: Hex;
+  readonly postedAt: number;
+  readonly skipped: readonly number[];
+  readonly receiptsRoot: Hex;
+};
+/** A batch that was written down and is not known to be posted. `since`: the block at which it was built. */
+export type OpenBatch = PreparedBatch & {
+  readonly batchNo: bigint;
+  readonly since: bigint;
+  readonly users: ReadonlySet<number>;
+  readonly ids: ReadonlySet<string>;
+};
+
+/** store/: what settling reads and writes. */
+export interface SettlingStore {
+  unposted(): readonly { readonly leaf: BilledLeaf; readonly billedAt: number; readonly issuedAt: number }[];
+  /** What a batch of these leaves credits: provider id to cumulative. */
+  credits(taken: ReadonlySet<string>): Map<number, bigint>;
+  /** True when the channel was opened anew: what was billed before can never be posted. */
+  isOver(leaf: BilledLeaf): boolean;
+  openBatch(): OpenBatch | undefined;
+  /** Writes a batch down, durably, before it is sent. */
+  saveBuilt(batch: Batch, credits: ReadonlyMap<number, bigint>, since: bigint): Promise<void>;
+  /** Marks a batch posted and everything in it; what was skipped becomes unbilled. Durable when it resolves. */
+  savePosted(batchNo: bigint, posted: PostedBatch): Promise<void>;
+  /** Forgets the open batch, which was not posted and never will be. Its leaves are unposted still. */
+  dropBuilt(): Promise<void>;
+  /** Ends what can no longer be posted, as the relay's loss; later charges of the channel move up. Durable too. */
+  giveUp(ids: readonly string[], note: string): Promise<void>;
 }
 
 /** store/ with core/: the bills that users verify. */

@@ -1,41 +1,7 @@
-import type { Hex } from "viem";
+import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import { type BilledLeaf, buildBatch } from "../core/batch.ts";
 import { type DueParameters, dueReason } from "../core/due.ts";
-import type { Settling } from "./ports.ts";
-
-/** chain/: the settlement contract as a poster sees it. Everything at the block nodes act on. */
-export interface SettlementChain {
-  /** Number of the relay's next batch. */
-  nextBatchNo(): Promise<bigint>;
-  enlist(providerIds: readonly number[]): Promise<void>;
-  /** Metered pUSD that the bond still allows. */
-  room(): Promise<bigint>;
-  /** Sends these bytes and waits until they are mined. Throws when the chain refuses. */
-  post(batch: PreparedBatch): Promise<void>;
-  /** What the chain says of a batch; undefined when it has none of this number. */
-  posted(batchNo: bigint): Promise<PostedBatch | undefined>;
-}
-export type PreparedBatch = { readonly header: ReturnType<typeof buildBatch>["header"]; readonly rows: Hex };
-export type PostedBatch = {
-  readonly transaction: Hex;
-  readonly postedAt: number;
-  readonly skipped: readonly number[];
-  readonly receiptsRoot: Hex;
-};
-
-/** store/: what settling reads and writes. */
-export interface SettlingStore {
-  unposted(): readonly { readonly leaf: BilledLeaf; readonly billedAt: number; readonly issuedAt: number }[];
-  credits(): Map<number, bigint>;
-  /** The batch that was written down and is not known to be posted. */
-  openBatch(): (PreparedBatch & { readonly batchNo: bigint }) | undefined;
-  /** Writes a batch down, durably, before it is sent. */
-  saveBuilt(batch: ReturnType<typeof buildBatch>, credits: ReadonlyMap<number, bigint>): Promise<void>;
-  /** Marks a batch posted and everything in it; what was skipped becomes unbilled. Durable when it resolves. */
-  savePosted(batchNo: bigint, posted: PostedBatch): Promise<void>;
-  /** Ends what can no longer be posted, as the relay's loss. */
-  giveUp(ids: readonly string[], note: string): void;
-}
+import type { OpenBatch, PostedBatch, SettlementChain, Settling, SettlingStore } from "./ports.ts";
 
 export type SettlingParameters = {
   readonly chain: SettlementChain;
@@ -45,6 +11,8 @@ export type SettlingParameters = {
   readonly due: () => DueParameters;
   /** T_POST in seconds. */
   readonly postWindow: number;
+  /** E in seconds: how long batches are not final bounds how often one may be posted. */
+  readonly epoch: number;
   readonly protocolNow: () => number;
   readonly now: () => number;
   readonly intervalMs: number;
@@ -59,23 +27,29 @@ export type SettlingParameters = {
 const MAX_ROWS = 1_000;
 /** Receipts of one batch; bounds memory and the size of a bill. */
 const MAX_LEAVES = 100_000;
-/** A receipt must be posted within T_POST; this margin covers the block it waits for. Seconds. */
-const POST_MARGIN_SECONDS = 5;
+/** A receipt must be posted within T_POST; this part of it, and at least so many seconds, is left for the transaction. */
+const POST_MARGIN_PART = 24;
+const MIN_POST_MARGIN_SECONDS = 5;
+/** The chain keeps 256 batches of a relay that are not final; a few stay free for those that an operator asks for. */
+const BATCHES_PER_TWO_EPOCHS = 240;
+/** What failed, or found no room in the bond, is tried again after a pause that doubles up to this. */
+const MAX_PAUSE_MS = 60_000;
+/** Channels that are read at once after a post. */
+const READS_AT_ONCE = 16;
 
 /** Posts batches, one at a time, each written down before it is sent and sent again as it was after a crash. */
 export function startSettling(parameters: SettlingParameters): Settling {
-  const { store, log } = parameters;
+  const { store, log, intervalMs, now } = parameters;
+  const stopping = new AbortController();
   let running: Promise<void> | undefined;
-  let closed = false;
+  let notBefore = 0;
+  let pauseMs = intervalMs;
 
   const settleAll = async () => {
     for (;;) {
       const open = store.openBatch();
-      if (open) {
-        await finish(parameters, open);
-        continue;
-      }
-      if (!(await buildNext(parameters))) return;
+      if (open) await finish(parameters, open, stopping.signal);
+      else if (!(await buildNext(parameters))) return;
     }
   };
   const settle = (): Promise<void> => {
@@ -84,66 +58,104 @@ export function startSettling(parameters: SettlingParameters): Settling {
     });
     return running;
   };
-  const tick = () => {
-    if (closed || running) return;
-    const reason = store.openBatch() ? "a batch is open" : dueReason(parameters.due());
-    if (!reason) return;
-    settle().catch((error: unknown) =>
-      log.error({ err: error, reason }, "Posting failed; it is tried again."),
-    );
+  const isDue = () => (store.openBatch() ? "a batch is open" : dueReason(parameters.due()));
+  const backOff = () => {
+    notBefore = now() + pauseMs;
+    pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
   };
-  const timer = setInterval(tick, parameters.intervalMs);
+  const tick = () => {
+    if (stopping.signal.aborted || running || now() < notBefore) return;
+    const reason = isDue();
+    if (!reason) return;
+    settle()
+      .then(() => {
+        if (isDue()) return backOff();
+        pauseMs = intervalMs;
+        notBefore = now() + (2_000 * parameters.epoch) / BATCHES_PER_TWO_EPOCHS;
+      })
+      .catch((error: unknown) => {
+        backOff();
+        if (!stopping.signal.aborted)
+          log.error({ err: error, reason, ...hintOf(error) }, "Posting failed; it is tried again.");
+      });
+  };
+  const timer = setInterval(tick, intervalMs);
   return {
     settleNow: async () => {
-      // What a run under way took may be less than what is billed by now.
-      if (running) await running;
+      // What a run under way took may be less than what is billed by now; and what stopped it may be over.
+      if (running) await running.catch(() => {});
       await settle();
     },
-    unsettled: () => {
-      const all = store.unposted();
-      const oldest = all.reduce<number | undefined>(
-        (least, { billedAt }) => (least === undefined || billedAt < least ? billedAt : least),
-        undefined,
-      );
-      return {
-        amount: all.reduce((sum, { leaf }) => sum + leaf.charge, 0n),
-        receipts: all.length,
-        oldestMs: oldest === undefined ? undefined : parameters.now() - oldest,
-      };
-    },
+    unsettled: () => unsettledOf(parameters),
     close: async () => {
-      closed = true;
+      stopping.abort();
       clearInterval(timer);
       if (running) await running.catch(() => {});
     },
   };
 }
 
+function unsettledOf({ store, now }: SettlingParameters) {
+  const all = store.unposted();
+  const oldest = all.reduce<number | undefined>(
+    (least, { billedAt }) => (least === undefined || billedAt < least ? billedAt : least),
+    undefined,
+  );
+  return {
+    amount: all.reduce((sum, { leaf }) => sum + leaf.charge, 0n),
+    receipts: all.length,
+    oldestMs: oldest === undefined ? undefined : now() - oldest,
+  };
+}
+
+/** What an operator can do about a refusal that no waiting mends. */
+function hintOf(error: unknown): { readonly hint?: string } {
+  if (!isAimoError(error) || error.details?.["error"] !== "Shortfall") return {};
+  return {
+    hint:
+      "What users paid does not cover providers and the protocol's fee: the relay's fee is below the protocol's, or rows " +
+      `were skipped. Call fundRelay with ${String(error.details["missing"] ?? "what is missing")} pUSD or more; then it goes on.`,
+  };
+}
+
+/** Receipts that can never be posted, and why. */
+function lostOf({ store, protocolNow, postWindow }: SettlingParameters): { ids: string[]; note: string }[] {
+  const margin = Math.max(MIN_POST_MARGIN_SECONDS, Math.floor(postWindow / POST_MARGIN_PART));
+  const tooOld = protocolNow() - postWindow + margin;
+  const over: string[] = [];
+  const late: string[] = [];
+  for (const { leaf, issuedAt } of store.unposted())
+    if (store.isOver(leaf)) over.push(leaf.id);
+    else if (issuedAt < tooOld) late.push(leaf.id);
+  return [
+    { ids: over, note: "The channel was opened anew before it was posted." },
+    { ids: late, note: "It was not posted in time." },
+  ].filter(({ ids }) => ids.length > 0);
+}
+
 /** Writes the next batch down. False when there is nothing to post, or the bond has no room. */
 async function buildNext(parameters: SettlingParameters): Promise<boolean> {
-  const { chain, store, protocolNow, postWindow, log } = parameters;
-  const tooOld = protocolNow() - postWindow + POST_MARGIN_SECONDS;
-  const late = store.unposted().filter(({ issuedAt }) => issuedAt < tooOld);
-  if (late.length > 0) {
-    log.error({ receipts: late.length }, "Receipts grew too old to be posted; they are this relay's loss.");
-    store.giveUp(
-      late.map(({ leaf }) => leaf.id),
-      "It was not posted in time.",
-    );
-  }
+  const { chain, store, log } = parameters;
+  const since = await chain.blockNumber();
   // Asked before the receipts are looked at: more may be billed while the chain answers.
   const room = await chain.room();
+  for (const { ids, note } of lostOf(parameters)) {
+    log.error(
+      { receipts: ids.length, note },
+      "Receipts cannot be posted any more; they are this relay's loss.",
+    );
+    await store.giveUp(ids, note);
+  }
   const unposted = store.unposted().map(({ leaf }) => leaf);
   const leaves = takeLeaves(unposted, room);
-  const credits = new Map([...store.credits()].slice(0, MAX_ROWS));
-  if (leaves.length === 0) {
-    if (unposted.length > 0)
-      log.warn({}, "The bond has no room for another batch; it waits until older ones are final.");
-    return false;
-  }
+  const credits = new Map([...store.credits(new Set(leaves.map(({ id }) => id)))].slice(0, MAX_ROWS));
+  if (leaves.length === 0 && unposted.length > 0)
+    log.warn({}, "The bond has no room for another batch; it waits until older ones are final.");
+  // Without debits: what providers earned by receipts that are this relay's loss.
+  if (leaves.length === 0 && credits.size === 0) return false;
   await chain.enlist([...credits.keys()]);
   const batch = buildBatch(await chain.nextBatchNo(), leaves, credits);
-  await store.saveBuilt(batch, credits);
+  await store.saveBuilt(batch, credits, since);
   return true;
 }
 
@@ -169,21 +181,24 @@ export function takeLeaves(leaves: readonly BilledLeaf[], room: bigint): BilledL
 }
 
 /** Brings a batch that was written down to its end, from whatever step it stopped at. */
-async function finish(
-  parameters: SettlingParameters,
-  open: PreparedBatch & { readonly batchNo: bigint },
-): Promise<void> {
-  const { chain, store, refreshChannel, log } = parameters;
+async function finish(parameters: SettlingParameters, open: OpenBatch, signal: AbortSignal): Promise<void> {
+  const { store, refreshChannel, log } = parameters;
   const { batchNo } = open;
-  if ((await chain.nextBatchNo()) === batchNo) await chain.post(open);
-  const posted = await chain.posted(batchNo);
-  if (!posted) throw new Error(`Batch ${batchNo} was sent, but is not on the chain yet.`);
+  const posted = await postOnce(parameters, open, signal);
+  if (!posted) {
+    log.warn(
+      { batchNo: `${batchNo}` },
+      "A batch was not posted in time; it is made anew of what still can be.",
+    );
+    await store.dropBuilt();
+    return;
+  }
   if (posted.receiptsRoot !== open.header.receiptsRoot)
     throw new Error(
       `Batch ${batchNo} on the chain is not the one this relay wrote down: is another node using its key?`,
     );
-  const users = new Set(store.unposted().map(({ leaf }) => leaf.userId));
-  await Promise.all([...users].map((userId) => refreshChannel(userId)));
+  // What a skipped channel was charged goes back to what the chain has.
+  for (const userId of posted.skipped) await refreshChannel(userId);
   await store.savePosted(batchNo, posted);
   log.info(
     {
@@ -194,4 +209,57 @@ async function finish(
     },
     "A batch was posted.",
   );
+  await refreshAll(parameters, [...open.users]);
+}
+
+/** Sends the batch unless the chain has it, and waits until nodes may act on it. Undefined: it has become worthless. */
+async function postOnce(
+  parameters: SettlingParameters,
+  open: OpenBatch,
+  signal: AbortSignal,
+): Promise<PostedBatch | undefined> {
+  const { chain, intervalMs } = parameters;
+  for (;;) {
+    const posted = await chain.posted(open.batchNo, open.since);
+    if (posted) return posted;
+    if ((await chain.nextBatchNo()) === open.batchNo) {
+      const isWorthless = lostOf(parameters).some(({ ids }) => ids.some((id) => open.ids.has(id)));
+      if (isWorthless && !(await chain.isPending())) return undefined;
+      // Also when one was sent before: a re-org may have dropped it, and these are the same bytes.
+      await chain.post(open);
+    } else await pause(intervalMs, signal);
+  }
+}
+
+/** Resolves after a while. Throws when the node stops. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(new AimoError("shutting_down"));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** What the channels have left. Late numbers harm nobody, so a failure is only told. */
+async function refreshAll(
+  { refreshChannel, log }: SettlingParameters,
+  users: readonly number[],
+): Promise<void> {
+  for (let first = 0; first < users.length; first += READS_AT_ONCE)
+    await Promise.all(
+      users
+        .slice(first, first + READS_AT_ONCE)
+        .map((userId) =>
+          refreshChannel(userId).catch((error: unknown) =>
+            log.warn({ err: error, userId }, "A channel was not read after its post."),
+          ),
+        ),
+    );
 }

@@ -5,7 +5,7 @@ import type {
   SumStepJson,
   UserLeafJson,
 } from "@aimo/protocol/bill";
-import { concat, toBytes, toHex } from "@aimo/protocol/bytes";
+import { toBytes, toHex } from "@aimo/protocol/bytes";
 import { usageDigest } from "@aimo/protocol/receipts";
 import { receiptFromJson } from "@aimo/protocol/session";
 import {
@@ -30,8 +30,9 @@ type Parts = {
 };
 
 /**
- * Bills from what is stored, and nothing else: trees are built again each time, so whatever was changed on disk shows in
- * what is served, and in the end against the root on the chain.
+ * Bills from what is stored, and nothing else: a user's tree is built again each time, so whatever was changed on disk
+ * shows in what is served, and in the end against the root on the chain. Of other users only their leaf is read: one
+ * bill must not cost the reading of a whole batch.
  */
 export function createBills(parts: Parts): Bills {
   const { journal, ledger, relayId } = parts;
@@ -54,7 +55,7 @@ export function createBills(parts: Parts): Bills {
       if (!bill || !batch) return undefined;
       const own = await readUser(parts, bill.ids);
       if (!own) return undefined;
-      const path = await userPath(parts, batch, bill.rowIndex);
+      const path = userPath(batch, bill.rowIndex);
       const ref = { relayId, batchNo: bill.batchNo, transaction: bill.transaction, rowIndex: bill.rowIndex };
       return {
         batch: ref,
@@ -140,14 +141,11 @@ function lineOf(generation: StoredGeneration): BilledLine[] {
 }
 
 /** The way from a user's leaf to the batch's root, over the other users' leaves. */
-async function userPath(parts: Parts, batch: BatchRecord, rowIndex: number): Promise<SumStepJson[]> {
-  const leaves = await Promise.all(
-    batch.users.map(async ({ ids }) => {
-      const user = await readUser(parts, ids);
-      // Someone else's receipts are gone: the path cannot be right, and the verifier will say so.
-      return user ? userLeafNode(user.leaf) : { hash: concat([new Uint8Array(32)]), sum: 0n };
-    }),
-  );
+function userPath({ users }: BatchRecord, rowIndex: number): SumStepJson[] {
+  const leaves = users.map(({ userId, epoch, cumStart, sum, ids, subRoot }) => {
+    const amounts = { cumStart: BigInt(cumStart), sum: BigInt(sum) };
+    return userLeafNode({ userId, epoch, ...amounts, count: ids.length, subRoot });
+  });
   return pathJson(sumPath(buildSumTree(leaves), rowIndex));
 }
 

@@ -3,7 +3,13 @@ import type { Journal } from "./journal.ts";
 import { type BatchRecord, fromStored, type StoredGeneration, toStored, usageOf } from "./records.ts";
 
 type Debt = { readonly owed: bigint; readonly posted: bigint };
-type Unposted = { readonly leaf: BilledLeaf; readonly billedAt: number; readonly issuedAt: number };
+/** `cost`: what the provider is owed for it, pUSD. */
+type Unposted = {
+  readonly leaf: BilledLeaf;
+  readonly billedAt: number;
+  readonly issuedAt: number;
+  readonly cost: bigint;
+};
 
 /**
  * What is billed and not yet posted, what providers are owed, and the batches. Written with the ledger's entries in the
@@ -14,7 +20,6 @@ export class Books {
   readonly #unposted = new Map<string, Unposted>();
   readonly #debts = new Map<number, Debt>();
   #open: BatchRecord | undefined;
-  #lastBatch: BatchRecord | undefined;
 
   private constructor(journal: Journal) {
     this.#journal = journal;
@@ -25,15 +30,14 @@ export class Books {
     const stored: Unposted[] = [];
     for await (const [, entry] of journal.entries("unposted")) stored.push(fromStored<Unposted>(entry));
     stored.sort(
-      (a, b) => a.leaf.userId - b.leaf.userId || (a.leaf.userCumulative < b.leaf.userCumulative ? -1 : 1),
+      ({ leaf: a }, { leaf: b }) =>
+        a.userId - b.userId || a.epoch - b.epoch || (a.userCumulative < b.userCumulative ? -1 : 1),
     );
     for (const entry of stored) books.#unposted.set(entry.leaf.id, entry);
     for await (const [key, debt] of journal.entries("debts"))
       books.#debts.set(Number(key), fromStored<Debt>(debt));
-    for await (const [, batch] of journal.entries<BatchRecord>("batches")) {
-      if (batch.state === "built") books.#open = batch;
-      books.#lastBatch = batch;
-    }
+    const last = await journal.last<BatchRecord>("batches");
+    if (last?.state === "built") books.#open = last;
     return books;
   }
 
@@ -54,13 +58,11 @@ export class Books {
       charge: usage.charge,
       userCumulative,
     };
-    const entry = { leaf, billedAt, issuedAt: billed.receipt.issuedAt };
-    this.#unposted.set(id, entry);
-    // `userId` on top: a restart asks for it before anything else is read.
-    this.#journal.put("unposted", id, { userId, ...(toStored(entry) as object) });
+    const cost = BigInt(billed.receipt.cost);
+    this.#save({ leaf, billedAt, issuedAt: billed.receipt.issuedAt, cost });
     const debt = this.debtOf(usage.providerId);
-    this.#setDebt(usage.providerId, { ...debt, owed: debt.owed + BigInt(billed.receipt.cost) });
-    return debt.owed + BigInt(billed.receipt.cost);
+    this.#setDebt(usage.providerId, { ...debt, owed: debt.owed + cost });
+    return debt.owed + cost;
   }
 
   debtOf(providerId: number): Debt {
@@ -72,25 +74,36 @@ export class Books {
     return [...this.#unposted.values()];
   }
 
-  /** Providers that are owed more than was posted: id to cumulative. */
-  credits(): Map<number, bigint> {
-    return new Map(
-      [...this.#debts].filter(([, { owed, posted }]) => owed > posted).map(([id, { owed }]) => [id, owed]),
-    );
+  /**
+   * What a batch of the leaves `taken` credits: provider id to cumulative. All that is owed, less what leaves for later
+   * will pay: credits without their debits would draw on the relay's own money.
+   */
+  credits(taken: ReadonlySet<string>): Map<number, bigint> {
+    const due = new Map([...this.#debts].map(([id, { owed }]) => [id, owed]));
+    for (const { leaf, cost } of this.#unposted.values())
+      if (!taken.has(leaf.id)) due.set(leaf.providerId, (due.get(leaf.providerId) ?? 0n) - cost);
+    return new Map([...due].filter(([id, cumulative]) => cumulative > this.debtOf(id).posted));
   }
 
   openBatch(): BatchRecord | undefined {
     return this.#open;
   }
 
-  lastBatch(): BatchRecord | undefined {
-    return this.#lastBatch;
+  /** Forgets the batch that was written down: it was never posted, and its leaves go into another. */
+  dropBatch(): void {
+    if (this.#open) this.#journal.delete("batches", batchKey(this.#open.batchNo));
+    this.#open = undefined;
+  }
+
+  /** Gives a leaf another place in its channel's total. */
+  move(id: string, userCumulative: bigint): void {
+    const entry = this.#unposted.get(id);
+    if (entry) this.#save({ ...entry, leaf: { ...entry.leaf, userCumulative } });
   }
 
   saveBatch(batch: BatchRecord): void {
     this.#open = batch.state === "built" ? batch : undefined;
-    this.#lastBatch = batch;
-    this.#journal.put("batches", batch.batchNo.padStart(20, "0"), batch);
+    this.#journal.put("batches", batchKey(batch.batchNo), batch);
   }
 
   /** Forgets leaves: they are posted, or unbilled. */
@@ -104,8 +117,20 @@ export class Books {
     this.#setDebt(providerId, { owed: debt.owed > posted ? debt.owed : posted, posted });
   }
 
+  #save(entry: Unposted): void {
+    const { id, userId } = entry.leaf;
+    this.#unposted.set(id, entry);
+    // `userId` on top: a restart asks for it before anything else is read.
+    this.#journal.put("unposted", id, { userId, ...(toStored(entry) as object) });
+  }
+
   #setDebt(providerId: number, debt: Debt): void {
     this.#debts.set(providerId, debt);
     this.#journal.put("debts", `${providerId}`, toStored(debt));
   }
+}
+
+/** Keys sort as text: the last one is the newest batch. */
+function batchKey(batchNo: string): string {
+  return batchNo.padStart(20, "0");
 }

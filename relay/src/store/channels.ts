@@ -62,10 +62,6 @@ export class Channels {
     return this.#states.get(userId)?.onChain;
   }
 
-  all(): readonly ChannelOnChain[] {
-    return [...this.#states.values()].map(({ onChain }) => onChain);
-  }
-
   /** Throws `channel_exhausted`, `insufficient_credits`. */
   require(userId: number, epoch: number, amount: bigint): void {
     const state = this.#states.get(userId);
@@ -102,6 +98,14 @@ export class Channels {
     state.charged += amount;
     this.#save(userId, state);
     return state.charged;
+  }
+
+  /** Takes back a charge that is never posted. */
+  uncharge(userId: number, epoch: number, amount: bigint): void {
+    const state = this.#at(userId, epoch);
+    if (!state) return;
+    state.charged -= amount;
+    this.#save(userId, state);
   }
 
   /** Takes back what was billed after the chain's total, because its row was skipped. */

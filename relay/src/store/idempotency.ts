@@ -17,6 +17,8 @@ const TTL_MS = 86_400_000;
 const MAX_BODY_BYTES = 1024 * 1024;
 /** Keys with a request under way; each is a request in flight, which is bounded elsewhere far below. */
 const MAX_RUNNING = 100_000;
+/** Kept replies on disk, in characters; the soonest to expire go first. Source: what a small machine has to spare. */
+const MAX_KEPT = 1_073_741_824;
 
 /**
  * What Idempotency-Keys led to. A reply is written to the journal together with the end of its request, so after a crash
@@ -45,7 +47,7 @@ export class IdempotentReplies implements Idempotency {
     if (this.#running.size >= MAX_RUNNING) return "running";
     // Claimed before anything is awaited: of two that race, the second finds it.
     this.#running.set(name, bodyHash);
-    const stored = this.#fresh.get(name) ?? (await this.#journal.get<Stored>("replies", name));
+    const stored = this.#fresh.get(name) ?? (await this.#read(name));
     if (!stored || stored.expiresAt <= this.#now()) return "new";
     this.#running.delete(name);
     if (stored.bodyHash !== bodyHash) return "conflict";
@@ -69,15 +71,33 @@ export class IdempotentReplies implements Idempotency {
       .catch(() => {});
   }
 
-  /** Removes what has expired. Returns how many. */
-  async sweep(): Promise<number> {
+  /** Removes what has expired, and the oldest of what is above `maxKept` characters in all. Returns how many. */
+  async sweep(maxKept = MAX_KEPT): Promise<number> {
+    const kept: { name: string; expiresAt: number; size: number }[] = [];
+    for await (const [name, { expiresAt, body }] of this.#journal.entries<Stored>("replies"))
+      kept.push({ name, expiresAt, size: body.length });
+    let total = kept.reduce((sum, { size }) => sum + size, 0);
     let removed = 0;
-    for await (const [name, stored] of this.#journal.entries<Stored>("replies")) {
-      if (stored.expiresAt > this.#now()) continue;
+    for (const { name, expiresAt, size } of kept.sort((a, b) => a.expiresAt - b.expiresAt)) {
+      if (expiresAt > this.#now() && total <= maxKept) break;
+      total -= size;
+      // The list may be older than a reply that took this name since.
+      const current = await this.#journal.get<Stored>("replies", name);
+      if (current?.expiresAt !== expiresAt || this.#running.has(name) || this.#fresh.has(name)) continue;
       this.#journal.delete("replies", name);
       removed += 1;
     }
     return removed;
+  }
+
+  async #read(name: string): Promise<Stored | undefined> {
+    try {
+      return await this.#journal.get<Stored>("replies", name);
+    } catch (error) {
+      // A claim that nobody holds would block its key for good.
+      this.#running.delete(name);
+      throw error;
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type { Database } from "@aimo/node/data-dir";
 import { AimoError } from "@aimo/protocol/errors";
 import { BUCKETS } from "./buckets.ts";
@@ -22,6 +23,9 @@ export class Journal {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #failure: unknown;
+  /** How many writes were queued, and how many of them are on disk. */
+  #pushed = 0;
+  #synced = 0;
 
   constructor(db: Database) {
     this.#db = db;
@@ -50,6 +54,15 @@ export class Journal {
     return text === undefined ? undefined : (JSON.parse(text) as T);
   }
 
+  /** The entry of a bucket with the highest key. */
+  async last<T>(bucket: Bucket): Promise<T | undefined> {
+    const start = keyOf(bucket, "");
+    const [value] = await this.#db
+      .values({ gte: start, lt: `${start}\uffff`, reverse: true, limit: 1 })
+      .all();
+    return value === undefined ? undefined : (JSON.parse(value) as T);
+  }
+
   /** All entries of a bucket whose key starts with `prefix`, in the order of keys. */
   async *entries<T>(bucket: Bucket, prefix = ""): AsyncGenerator<[string, T]> {
     const start = keyOf(bucket, prefix);
@@ -59,10 +72,9 @@ export class Journal {
 
   /** Resolves when everything queued so far is on disk; rejects when it cannot be. */
   async flushed(): Promise<void> {
-    while (this.#queue.length > 0 || this.#writing) {
-      await this.#write();
-      if (this.#failure !== undefined) throw this.#failure;
-    }
+    // Only what was said so far: under load the queue is never empty.
+    const target = this.#pushed;
+    while (this.#synced < target && this.#failure === undefined) await this.#write();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -72,7 +84,13 @@ export class Journal {
   }
 
   #push(op: Op): void {
+    if (this.#failure !== undefined) return;
     this.#queue.push(op);
+    this.#pushed += 1;
+    this.#schedule();
+  }
+
+  #schedule(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#write().catch(() => {});
@@ -80,19 +98,27 @@ export class Journal {
   }
 
   #write(): Promise<void> {
-    if (this.#writing) return this.#writing;
-    if (this.#queue.length === 0 || this.#failure !== undefined) return Promise.resolve();
+    this.#writing ??= this.#writeQueue().finally(() => {
+      this.#writing = undefined;
+      // What came while the disk was busy found its timer used up.
+      if (this.#queue.length > 0 && this.#failure === undefined) this.#schedule();
+    });
+    return this.#writing;
+  }
+
+  /** Takes the queue in a turn of its own, so that what belongs together is never parted by a crash. */
+  async #writeQueue(): Promise<void> {
+    await turn();
     const ops = this.#queue;
     this.#queue = [];
-    this.#writing = this.#db
-      .batch(ops, SYNC)
-      .catch((error: unknown) => {
-        this.#failure = error ?? new Error("The journal could not be written.");
-      })
-      .finally(() => {
-        this.#writing = undefined;
-      });
-    return this.#writing;
+    if (ops.length === 0 || this.#failure !== undefined) return;
+    try {
+      await this.#db.batch(ops, SYNC);
+      this.#synced += ops.length;
+    } catch (error) {
+      this.#failure = error ?? new Error("The journal could not be written.");
+      this.#queue = [];
+    }
   }
 }
 

@@ -33,16 +33,20 @@ type Provisional = { readonly generation: StoredGeneration; readonly deadline: n
 export class LevelLedger implements Ledger {
   readonly #journal: Journal;
   readonly #now: () => number;
+  readonly #protocolNow: () => number;
   readonly #channels: Channels;
   readonly #usages: KeyUsages;
   readonly #running = new Map<string, StoredGeneration>();
   /** By receipt hash: what waits for its provider's signature. */
   readonly #provisional = new Map<string, Provisional>();
+  /** Receipt hashes of what waits, by generation. */
+  readonly #waiting = new Map<string, string>();
   readonly #recent = new Map<string, StoredGeneration>();
 
   private constructor({ journal, now, protocolNow }: LedgerParameters) {
     this.#journal = journal;
     this.#now = now;
+    this.#protocolNow = protocolNow;
     this.#channels = new Channels(journal, protocolNow);
     this.#usages = new KeyUsages(now);
   }
@@ -68,10 +72,6 @@ export class LevelLedger implements Ledger {
     return this.#channels.onChainOf(userId);
   }
 
-  channels(): readonly ChannelOnChain[] {
-    return this.#channels.all();
-  }
-
   usageOfKey(keyHash: string): KeyUsage {
     return this.#usages.of(keyHash);
   }
@@ -92,11 +92,14 @@ export class LevelLedger implements Ledger {
   commit(id: string, outcome: Outcome): void {
     const generation = this.#running.get(id);
     if (!generation) throw new RangeError(`Generation ${id} holds nothing.`);
-    this.#running.delete(id);
     const { userId, epoch, keyHash, held } = generation;
-    this.#channels.release(userId, epoch, held);
     const charge = outcome.kind === "usage" ? outcome.charge : 0n;
-    if (charge > held) throw new RangeError(`Generation ${id} is charged ${charge} pUSD of ${held}.`);
+    if (charge < 0n || charge > held)
+      throw new RangeError(`Generation ${id} is charged ${charge} pUSD of ${held}.`);
+    if (outcome.kind === "usage" && this.#provisional.has(outcome.statement.receiptHash))
+      throw new RangeError(`Another generation waits for receipt ${outcome.statement.receiptHash}.`);
+    this.#running.delete(id);
+    this.#channels.release(userId, epoch, held);
     this.#journal.put("usage", keyHash, this.#usages.settle(keyHash, held, charge));
     if (outcome.kind === "free") {
       const note = outcome.note === undefined ? {} : { note: outcome.note };
@@ -105,16 +108,15 @@ export class LevelLedger implements Ledger {
     }
     this.#channels.addPending(userId, epoch, charge);
     const provisional: StoredGeneration = { ...generation, state: "provisional", outcome };
-    this.#provisional.set(outcome.statement.receiptHash, {
-      generation: provisional,
-      deadline: this.#now() + GROUP_DEADLINE_MS,
-    });
-    this.#journal.put("open", id, toStored({ ...provisional, deadline: this.#now() + GROUP_DEADLINE_MS }));
+    const deadline = this.#now() + GROUP_DEADLINE_MS;
+    this.#await(outcome.statement.receiptHash, { generation: provisional, deadline });
+    this.#journal.put("open", id, toStored({ ...provisional, deadline }));
   }
 
-  /** What waits for the receipt with this hash. */
+  /** What waits for the receipt with this hash; nothing after its deadline, even when it was not given up yet. */
   provisionalOf(receiptHash: string): StoredGeneration | undefined {
-    return this.#provisional.get(receiptHash)?.generation;
+    const waiting = this.#provisional.get(receiptHash);
+    return waiting && waiting.deadline > this.#now() ? waiting.generation : undefined;
   }
 
   /** Bills a provisional generation: it gets its place in the channel's running total. Undefined: its epoch is over. */
@@ -127,7 +129,7 @@ export class LevelLedger implements Ledger {
       this.giveUp(receiptHash, "The channel was opened anew before the provider signed.");
       return undefined;
     }
-    this.#provisional.delete(receiptHash);
+    this.#forget(receiptHash, waiting.id);
     const generation: StoredGeneration = { ...waiting, state: "billed", userCumulative, billed };
     this.#close(generation);
     return generation;
@@ -138,7 +140,7 @@ export class LevelLedger implements Ledger {
     const waiting = this.#provisional.get(receiptHash)?.generation;
     const usage = waiting && usageOf(waiting);
     if (!waiting || !usage) return;
-    this.#provisional.delete(receiptHash);
+    this.#forget(receiptHash, waiting.id);
     this.#channels.addPending(waiting.userId, waiting.epoch, -usage.charge);
     this.#journal.put("usage", waiting.keyHash, this.#usages.charge(waiting.keyHash, -usage.charge));
     this.#close({ ...waiting, state: "unbilled", note });
@@ -156,18 +158,20 @@ export class LevelLedger implements Ledger {
     this.#close(generation);
   }
 
+  /** Takes one billed charge back: it is never posted. */
+  unbill(generation: StoredGeneration, note: string): void {
+    const { userId, epoch, keyHash } = generation;
+    const charge = usageOf(generation)?.charge ?? 0n;
+    this.#channels.uncharge(userId, epoch, charge);
+    this.#journal.put("usage", keyHash, this.#usages.charge(keyHash, -charge));
+    this.#close({ ...generation, state: "unbilled", note });
+  }
+
   /** Takes a skipped row's charges back, down to what the chain has. */
   rollBack(userId: number, epoch: number, spent: bigint, generations: readonly StoredGeneration[]): void {
+    for (const generation of generations)
+      this.unbill(generation, "The chain skipped the channel's row: it no longer covers it.");
     this.#channels.rollBack(userId, epoch, spent);
-    for (const generation of generations) {
-      const charge = usageOf(generation)?.charge ?? 0n;
-      this.#journal.put("usage", generation.keyHash, this.#usages.charge(generation.keyHash, -charge));
-      this.#close({
-        ...generation,
-        state: "unbilled",
-        note: "The chain skipped the channel's row: it no longer covers it.",
-      });
-    }
   }
 
   async generationOf(id: string): Promise<Generation | undefined> {
@@ -177,7 +181,8 @@ export class LevelLedger implements Ledger {
   async storedOf(id: string): Promise<StoredGeneration | undefined> {
     const known = this.#running.get(id) ?? this.#recent.get(id);
     if (known) return this.#aged(known);
-    for (const { generation } of this.#provisional.values()) if (generation.id === id) return generation;
+    const waiting = this.#provisional.get(this.#waiting.get(id) ?? "");
+    if (waiting) return waiting.generation;
     const stored = await this.#journal.get("generations", id);
     return stored === undefined ? undefined : this.#aged(fromStored<StoredGeneration>(stored));
   }
@@ -211,7 +216,7 @@ export class LevelLedger implements Ledger {
         continue;
       }
       this.#channels.addPending(generation.userId, generation.epoch, usage.charge);
-      this.#provisional.set(usage.statement.receiptHash, { generation, deadline });
+      this.#await(usage.statement.receiptHash, { generation, deadline });
     }
     this.expire();
     return { freed, waiting: this.#provisional.size };
@@ -219,6 +224,16 @@ export class LevelLedger implements Ledger {
 
   flushed(): Promise<void> {
     return this.#journal.flushed();
+  }
+
+  #await(receiptHash: string, provisional: Provisional): void {
+    this.#provisional.set(receiptHash, provisional);
+    this.#waiting.set(provisional.generation.id, receiptHash);
+  }
+
+  #forget(receiptHash: string, id: string): void {
+    this.#provisional.delete(receiptHash);
+    this.#waiting.delete(id);
   }
 
   #close(generation: StoredGeneration): void {
@@ -235,7 +250,7 @@ export class LevelLedger implements Ledger {
     const isFinal =
       generation.state === "posted" &&
       generation.finalAt !== undefined &&
-      this.#now() >= generation.finalAt * 1000;
+      this.#protocolNow() >= generation.finalAt;
     return isFinal ? { ...generation, state: "final" } : generation;
   }
 }

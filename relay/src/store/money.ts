@@ -1,8 +1,7 @@
 import { receiptToJson } from "@aimo/protocol/session";
 import type { Hex } from "viem";
 import type { Batch } from "../core/batch.ts";
-import type { BillingStore } from "../flow/billing.ts";
-import type { PostedBatch, PreparedBatch, SettlingStore } from "../flow/settling.ts";
+import type { BillingStore, OpenBatch, PostedBatch, SettlingStore } from "../flow/ports.ts";
 import type { Books } from "./books.ts";
 import type { Journal } from "./journal.ts";
 import type { LevelLedger } from "./ledger.ts";
@@ -12,7 +11,8 @@ type Parts = {
   readonly journal: Journal;
   readonly ledger: LevelLedger;
   readonly books: Books;
-  readonly now: () => number /** Seconds from posting until nothing can be disputed: 2E. */;
+  readonly now: () => number;
+  /** Seconds from posting until nothing can be disputed: 2E. */
   readonly finality: number;
 };
 
@@ -41,88 +41,150 @@ export function createSettlingStore(parts: Parts): SettlingStore {
   const { journal, ledger, books } = parts;
   return {
     unposted: () => books.unposted(),
-    credits: () => books.credits(),
+    credits: (taken) => books.credits(taken),
+    isOver: ({ userId, epoch }) => (ledger.channelOf(userId)?.epoch ?? 0) > epoch,
     openBatch: () => {
       const open = books.openBatch();
       return open && prepared(open);
     },
-    async saveBuilt(batch, credits) {
-      books.saveBatch(recordOf(batch, credits));
+    async saveBuilt(batch, credits, since) {
+      books.saveBatch(recordOf(batch, credits, since));
       await journal.flushed();
     },
     savePosted: (batchNo, posted) => savePosted(parts, batchNo, posted),
-    giveUp(ids, note) {
-      for (const { leaf } of books.unposted().filter((entry) => ids.includes(entry.leaf.id)))
-        ledger
-          .storedOf(leaf.id)
-          .then((generation) => generation && ledger.update({ ...generation, state: "unbilled", note }))
-          .catch(() => {});
-      books.remove(ids);
+    async dropBuilt() {
+      books.dropBatch();
+      await journal.flushed();
     },
+    giveUp: (ids, note) => giveUp(parts, new Set(ids), note),
   };
 }
 
-async function savePosted(
-  { journal, ledger, books, finality }: Parts,
-  batchNo: bigint,
-  posted: PostedBatch,
+/**
+ * Reads generations, and reads on until nothing was billed meanwhile; then `change` runs at once. So nothing comes
+ * between what it sees and what it writes, and a crash sees all of it or nothing.
+ */
+async function withGenerations(
+  ledger: LevelLedger,
+  wanted: () => readonly string[],
+  change: (found: ReadonlyMap<string, StoredGeneration>) => void,
 ): Promise<void> {
-  const record = books.openBatch();
-  if (!record || BigInt(record.batchNo) !== batchNo) throw new RangeError(`Batch ${batchNo} is not open.`);
-  const skipped = new Set(posted.skipped);
-  // Read first: from here to the end nothing awaits, so a crash sees all of it or nothing.
-  const generations = new Map<string, StoredGeneration>();
-  const later = books.unposted().filter(({ leaf }) => skipped.has(leaf.userId));
-  for (const id of [...record.users.flatMap(({ ids }) => ids), ...later.map(({ leaf }) => leaf.id)]) {
-    const generation = await ledger.storedOf(id);
-    if (generation) generations.set(id, generation);
-  }
-  for (const [rowIndex, user] of record.users.entries()) {
-    const { userId, ids } = user;
-    if (skipped.has(userId)) continue;
-    for (const id of ids) {
-      const generation = generations.get(id);
-      if (generation)
-        ledger.update({ ...generation, state: "posted", batchNo, finalAt: posted.postedAt + finality });
+  const found = new Map<string, StoredGeneration>();
+  const asked = new Set<string>();
+  for (;;) {
+    const missing = wanted().filter((id) => !asked.has(id));
+    if (missing.length === 0) return change(found);
+    for (const id of missing) {
+      const generation = await ledger.storedOf(id);
+      if (generation) found.set(id, generation);
+      asked.add(id);
     }
-    const bill = {
-      batchNo: record.batchNo,
-      transaction: posted.transaction,
-      rowIndex,
-      ids,
-      sum: user.sum,
-      postedAt: posted.postedAt,
-    };
-    journal.put("bills", `${userId}!${record.batchNo.padStart(20, "0")}`, bill);
   }
-  for (const user of record.users.filter(({ userId }) => skipped.has(userId))) {
-    const lost = [
-      ...user.ids,
-      ...later.filter(({ leaf }) => leaf.userId === user.userId).map(({ leaf }) => leaf.id),
-    ];
-    const spent = ledger.channelOf(user.userId)?.spent ?? BigInt(user.cumStart);
-    ledger.rollBack(
-      user.userId,
-      user.epoch,
-      spent,
-      [...new Set(lost)].flatMap((id) => generations.get(id) ?? []),
-    );
-    books.remove(lost);
-  }
-  books.remove(record.users.flatMap(({ ids }) => ids));
-  for (const [providerId, cumulative] of record.credits) books.setPosted(providerId, BigInt(cumulative));
-  books.saveBatch({
-    ...record,
-    state: "posted",
-    transaction: posted.transaction,
-    postedAt: posted.postedAt,
-    skipped: posted.skipped,
-  });
+}
+
+const channelKey = ({ userId, epoch }: { userId: number; epoch: number }) => `${userId}/${epoch}`;
+
+/** The charges are taken back; what the channel was charged after them moves up, or the chain would skip its row. */
+async function giveUp(
+  { journal, ledger, books }: Parts,
+  lost: ReadonlySet<string>,
+  note: string,
+): Promise<void> {
+  const touched = () => {
+    const leaves = books.unposted().map(({ leaf }) => leaf);
+    const channels = new Set(leaves.filter(({ id }) => lost.has(id)).map(channelKey));
+    return leaves.filter((leaf) => channels.has(channelKey(leaf)));
+  };
+  await withGenerations(
+    ledger,
+    () => touched().map(({ id }) => id),
+    (found) => {
+      const gaps = new Map<string, bigint>();
+      for (const leaf of touched()) {
+        const gap = gaps.get(channelKey(leaf)) ?? 0n;
+        const generation = found.get(leaf.id);
+        if (lost.has(leaf.id)) {
+          gaps.set(channelKey(leaf), gap + leaf.charge);
+          if (generation) ledger.unbill(generation, note);
+          books.remove([leaf.id]);
+        } else if (gap > 0n) {
+          books.move(leaf.id, leaf.userCumulative - gap);
+          if (generation) ledger.update({ ...generation, userCumulative: leaf.userCumulative - gap });
+        }
+      }
+    },
+  );
   await journal.flushed();
 }
 
-function recordOf({ header, rows, users }: Batch, credits: ReadonlyMap<number, bigint>): BatchRecord {
+async function savePosted(parts: Parts, batchNo: bigint, posted: PostedBatch): Promise<void> {
+  const { journal, ledger, books } = parts;
+  const record = books.openBatch();
+  if (!record || BigInt(record.batchNo) !== batchNo) throw new RangeError(`Batch ${batchNo} is not open.`);
+  const ids = record.users.flatMap((user) => user.ids);
+  const skipped = record.users.filter(({ userId }) => posted.skipped.includes(userId));
+  const epochs = new Set(skipped.map(channelKey));
+  /** All that a skipped channel was charged since: its place in the channel's total is void. */
+  const lost = () =>
+    books
+      .unposted()
+      .map(({ leaf }) => leaf)
+      .filter((leaf) => epochs.has(channelKey(leaf)));
+  await withGenerations(
+    ledger,
+    () => [...ids, ...lost().map(({ id }) => id)],
+    (found) => {
+      for (const [rowIndex, user] of record.users.entries())
+        if (!skipped.includes(user)) savePostedUser(parts, { record, posted, found, rowIndex });
+      for (const user of skipped) {
+        const own = lost().filter((leaf) => channelKey(leaf) === channelKey(user));
+        const spent = ledger.channelOf(user.userId)?.spent ?? BigInt(user.cumStart);
+        ledger.rollBack(
+          user.userId,
+          user.epoch,
+          spent,
+          own.flatMap(({ id }) => found.get(id) ?? []),
+        );
+        books.remove(own.map(({ id }) => id));
+      }
+      books.remove(ids);
+      for (const [providerId, cumulative] of record.credits) books.setPosted(providerId, BigInt(cumulative));
+      const { transaction, postedAt } = posted;
+      books.saveBatch({ ...record, state: "posted", transaction, postedAt, skipped: posted.skipped });
+    },
+  );
+  await journal.flushed();
+}
+
+type PostedRow = {
+  readonly record: BatchRecord;
+  readonly posted: PostedBatch;
+  readonly found: ReadonlyMap<string, StoredGeneration>;
+  readonly rowIndex: number;
+};
+
+function savePostedUser({ journal, ledger, finality }: Parts, row: PostedRow): void {
+  const { record, posted, found, rowIndex } = row;
+  const user = record.users[rowIndex];
+  if (!user) return;
+  const { transaction, postedAt } = posted;
+  for (const id of user.ids) {
+    const generation = found.get(id);
+    const batchNo = BigInt(record.batchNo);
+    if (generation) ledger.update({ ...generation, state: "posted", batchNo, finalAt: postedAt + finality });
+  }
+  const { batchNo } = record;
+  const bill = { batchNo, transaction, rowIndex, ids: user.ids, sum: user.sum, postedAt };
+  journal.put("bills", `${user.userId}!${batchNo.padStart(20, "0")}`, bill);
+}
+
+function recordOf(
+  { header, rows, users }: Batch,
+  credits: ReadonlyMap<number, bigint>,
+  since: bigint,
+): BatchRecord {
   return {
+    since: `${since}`,
     batchNo: `${header.batchNo}`,
     state: "built",
     header: { ...header, batchNo: `${header.batchNo}`, receiptsSum: `${header.receiptsSum}` },
@@ -132,17 +194,21 @@ function recordOf({ header, rows, users }: Batch, credits: ReadonlyMap<number, b
       epoch: leaf.epoch,
       cumStart: `${leaf.cumStart}`,
       sum: `${leaf.sum}`,
+      subRoot: leaf.subRoot,
       ids,
     })),
     credits: [...credits].map(([id, cumulative]) => [id, `${cumulative}`] as const),
   };
 }
 
-function prepared(record: BatchRecord): PreparedBatch & { readonly batchNo: bigint } {
-  const { header } = record;
+function prepared(record: BatchRecord): OpenBatch {
+  const { header, users } = record;
   const batchNo = BigInt(record.batchNo);
   return {
     batchNo,
+    since: BigInt(record.since),
+    users: new Set(users.map(({ userId }) => userId)),
+    ids: new Set(users.flatMap(({ ids }) => ids)),
     rows: record.rows,
     header: {
       batchNo,

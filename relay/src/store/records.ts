@@ -23,11 +23,14 @@ export type BatchRecord = {
   readonly state: "built" | "posted";
   readonly header: { readonly [name: string]: string | number };
   readonly rows: Hex;
+  /** Block at which it was built: what it does on the chain comes after. */
+  readonly since: string;
   readonly users: readonly {
     readonly userId: number;
     readonly epoch: number;
     readonly cumStart: string;
     readonly sum: string;
+    readonly subRoot: Hex;
     readonly ids: readonly string[];
   }[];
   readonly credits: readonly (readonly [number, string])[];

@@ -49,6 +49,8 @@ export class KeyUsages {
   }
 
   of(keyHash: string): KeyUsage {
+    // A key that never spent is not remembered for being looked at.
+    if (!this.#entries.has(keyHash)) return { total: 0n, daily: 0n, weekly: 0n, monthly: 0n, held: 0n };
     const { total, daily, weekly, monthly, held } = this.#fresh(keyHash);
     return { total, daily, weekly, monthly, held };
   }
@@ -56,7 +58,7 @@ export class KeyUsages {
   /** Throws `key_limit_reached` when the key's limit does not cover `amount` more. */
   require(caller: Caller, amount: bigint): void {
     if (caller.limit === undefined) return;
-    const usage = this.#fresh(caller.keyHash);
+    const usage = this.of(caller.keyHash);
     const spent = caller.limitReset === undefined ? usage.total : usage[caller.limitReset];
     const left = caller.limit - spent - usage.held;
     if (amount > left)
