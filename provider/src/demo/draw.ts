@@ -1,8 +1,10 @@
 /**
- * Pictures without weights: the words of the prompt choose, and chance seeded by prompt and seed places.
+ * Pictures without weights. The words of the prompt choose the hour, the land, what stands on it and the colours;
+ * chance, seeded by prompt and seed, places it. The same prompt and seed always give the same picture.
  */
 import { band, type Canvas, type Color, disc, mix, newCanvas, rectangle, ridge, triangle } from "./canvas.ts";
 import { hashText, randomFrom } from "./random.ts";
+import { colorsIn, HOUR_WORDS, HOURS, type Hour, LAND_WORDS, LANDS, THING_WORDS } from "./scene-words.ts";
 import { stemOf, wordsOf } from "./words.ts";
 
 /** What to draw. `index` tells the pictures of one request apart. */
@@ -14,60 +16,6 @@ export type DrawingAsk = {
 };
 
 type Random = () => number;
-type Hour = { readonly high: Color; readonly low: Color; readonly light: Color; readonly dim: number };
-
-const HOURS = {
-  day: { high: [64, 136, 214], low: [188, 222, 242], light: [255, 236, 150], dim: 0 },
-  sunset: { high: [74, 52, 120], low: [252, 150, 84], light: [255, 214, 120], dim: 0.28 },
-  night: { high: [8, 12, 38], low: [40, 52, 98], light: [236, 236, 220], dim: 0.62 },
-  storm: { high: [64, 72, 86], low: [140, 148, 158], light: [210, 214, 220], dim: 0.35 },
-} as const satisfies Record<string, Hour>;
-const HOUR_WORDS = {
-  sunset: "sunset sunrise dusk dawn evening morning golden orange autumn",
-  night: "night midnight moon star stars space galaxy dark cyberpunk neon universe planet",
-  storm: "storm rain rainy cloudy fog thunder lightning gray grey",
-  day: "day sunny sun summer noon bright spring beautiful blue",
-} as const satisfies Record<keyof typeof HOURS, string>;
-
-const LANDS = {
-  grass: [88, 148, 72],
-  sand: [222, 190, 126],
-  snow: [236, 242, 248],
-  city: [86, 88, 98],
-  forest: [48, 104, 62],
-} as const satisfies Record<string, Color>;
-const LAND_WORDS = {
-  sand: "desert sand beach dune egypt mars",
-  snow: "snow snowy winter ice cold arctic ski mountain",
-  city: "city town street building skyscraper robot car cyberpunk futuristic tower market",
-  forest: "forest tree wood jungle pine wolf bear",
-  grass: "field grass meadow garden farm hill dog cat horse flower landscape",
-} as const satisfies Record<keyof typeof LANDS, string>;
-
-const WATER = "sea ocean lake river water beach coast harbour boat ship island wave fish";
-const PEAKS = "mountain hill alps peak valley volcano landscape himalaya";
-const TREES = "tree forest wood jungle pine park garden";
-const HOUSES = "house home village cottage farm cabin hut";
-const CLOUDS = "cloud cloudy sky rain rainy storm";
-const RAINS = "rain rainy storm thunder";
-const SNOWFALL = "snow snowy winter blizzard";
-const FLOWERS = "flower garden meadow spring rose tulip";
-const SHAPES = "abstract circle shape geometric pattern balloon bubble art ball robot planet";
-const SAILS = "boat ship sail yacht";
-const COLORS: Readonly<Record<string, Color>> = {
-  red: [204, 52, 48],
-  orange: [240, 140, 40],
-  yellow: [244, 212, 64],
-  green: [60, 156, 84],
-  blue: [48, 104, 200],
-  purple: [132, 72, 176],
-  pink: [240, 136, 176],
-  white: [244, 244, 244],
-  black: [28, 28, 32],
-  gold: [216, 172, 60],
-  brown: [124, 84, 52],
-  turquoise: [56, 184, 176],
-};
 
 /** Draws the prompt. Costs about 0.1 s for a million pixels. */
 export function draw({ prompt, size, seed, index }: DrawingAsk): Canvas {
@@ -94,22 +42,24 @@ export function draw({ prompt, size, seed, index }: DrawingAsk): Canvas {
     { ...light, radius: 0.05 + random() * 0.04, glow: hourName === "storm" ? 0.05 : 0.22 },
     hour.light,
   );
-  if (has(CLOUDS) || random() < 0.5)
+  if (has(THING_WORDS.clouds) || random() < 0.5)
     clouds(canvas, horizon, mix([255, 255, 255], hour.high, hour.dim), random);
-  if (has(PEAKS) || random() < 0.35) peaks(canvas, horizon, shade([112, 116, 132]), hour.low, random);
+  if (has(THING_WORDS.peaks) || random() < 0.35)
+    peaks(canvas, horizon, shade([112, 116, 132]), hour.low, random);
   const ground = shade(LANDS[landName]);
   band(canvas, { top: horizon, bottom: 1 }, ground, mix(ground, [0, 0, 0], 0.35));
-  if (has(WATER)) water(canvas, { horizon, lightX: light.x }, hour, random);
-  if (has(SAILS)) boat(canvas, horizon, shade(tint), random);
-  if (landName === "city") skyline(canvas, horizon, shade([70, 76, 96]), hourName === "night", random);
-  const near = has(WATER) ? 0.88 : horizon + 0.1;
-  if (has(TREES) || landName === "forest") trees(canvas, near, shade([34, 92, 52]), random);
-  if (has(HOUSES)) house(canvas, near + 0.06, shade(tint), random);
-  if (has(FLOWERS))
+  if (has(THING_WORDS.water)) water(canvas, { horizon, lightX: light.x }, hour, random);
+  if (has(THING_WORDS.sails)) boat(canvas, horizon, shade(tint), random);
+  if (has(LAND_WORDS.city) || (landName === "city" && !has(THING_WORDS.water)))
+    skyline(canvas, horizon, shade([70, 76, 96]), hourName === "night", random);
+  const near = has(THING_WORDS.water) ? 0.88 : horizon + 0.1;
+  if (has(THING_WORDS.trees) || landName === "forest") trees(canvas, near, shade([34, 92, 52]), random);
+  if (has(THING_WORDS.houses)) house(canvas, near + 0.06, shade(tint), random);
+  if (has(THING_WORDS.flowers))
     dots(canvas, { top: near, bottom: 1, radius: 0.009, count: 120 }, () => colorFrom(random), random);
-  if (has(SHAPES)) shapes(canvas, named.length > 0 ? named : [tint, colorFrom(random)], random);
-  if (has(RAINS)) rain(canvas, random);
-  if (has(SNOWFALL))
+  if (has(THING_WORDS.shapes)) shapes(canvas, named.length > 0 ? named : [tint, colorFrom(random)], random);
+  if (has(THING_WORDS.rains)) rain(canvas, random);
+  if (has(THING_WORDS.snowfall))
     dots(canvas, { top: 0, bottom: 1, radius: 0.005, count: 240 }, () => [250, 250, 255], random);
   return canvas;
 }
@@ -125,16 +75,6 @@ function choose<K extends string>(
   const name = names.find((candidate) => has(table[candidate])) ?? drawn;
   if (name === undefined) throw new RangeError("a table of choices is empty");
   return name;
-}
-
-/** The colours the prompt names, in order. */
-function colorsIn(prompt: string): Color[] {
-  const found: Color[] = [];
-  for (const word of wordsOf(prompt)) {
-    const color = Object.hasOwn(COLORS, word) ? COLORS[word] : undefined;
-    if (color) found.push(color);
-  }
-  return found;
 }
 
 function colorFrom(random: Random): Color {
