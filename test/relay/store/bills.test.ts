@@ -22,6 +22,8 @@ import {
 } from "./books-world.ts";
 
 const USERS = [1, 2, 3];
+/** As it stands on the disk; only what the tests touch. */
+type Stored = { outcome: { charge: unknown }; billed: { receipt: { units: unknown } }; ids: string[] };
 type Line = SettlementBill["lines"][number];
 
 /** What a user checks of one line: who signed it, for which request, and what it may cost. */
@@ -111,8 +113,8 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
       const bill = await world.bills.settlement(2, 4n);
       return bill !== undefined && isBillTrue(bill, root);
     };
-    const change = async (bucket: "generations" | "bills", key: string, edit: (value: any) => unknown) => {
-      world.journal.put(bucket, key, edit(await world.journal.get(bucket, key)));
+    const change = async (bucket: "generations" | "bills", key: string, edit: (value: Stored) => unknown) => {
+      world.journal.put(bucket, key, edit((await world.journal.get(bucket, key)) as Stored));
       await world.journal.flushed();
     };
 
