@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,6 +33,30 @@ const readManifest = (folder: string) =>
     dependencies: Record<string, string>;
   };
 
+const dependencies = () =>
+  Object.keys({ ...readManifest(SDK).dependencies, ...readManifest(CLI).dependencies }).filter(
+    (name) => !name.startsWith("@aimo/"),
+  );
+
+/** Names and versions of the declared dependencies, where npm takes them for installed. */
+async function announceDependencies(folder: string): Promise<void> {
+  for (const name of dependencies()) {
+    const place = join(folder, "node_modules", name);
+    await mkdir(place, { recursive: true });
+    const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8"));
+    writeFileSync(join(place, "package.json"), JSON.stringify({ name, version }));
+  }
+}
+
+/** This clone's packages in their places. Not before the install: npm 10 runs the scripts of what is linked. */
+async function linkDependencies(folder: string): Promise<void> {
+  for (const name of dependencies()) {
+    const place = join(folder, "node_modules", name);
+    await rm(place, { recursive: true });
+    await symlink(join(root, "node_modules", name), place, "junction");
+  }
+}
+
 /**
  * The packages as npm packs and installs them, in an empty folder, run by plain JavaScript. What they depend on is
  * linked to the packages of this clone, declared ones only: so the test needs no registry, and a dependency that is
@@ -49,16 +73,11 @@ describe("cli/packed packages", function () {
     await run("npm", ["pack", `./${SDK}`, `./${CLI}`, "--pack-destination", folder], root);
     const tarballs = (await readdir(folder)).sort();
     expect(tarballs).to.deep.equal(["aimo-cli-0.1.0.tgz", "aimo-sdk-0.1.0.tgz"]);
-    const links = Object.keys({ ...readManifest(SDK).dependencies, ...readManifest(CLI).dependencies });
-    const dependencies = Object.fromEntries(
-      links.map((name) => [name, `file:${join(root, "node_modules", name)}`]),
-    );
-    writeFileSync(
-      join(folder, "package.json"),
-      JSON.stringify({ name: "empty", private: true, dependencies }),
-    );
+    await announceDependencies(folder);
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "empty", private: true }));
     const quiet = ["--offline", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"];
     await run("npm", ["install", ...quiet, ...tarballs.map((name) => `./${name}`)], folder);
+    await linkDependencies(folder);
     relay = await startServer(({ url, body }, response) => {
       if (!url.endsWith("/chat/completions")) return sendJson(response, 404, {});
       if (!JSON.parse(String(body)).stream) return sendJson(response, 200, COMPLETION);
