@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,27 +33,39 @@ const readManifest = (folder: string) =>
     dependencies: Record<string, string>;
   };
 
-const dependencies = () =>
-  Object.keys({ ...readManifest(SDK).dependencies, ...readManifest(CLI).dependencies }).filter(
-    (name) => !name.startsWith("@aimo/"),
-  );
+type Dependency = { readonly name: string; readonly version: string; readonly source: string };
+
+/** What the packages declare, and where this clone has that version: another one may stand at the root. */
+function findDependencies(): readonly Dependency[] {
+  const declared = { ...readManifest(SDK).dependencies, ...readManifest(CLI).dependencies };
+  const names = Object.keys(declared).filter((name) => !name.startsWith("@aimo/"));
+  return names.map((name) => {
+    const wanted = declared[name]?.replace(/^\^/, "");
+    for (const workspace of [".", "node", "relay", "provider", "cli", "sdk/typescript"]) {
+      const source = join(root, workspace, "node_modules", name);
+      if (!existsSync(join(source, "package.json"))) continue;
+      const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
+      if (version === wanted) return { name, version, source };
+    }
+    throw new Error(`${name}@${wanted} is declared, but not installed in this clone.`);
+  });
+}
 
 /** Names and versions of the declared dependencies, where npm takes them for installed. */
 async function announceDependencies(folder: string): Promise<void> {
-  for (const name of dependencies()) {
+  for (const { name, version } of findDependencies()) {
     const place = join(folder, "node_modules", name);
     await mkdir(place, { recursive: true });
-    const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8"));
     writeFileSync(join(place, "package.json"), JSON.stringify({ name, version }));
   }
 }
 
 /** This clone's packages in their places. Not before the install: npm 10 runs the scripts of what is linked. */
 async function linkDependencies(folder: string): Promise<void> {
-  for (const name of dependencies()) {
+  for (const { name, source } of findDependencies()) {
     const place = join(folder, "node_modules", name);
     await rm(place, { recursive: true });
-    await symlink(join(root, "node_modules", name), place, "junction");
+    await symlink(source, place, "junction");
   }
 }
 
