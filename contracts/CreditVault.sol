@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
@@ -14,12 +15,13 @@ import {Messages, Withdraw} from "./libraries/Messages.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
 /// @notice Holds all tokens; see the interface.
-contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
+contract CreditVault is ICreditVault, AccessManaged, EIP712, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
     using Messages for Withdraw;
 
-    uint8 private constant _ACTIVE = 1;
+    uint8 private constant _GENESIS = 1;
+    uint8 private constant _LATER = 2;
     uint8 private constant _PUSD_DECIMALS = 12;
 
     /// @inheritdoc ICreditVault
@@ -27,6 +29,7 @@ contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc ICreditVault
     uint256 public immutable SCALE;
     IProtocolClock private immutable _CLOCK;
+    uint32 private immutable _MODULE_DELAY;
 
     /// @inheritdoc ICreditVault
     uint32 public userCount;
@@ -36,22 +39,36 @@ contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
     mapping(uint32 userId => address owner) public ownerOf;
     mapping(uint32 userId => Account account) private _accounts;
     mapping(address module => Module state) private _modules;
+    mapping(uint32 userId => mapping(address module => bool approved)) private _approvals;
 
-    modifier onlyModule() {
-        require(_modules[msg.sender].state == _ACTIVE, NotModule(msg.sender));
+    /// @dev For what takes from a user's account or speaks in its name.
+    modifier onlyModuleOf(uint32 userId) {
+        _checkModule(userId);
         _;
     }
 
-    /// @param modules The only contracts that can ever lock credits. They may be addresses yet to be deployed to.
-    constructor(IProtocolClock clock_, IERC20Metadata token, address[] memory modules) EIP712("AiMo", "1") {
+    modifier onlyModule() {
+        require(_isActive(_modules[msg.sender]), NotModule(msg.sender));
+        _;
+    }
+
+    /// @param authority_ The access manager: who may announce modules.
+    /// @param modules The contracts that can lock anybody's credits. They may be addresses yet to be deployed to.
+    constructor(
+        IProtocolClock clock_,
+        address authority_,
+        IERC20Metadata token,
+        address[] memory modules
+    ) AccessManaged(authority_) EIP712("AiMo", "1") {
         uint8 decimals = token.decimals();
         require(decimals <= _PUSD_DECIMALS, UnsupportedDecimals(decimals));
         TOKEN = token;
         SCALE = 10 ** (_PUSD_DECIMALS - decimals);
         _CLOCK = clock_;
+        _MODULE_DELAY = clock_.windows().moduleDelay;
         uint40 time = clock_.clock();
         for (uint256 i = 0; i < modules.length; ++i) {
-            _modules[modules[i]] = Module({balance: 0, activeFrom: time, state: _ACTIVE});
+            _modules[modules[i]] = Module({balance: 0, activeFrom: time, state: _GENESIS});
         }
     }
 
@@ -96,7 +113,23 @@ contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICreditVault
-    function lock(uint32 userId, uint96 amount) external onlyModule {
+    function scheduleModule(address module) external restricted {
+        require(_modules[module].state == 0 && module.code.length != 0, BadModule(module));
+        uint40 activeFrom = _CLOCK.clock() + _MODULE_DELAY;
+        _modules[module] = Module({balance: 0, activeFrom: activeFrom, state: _LATER});
+        emit ModuleScheduled(module, activeFrom);
+    }
+
+    /// @inheritdoc ICreditVault
+    function approveModule(address module, bool approved) external {
+        uint32 userId = userIdOf[msg.sender];
+        require(userId != 0, UnknownUser(msg.sender));
+        _approvals[userId][module] = approved;
+        emit ModuleApproved(userId, module, approved);
+    }
+
+    /// @inheritdoc ICreditVault
+    function lock(uint32 userId, uint96 amount) external onlyModuleOf(userId) {
         _take(userId, amount);
         _modules[msg.sender].balance += amount;
         emit Locked(msg.sender, userId, amount);
@@ -111,7 +144,7 @@ contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc ICreditVault
-    function useNonce(uint32 userId, uint256 nonce) external onlyModule {
+    function useNonce(uint32 userId, uint256 nonce) external onlyModuleOf(userId) {
         _useNonce(userId, nonce);
     }
 
@@ -132,6 +165,11 @@ contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc ICreditVault
     function moduleOf(address module) external view returns (Module memory) {
         return _modules[module];
+    }
+
+    /// @inheritdoc ICreditVault
+    function isModuleFor(address module, uint32 userId) external view returns (bool) {
+        return _isActive(_modules[module]) && _isLetIn(module, userId);
     }
 
     function _deposit(address owner, uint256 tokens) private returns (uint32 userId) {
@@ -191,6 +229,20 @@ contract CreditVault is ICreditVault, EIP712, ReentrancyGuardTransient {
     function _send(address to, uint256 tokens) private {
         require(to != address(0) && to != address(this), BadRecipient(to));
         TOKEN.safeTransfer(to, tokens);
+    }
+
+    function _checkModule(uint32 userId) private view {
+        require(_isActive(_modules[msg.sender]), NotModule(msg.sender));
+        require(_isLetIn(msg.sender, userId), ModuleNotApproved(msg.sender, userId));
+    }
+
+    function _isActive(Module memory module) private view returns (bool) {
+        return module.state == _GENESIS || (module.state == _LATER && _CLOCK.clock() >= module.activeFrom);
+    }
+
+    /// @dev Whoever has credits here knew the first modules; it must not be made to trust others.
+    function _isLetIn(address module, uint32 userId) private view returns (bool) {
+        return _modules[module].state == _GENESIS || _approvals[userId][module];
     }
 
     /// @dev Rounds down to whole token units: what is below one stays where it is.

@@ -10,21 +10,20 @@ import {IStakeManager} from "./interfaces/IStakeManager.sol";
 import {Books} from "./settlement/Books.sol";
 import {Channels} from "./settlement/Channels.sol";
 import {Posts} from "./settlement/Posts.sol";
-import {Windows} from "./types/Windows.sol";
 
 /// @notice Channels, batches and earnings; see the interface.
 contract Settlement is Channels, Posts {
     constructor(
         IProtocolClock clock_,
-        Windows memory windows_,
         ICreditVault vault,
         IRegistry registry,
         IStakeManager stakeManager,
+        address reserves,
         address treasury,
         uint16 protocolFeeBps
     )
         EIP712("AiMo", "1")
-        Timed(clock_, windows_)
-        Books(vault, registry, stakeManager, treasury, protocolFeeBps)
+        Timed(clock_)
+        Books(vault, registry, stakeManager, reserves, treasury, protocolFeeBps)
     {}
 }

@@ -1,57 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Timed} from "./Timed.sol";
 import {ICreditVault} from "./interfaces/ICreditVault.sol";
 import {IPosts} from "./interfaces/IPosts.sol";
 import {IProtocolClock} from "./interfaces/IProtocolClock.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IStakeManager} from "./interfaces/IStakeManager.sol";
-import {NotOwner, ROLE_PROVIDER, ROLE_RELAY, UnknownId, UnknownRole} from "./types/Roles.sol";
-import {Windows} from "./types/Windows.sol";
+import {Penalties} from "./libraries/Penalties.sol";
+import {Bonds} from "./stakes/Bonds.sol";
+import {ROLE_RELAY} from "./types/Roles.sol";
 
 /// @notice Bonds and stakes; see the interface.
-contract StakeManager is IStakeManager, Timed, ReentrancyGuardTransient {
-    uint8 private constant _UNBOND_SLOTS = 8;
-
-    /// @inheritdoc IStakeManager
-    uint96 public immutable MIN_RELAY_STAKE;
-    /// @inheritdoc IStakeManager
-    uint96 public immutable MIN_PROVIDER_STAKE;
-    /// @inheritdoc IStakeManager
-    address public immutable SETTLEMENT;
-    ICreditVault private immutable _VAULT;
-    IRegistry private immutable _REGISTRY;
-
-    mapping(uint8 role => mapping(uint32 id => Bond amounts)) private _bonds;
-    mapping(uint8 role => mapping(uint32 id => mapping(uint8 slot => Unbond request))) private _unbonds;
+contract StakeManager is Bonds {
+    modifier onlyFraudProofs() {
+        require(msg.sender == FRAUD_PROOFS, NotFraudProofs(msg.sender));
+        _;
+    }
 
     /// @param settlement_ Deployed right after this; it checks that it is the one.
+    /// @param fraudProofs_ Likewise.
     constructor(
         IProtocolClock clock_,
-        Windows memory windows_,
         ICreditVault vault,
         IRegistry registry,
         address settlement_,
+        address fraudProofs_,
         uint96 minRelayStake,
         uint96 minProviderStake
-    ) Timed(clock_, windows_) {
-        require(vault.moduleOf(address(this)).state != 0, WrongWiring(address(vault)));
-        require(vault.moduleOf(settlement_).state != 0, WrongWiring(settlement_));
-        _VAULT = vault;
-        _REGISTRY = registry;
-        SETTLEMENT = settlement_;
-        MIN_RELAY_STAKE = minRelayStake;
-        MIN_PROVIDER_STAKE = minProviderStake;
-    }
+    ) Timed(clock_) Bonds(vault, registry, settlement_, fraudProofs_, minRelayStake, minProviderStake) {}
 
     /// @inheritdoc IStakeManager
     function bond(uint8 role, uint32 id, uint96 amount) external nonReentrant {
         uint32 userId = _checkOwner(role, id);
         require(amount != 0, ZeroStake());
+        _nowRunning();
         Bond storage amounts = _bonds[role][id];
         amounts.active += amount;
+        _noteCrossing(role, id, amounts.active);
         emit Bonded(role, id, amount, amounts.active);
         _VAULT.lock(userId, amount);
     }
@@ -64,13 +50,14 @@ contract StakeManager is IStakeManager, Timed, ReentrancyGuardTransient {
         uint96 active = amounts.active;
         require(amount <= active, InsufficientBond(role, id, active, amount));
         if (role == ROLE_RELAY) {
-            uint256 required = IPosts(SETTLEMENT).requiredBond(id);
+            uint256 required = IPosts(SETTLEMENT).requiredBond(id) + frozenOf[id];
             require(active - amount >= required, BondInUse(id, active - amount, required));
         }
         slot = _freeSlot(role, id);
         uint40 releaseAt = _now() + (role == ROLE_RELAY ? _UNBOND_RELAY : _UNBOND_PROVIDER);
         amounts.active = active - amount;
         amounts.unbonding += amount;
+        _noteCrossing(role, id, active - amount);
         _unbonds[role][id][slot] = Unbond({amount: amount, releaseAt: releaseAt});
         emit UnbondRequested(role, id, slot, amount, releaseAt);
     }
@@ -79,7 +66,9 @@ contract StakeManager is IStakeManager, Timed, ReentrancyGuardTransient {
     function cancelUnbond(uint8 role, uint32 id, uint8 slot) external nonReentrant {
         _checkOwner(role, id);
         uint96 amount = _takeRequest(role, id, slot).amount;
-        _bonds[role][id].active += amount;
+        Bond storage amounts = _bonds[role][id];
+        amounts.active += amount;
+        _noteCrossing(role, id, amounts.active);
         emit UnbondCancelled(role, id, slot, amount);
     }
 
@@ -89,46 +78,52 @@ contract StakeManager is IStakeManager, Timed, ReentrancyGuardTransient {
         Unbond memory request = _takeRequest(role, id, slot);
         uint40 time = _now();
         require(time >= request.releaseAt, StillBonded(request.releaseAt, time));
+        uint96 remaining = _totalOf(role, id);
+        if (role == ROLE_RELAY) require(remaining >= frozenOf[id], BondInUse(id, remaining, frozenOf[id]));
         emit Unbonded(role, id, slot, request.amount);
         _VAULT.release(userId, request.amount);
     }
 
     /// @inheritdoc IStakeManager
-    function bondOf(uint8 role, uint32 id) external view returns (Bond memory) {
-        return _bonds[role][id];
+    function freeze(
+        uint32 relayId,
+        uint96 loss,
+        bool isMetered
+    ) external onlyFraudProofs nonReentrant returns (uint96 kept) {
+        kept = _fineOf(ROLE_RELAY, relayId, loss, isMetered);
+        uint96 frozen = frozenOf[relayId] + kept;
+        frozenOf[relayId] = frozen;
+        emit Frozen(relayId, kept, frozen);
     }
 
     /// @inheritdoc IStakeManager
-    function unbondOf(uint8 role, uint32 id, uint8 slot) external view returns (Unbond memory) {
-        return _unbonds[role][id][slot];
+    function unfreeze(uint32 relayId, uint96 kept) external onlyFraudProofs nonReentrant {
+        _unfreeze(relayId, kept);
     }
 
     /// @inheritdoc IStakeManager
-    function isActive(uint8 role, uint32 id) external view returns (bool) {
-        if (role != ROLE_RELAY && role != ROLE_PROVIDER) return false;
-        uint96 least = role == ROLE_RELAY ? MIN_RELAY_STAKE : MIN_PROVIDER_STAKE;
-        return _bonds[role][id].active >= least && _REGISTRY.isActive(role, id);
+    function slash(
+        uint8 role,
+        uint32 id,
+        uint96 loss,
+        uint32 victim,
+        uint32 challenger,
+        bool isMetered
+    ) external onlyFraudProofs nonReentrant returns (uint96, uint96, uint96) {
+        uint96 taken = _fineOf(role, id, loss, isMetered);
+        return _punish(role, id, taken, victim == 0 ? 0 : loss, [victim, challenger]);
     }
 
-    function _takeRequest(uint8 role, uint32 id, uint8 slot) private returns (Unbond memory request) {
-        request = _unbonds[role][id][slot];
-        require(request.amount != 0, NoUnbond(role, id, slot));
-        delete _unbonds[role][id][slot];
-        _bonds[role][id].unbonding -= request.amount;
-    }
-
-    function _freeSlot(uint8 role, uint32 id) private view returns (uint8 slot) {
-        while (slot < _UNBOND_SLOTS && _unbonds[role][id][slot].amount != 0) ++slot;
-        require(slot < _UNBOND_SLOTS, TooManyUnbonds(role, id));
-    }
-
-    /// @dev An owner that has left still owns its bond.
-    function _checkOwner(uint8 role, uint32 id) private view returns (uint32 userId) {
-        require(role == ROLE_RELAY || role == ROLE_PROVIDER, UnknownRole(role));
-        address owner = _REGISTRY.ownerOf(role, id);
-        require(owner != address(0), UnknownId(role, id));
-        require(msg.sender == owner, NotOwner(role, id, msg.sender));
-        userId = _VAULT.userIdOf(owner);
-        require(userId != 0, OwnerWithoutCredits(owner));
+    /// @inheritdoc IStakeManager
+    function slashFrozen(
+        uint32 relayId,
+        uint96 kept,
+        uint96 loss,
+        uint32 victim,
+        uint32 challenger
+    ) external onlyFraudProofs nonReentrant returns (uint96, uint96, uint96) {
+        _unfreeze(relayId, kept);
+        uint96 taken = Penalties.total(loss, _totalOf(ROLE_RELAY, relayId));
+        return _punish(ROLE_RELAY, relayId, taken < kept ? taken : kept, loss, [victim, challenger]);
     }
 }

@@ -10,10 +10,13 @@ interface IChannels {
     /// @param spent Debited in this epoch, pUSD.
     /// @param settleBy Last second of debits; 0 when closed.
     /// @param epoch Rises by one whenever the channel is opened, from 1.
-    /// @param mode 0 METERED.
+    /// @param mode 0 METERED, 1 SIGNED.
     /// @param expiry Until when the relay serves; 0 when closed.
     /// @param thawAmount What the user asked back, pUSD.
     /// @param thawEnd When it can have it; 0 without a thaw.
+    /// @param openedAt When this epoch began.
+    /// @param revokedAt When its session key was revoked; 0 if it was not.
+    /// @param sessionKey Whose vouchers a SIGNED channel pays; 0 on a METERED one.
     struct Channel {
         uint96 available;
         uint80 spent;
@@ -23,6 +26,9 @@ interface IChannels {
         uint40 expiry;
         uint96 thawAmount;
         uint40 thawEnd;
+        uint40 openedAt;
+        uint40 revokedAt;
+        address sessionKey;
     }
 
     /// @notice A user opened a channel.
@@ -33,7 +39,8 @@ interface IChannels {
         uint96 amount,
         uint40 expiry,
         uint40 settleBy,
-        uint8 mode
+        uint8 mode,
+        address sessionKey
     );
     /// @notice A user added credits.
     event ChannelToppedUp(uint32 indexed relayId, uint32 indexed userId, uint96 amount, uint96 available);
@@ -46,16 +53,23 @@ interface IChannels {
     /// @notice Credits went from a channel to the user's free credits.
     event ChannelWithdrawn(uint32 indexed relayId, uint32 indexed userId, uint96 amount, uint96 available);
 
+    /// @notice A user took its session key back. The relay can still collect what was signed, until settleBy.
+    event SessionKeyRevoked(uint32 indexed relayId, uint32 indexed userId, uint16 epoch, uint40 settleBy);
+
     /// @notice Thrown when an address has no credits account.
     error UnknownChannelUser(address user);
     /// @notice Thrown when a channel would hold nothing or nothing would be added.
     error ZeroChannelAmount();
     /// @notice Thrown when the relay is not registered, has left, or has less than the minimum stake.
     error RelayNotActive(uint32 relayId);
-    /// @notice Thrown for a mode that does not exist (yet).
-    error ModeNotSupported(uint8 mode);
-    /// @notice Thrown when a METERED channel is given a session key.
-    error SessionKeyNotAllowed(address sessionKey);
+    /// @notice Thrown for a mode that is neither 0 METERED nor 1 SIGNED.
+    error UnknownMode(uint8 mode);
+    /// @notice Thrown when a METERED channel is given a session key, or a SIGNED one none.
+    error WrongSessionKey(uint8 mode, address sessionKey);
+    /// @notice Thrown when a running channel would change its mode or session key.
+    error TermsFixed(uint8 mode, address sessionKey);
+    /// @notice Thrown when a channel whose session key was revoked is extended, or revoked again.
+    error KeyRevoked(uint32 relayId, uint32 userId, uint40 revokedAt);
     /// @notice Thrown when an expiry has passed or is before the one it replaces.
     error ExpiryTooEarly(uint40 expiry, uint40 earliest);
     /// @notice Thrown when a channel is opened that is not over: it holds credits, or can still be debited.
@@ -76,8 +90,8 @@ interface IChannels {
     /// @notice Opens a channel of the caller with its free credits. Only when it is over: empty, and past its settleBy
     /// or closed by a withdrawal. Starts a new epoch with nothing spent.
     /// @param expiry Until when the relay serves; debits follow until `expiry + post window`.
-    /// @param mode 0 METERED.
-    /// @param sessionKey 0 on a METERED channel.
+    /// @param mode 0 METERED: the relay meters, the balance is the cap. 1 SIGNED: the relay collects vouchers only.
+    /// @param sessionKey Signs the vouchers of a SIGNED channel; 0 on a METERED one.
     function openChannel(uint32 relayId, uint96 amount, uint40 expiry, uint8 mode, address sessionKey) external;
 
     /// @notice `openChannel` by the user's signature, submitted by anyone.
@@ -98,6 +112,10 @@ interface IChannels {
 
     /// @notice Takes the caller's thaw back.
     function cancelThaw(uint32 relayId) external;
+
+    /// @notice Takes the caller's session key back: the relay may serve no longer, and collects what was signed until
+    /// now + post window, when the rest can be withdrawn. A lost or stolen key costs at most what the channel holds.
+    function revokeSessionKey(uint32 relayId) external;
 
     /// @notice Returns to the caller's free credits what has thawed, or all after settleBy. A channel that is empty
     /// after it is closed and can be opened again.

@@ -5,7 +5,8 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Withdraw} from "../libraries/Messages.sol";
 
 /// @notice Holds all tokens of the protocol. A user's credits are `free`, or locked in one of the modules, which can
-/// never pay out more than was locked in them. There is no owner and no upgrade.
+/// never pay out more than was locked in them. There is no owner and no upgrade. The governor can announce a further
+/// module; it acts after a delay, and only on accounts that let it in.
 /// Amounts are pUSD (1e-12 USD) unless they are called tokens; tokens sent here without `deposit` credit nobody.
 interface ICreditVault {
     /// @param free Credits the user may withdraw or lock, pUSD.
@@ -17,7 +18,7 @@ interface ICreditVault {
 
     /// @param balance Credits locked in the module, pUSD.
     /// @param activeFrom Protocol time from which it may act.
-    /// @param state 0 unknown, 1 active.
+    /// @param state 0 unknown, 1 there from the beginning, 2 added later.
     struct Module {
         uint128 balance;
         uint40 activeFrom;
@@ -36,6 +37,11 @@ interface ICreditVault {
     event Released(address indexed module, uint32 indexed userId, uint96 amount);
     /// @notice Credits of a module left as tokens.
     event PaidOut(address indexed module, address indexed to, uint256 tokens, uint96 debited);
+
+    /// @notice The governor announced a module.
+    event ModuleScheduled(address indexed module, uint40 activeFrom);
+    /// @notice A user let a later module act on its account, or no longer.
+    event ModuleApproved(uint32 indexed userId, address indexed module, bool approved);
 
     /// @notice Thrown when tokens or credits would go to nobody, or back into the vault uncredited.
     error BadRecipient(address recipient);
@@ -57,6 +63,10 @@ interface ICreditVault {
     error DeadlinePassed(uint40 deadline, uint40 clock);
     /// @notice Thrown when somebody other than an active module calls.
     error NotModule(address caller);
+    /// @notice Thrown when a later module acts on an account that has not let it in.
+    error ModuleNotApproved(address module, uint32 userId);
+    /// @notice Thrown when a module is announced that is known, or is no contract.
+    error BadModule(address module);
     /// @notice Thrown when a module asks for more than is locked in it.
     error InsufficientModuleBalance(address module, uint128 balance, uint96 wanted);
     /// @notice Thrown when a token has more decimals than pUSD.
@@ -84,6 +94,12 @@ interface ICreditVault {
     /// @notice `withdraw` by the user's signature, submitted by anyone.
     function withdrawBySig(Withdraw calldata message, bytes calldata signature) external returns (uint256 tokens);
 
+    /// @notice Announces a module that may act after the module delay. Modules cannot be removed. Only the governor.
+    function scheduleModule(address module) external;
+
+    /// @notice Lets a module that was added later lock the caller's free credits and use its nonces, or no longer.
+    function approveModule(address module, bool approved) external;
+
     /// @notice Moves free credits of a user into the calling module.
     function lock(uint32 userId, uint96 amount) external;
 
@@ -96,6 +112,9 @@ interface ICreditVault {
     /// @notice Pays credits of the calling module out as whole token units.
     /// @return debited What was taken from the module, pUSD: `amount` without what is below one token unit.
     function payOut(address to, uint96 amount) external returns (uint96 debited);
+
+    /// @notice Whether a module may act on a user's account now.
+    function isModuleFor(address module, uint32 userId) external view returns (bool);
 
     /// @notice The token that backs all credits.
     function TOKEN() external view returns (IERC20);

@@ -38,6 +38,11 @@ interface IEarnings {
     /// @notice A relay took part of its float back.
     event FloatWithdrawn(uint32 indexed relayId, uint96 amount);
 
+    /// @notice A reserve paid part of what a relay owes a provider: the relay's books know of it.
+    event PaidByReserve(uint32 indexed relayId, uint32 indexed providerId, uint80 amount, uint80 paid);
+
+    /// @notice Thrown when somebody other than the reserves says what they paid.
+    error NotReserves(address caller);
     /// @notice Thrown when an address has no credits account.
     error UnknownPayer(address payer);
     /// @notice Thrown when an amount is zero.
@@ -65,6 +70,10 @@ interface IEarnings {
     /// @notice Pays the protocol's fees as tokens to the treasury. Anyone may.
     /// @return amount What was paid, pUSD.
     function claimProtocolFees() external returns (uint96 amount);
+
+    /// @notice Counts what a reserve paid a provider. The counter is the one of provider rows, so that nothing is paid
+    /// twice. Only the reserves.
+    function notePaid(uint32 relayId, uint32 providerId, uint80 amount) external;
 
     /// @notice Adds free credits of the caller to a relay's float.
     function fundRelay(uint32 relayId, uint96 amount) external;

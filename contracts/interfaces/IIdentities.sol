@@ -79,7 +79,7 @@ interface IIdentities {
     error AlreadyRegistered(uint8 role, uint32 id);
     /// @notice Thrown when a signer is the zero address.
     error ZeroSigner();
-    /// @notice Thrown when a signer is still valid for an id.
+    /// @notice Thrown when a signer is still valid for an id, or was so lately that what it signed can be judged.
     error SignerInUse(address signer, uint8 role, uint32 id);
     /// @notice Thrown when a signer is replaced while the one before it is still valid.
     error RotationPending(uint8 role, uint32 id, uint40 validUntil);

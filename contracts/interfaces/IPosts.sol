@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @dev Why a metered row was skipped. Numbers are in events; never reuse one.
+/// @dev Why a user's row was skipped. Numbers are in events; never reuse one.
 uint8 constant SKIP_OVER = 1; // the channel is closed, was never opened, or is past its settleBy
 uint8 constant SKIP_MISMATCH = 2; // the row does not begin where the channel's spending stands
 uint8 constant SKIP_FUNDS = 3; // the channel holds less than the delta
@@ -10,7 +10,7 @@ uint8 constant SKIP_FUNDS = 3; // the channel holds less than the delta
 interface IPosts {
     /// @param batchNo Sequential per relay from 0.
     /// @param nA Number of metered rows.
-    /// @param nB Number of signed rows; 0 in this version.
+    /// @param nB Number of signed rows.
     /// @param nC Number of provider rows.
     /// @param depth Depth of the receipts tree: ceil(log2(nA + nB)).
     /// @param receiptsSum Sum of the deltas of all rows, skipped ones included, pUSD.
@@ -28,14 +28,19 @@ interface IPosts {
     /// @param cur Metered debits posted in this epoch, pUSD.
     /// @param prev Metered debits posted in the epoch before.
     /// @param epoch Protocol time / epoch length.
-    /// @param curCount Batches posted in this epoch.
-    /// @param prevCount Batches posted in the epoch before.
     struct Inflight {
         uint96 cur;
         uint96 prev;
         uint32 epoch;
-        uint16 curCount;
-        uint16 prevCount;
+    }
+
+    /// @param cur Batches posted in this period, which is as long as a commit must be kept at least.
+    /// @param prev Batches posted in the period before.
+    /// @param period Protocol time / length of a period.
+    struct Commits {
+        uint16 cur;
+        uint16 prev;
+        uint32 period;
     }
 
     /// @notice A batch was posted. `rows` are in the calldata.
@@ -66,33 +71,40 @@ interface IPosts {
     error NotPoster(uint32 relayId, address caller);
     /// @notice Thrown when a batch is not the relay's next.
     error WrongBatchNo(uint64 given, uint64 expected);
-    /// @notice Thrown when a post has signed rows, which this version does not know.
-    error SignedRowsNotSupported(uint32 nB);
+    /// @notice Thrown when a row is in the section of the other mode.
+    error WrongMode(uint32 userId, uint8 mode);
+    /// @notice Thrown when a signed row's voucher is not by the channel's session key for this epoch and amount, or not
+    /// in the lower half of the curve's order.
+    error BadVoucherSignature(uint32 userId, uint256 voucherCumulative);
     /// @notice Thrown when the depth is not that of a tree over the user rows.
     error WrongDepth(uint8 given, uint256 expected);
     /// @notice Thrown when there is a root without user rows, or none with some.
-    error WrongReceiptsRoot(bytes32 receiptsRoot, uint32 nA);
+    error WrongReceiptsRoot(bytes32 receiptsRoot, uint256 userRows);
     /// @notice Thrown when the header's sum is not that of the rows.
     error WrongReceiptsSum(uint96 given, uint256 expected);
     /// @notice Thrown when credits and fee exceed the debits by more than the relay's earnings and float.
     error Shortfall(uint32 relayId, uint256 missing);
     /// @notice Thrown when the relay's volume that is not final would exceed 0.8 of its bond.
     error InflightAboveBond(uint32 relayId, uint256 inflight, uint256 limit);
-    /// @notice Thrown when the commit of a batch that is not final would be overwritten.
-    error RingFull(uint32 relayId, uint64 batchNo, uint256 notFinal);
+    /// @notice Thrown when a commit would be overwritten that may still be needed: a receipt can be billed again until the
+    /// post window ends, and be proven a duplicate until that batch is final.
+    error RingFull(uint32 relayId, uint64 batchNo, uint256 kept);
 
     /// @notice Posts the relay's next batch. Ids ascend strictly within each section, or it reverts.
-    /// @param rows Metered rows (22 B: userId u32 | cumEnd u80 | delta u64), then provider rows
-    /// (14 B: providerId u32 | cumEnd u80).
+    /// @param rows Metered rows (22 B: userId u32 | cumEnd u80 | delta u64), signed rows (94 B: the same, then
+    /// excess u64 | r 32 | vs 32; the voucher's cumulative is cumEnd + excess), provider rows (14 B: providerId u32 |
+    /// cumEnd u80).
     function post(uint32 relayId, PostHeader calldata header, bytes calldata rows) external;
 
     /// @notice Metered volume of a relay that is not final, as of now.
     function inflightOf(uint32 relayId) external view returns (Inflight memory);
 
+    /// @notice How many commits of a relay must be kept, as of now; 1,024 is the most.
+    function commitsOf(uint32 relayId) external view returns (Commits memory);
+
     /// @notice Bond that a relay needs for its volume that is not final, pUSD.
     function requiredBond(uint32 relayId) external view returns (uint256);
 
-    /// @notice Commit of a batch: keccak(abi.encode(header, rowsHash, skippedHash, postedAt, debitA)); 0 if it was not
-    /// posted or its place has been used again.
+    /// @notice Commit of a batch (see Batches); 0 if it was not posted or its place has been used again.
     function commitOf(uint32 relayId, uint64 batchNo) external view returns (bytes32);
 }

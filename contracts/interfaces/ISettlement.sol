@@ -11,17 +11,21 @@ import {ITimed} from "./ITimed.sol";
 
 /// @notice Channels, batches and earnings. The vault keeps the money; this contract keeps the books.
 ///
-/// Deployment, in this order and by one account, because the vault and the stake manager are given addresses that do
-/// not exist yet (CREATE: account and nonce) and nothing can be set later:
-///   n    ProtocolClock()
-///   n+1  the token, where a network has none
-///   n+2  Registry(clock, windows)
-///   n+3  CreditVault(clock, token, [address at n+4, address at n+5])
-///   n+4  StakeManager(clock, windows, vault, registry, settlement = address at n+5, minRelayStake, minProviderStake)
-///   n+5  Settlement(clock, windows, vault, registry, stakeManager, treasury, protocolFeeBps)
-/// The last two revert when the others do not know them, so a wrong prediction cannot go live.
+/// Deployment, in this order and by one account, because some are given addresses that do not exist yet (CREATE:
+/// account and nonce) and nothing can be set later:
+///   n    AccessManager(deployer)
+///   n+1  ProtocolClock(accessManager, windows)
+///   n+2  the token, where a network has none
+///   n+3  Registry(clock)
+///   n+4  CreditVault(clock, accessManager, token, [stakeManager n+5, settlement n+6, reserves n+7, fraudProofs n+8])
+///   n+5  StakeManager(clock, vault, registry, settlement n+6, fraudProofs n+8, minRelayStake, minProviderStake)
+///   n+6  Settlement(clock, vault, registry, stakeManager, reserves n+7, treasury, protocolFeeBps)
+///   n+7  Reserves(clock, vault, registry, settlement)
+///   n+8  FraudProofs(clock, vault, registry, stakeManager, settlement)
+/// Those that come last revert when the others do not know them, so a wrong prediction cannot go live. Then the
+/// periphery, which has no rights: DepositRouter(vault, settlement, permit2), Lens(settlement, reserves).
 interface ISettlement is IChannels, IPosts, IEarnings, ITimed {
-    /// @notice Thrown at deployment when the vault or the stake manager does not know this contract.
+    /// @notice Thrown at deployment when a contract does not know this one.
     error WrongWiring(address contractAddress);
     /// @notice Thrown at deployment when the protocol's fee is above the cap.
     error ProtocolFeeTooHigh(uint16 feeBps, uint16 cap);
@@ -36,6 +40,12 @@ interface ISettlement is IChannels, IPosts, IEarnings, ITimed {
 
     /// @notice Keeps the bonds.
     function STAKE_MANAGER() external view returns (IStakeManager);
+
+    /// @notice Pays vouchers of relays, and may say so here.
+    function RESERVES() external view returns (address);
+
+    /// @notice EIP-712 separator of vouchers and receipts, whichever contract checks them.
+    function domainSeparator() external view returns (bytes32);
 
     /// @notice Where the protocol's fees go.
     function TREASURY() external view returns (address);

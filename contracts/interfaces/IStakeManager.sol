@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 import {ITimed} from "./ITimed.sol";
 
-/// @notice Bonds of relays and stakes of providers, in credits that the vault keeps. Only `active` backs new volume.
+/// @notice Bonds of relays and stakes of providers, in credits that the vault keeps. Only `active` backs new volume;
+/// what is unbonding can still be slashed. Slashed credits that go to nobody stay here for good: they are burned.
 interface IStakeManager is ITimed {
     /// @param active What backs the id, pUSD.
     /// @param unbonding What is on its way out, pUSD.
@@ -28,13 +29,20 @@ interface IStakeManager is ITimed {
     /// @notice An owner got part of a bond back as free credits.
     event Unbonded(uint8 indexed role, uint32 indexed id, uint8 slot, uint96 amount);
 
+    /// @notice Part of a bond is kept for an open demand.
+    event Frozen(uint32 indexed relayId, uint96 amount, uint96 frozen);
+    /// @notice A demand was closed: what was kept for it is free again.
+    event Unfrozen(uint32 indexed relayId, uint96 amount, uint96 frozen);
+    /// @notice A bond or stake was slashed. `toVictim + toChallenger + burned` is what was taken.
+    event Slashed(uint8 indexed role, uint32 indexed id, uint96 toVictim, uint96 toChallenger, uint96 burned);
+
     /// @notice Thrown when an amount is zero.
     error ZeroStake();
     /// @notice Thrown when the owner of an id has no credits account.
     error OwnerWithoutCredits(address owner);
     /// @notice Thrown when more is asked back than is active.
     error InsufficientBond(uint8 role, uint32 id, uint96 active, uint96 wanted);
-    /// @notice Thrown when what stays would not cover the relay's volume that is not final.
+    /// @notice Thrown when what stays would not cover the relay's volume that is not final and its open demands.
     error BondInUse(uint32 relayId, uint256 remaining, uint256 required);
     /// @notice Thrown when all requests of an id are taken.
     error TooManyUnbonds(uint8 role, uint32 id);
@@ -42,6 +50,8 @@ interface IStakeManager is ITimed {
     error NoUnbond(uint8 role, uint32 id, uint8 slot);
     /// @notice Thrown when a request is withdrawn too early.
     error StillBonded(uint40 releaseAt, uint40 clock);
+    /// @notice Thrown when somebody other than the fraud proofs freezes or slashes.
+    error NotFraudProofs(address caller);
     /// @notice Thrown at deployment when the vault or the settlement does not know this contract.
     error WrongWiring(address contractAddress);
 
@@ -57,6 +67,58 @@ interface IStakeManager is ITimed {
 
     /// @notice Pays a request whose time has come to the free credits of the owner.
     function withdrawUnbonded(uint8 role, uint32 id, uint8 slot) external;
+
+    /// @notice Keeps what `slash` would take for a loss, to be taken by `slashFrozen` or given back by `unfreeze`. Only
+    /// the fraud proofs.
+    /// @return kept What was kept: less when there is less, or when others may need it.
+    function freeze(uint32 relayId, uint96 loss, bool isMetered) external returns (uint96 kept);
+
+    /// @notice Ends what `freeze` began. Only the fraud proofs.
+    function unfreeze(uint32 relayId, uint96 kept) external;
+
+    /// @notice Takes `penaltyOf(role, id, loss)` from a bond: the victim gets its loss, the challenger at most a fifth
+    /// of the rest and at most 1,000 USD, what remains is burned. Never reverts for anything the offender did: it takes
+    /// what there is. What is kept for demands is left alone, and so is what covers the relay's other metered volume that
+    /// is not final: fines do not eat what victims may need, and a relay cannot empty its bond by a signed row of its
+    /// own. Only the fraud proofs.
+    /// @param victim User id, 0 if nobody lost anything.
+    /// @param challenger User id.
+    /// @param isMetered Whether the loss is part of the metered volume.
+    function slash(
+        uint8 role,
+        uint32 id,
+        uint96 loss,
+        uint32 victim,
+        uint32 challenger,
+        bool isMetered
+    ) external returns (uint96 toVictim, uint96 toChallenger, uint96 burned);
+
+    /// @notice `slash` of a relay, out of what was kept for it. Only the fraud proofs.
+    function slashFrozen(
+        uint32 relayId,
+        uint96 kept,
+        uint96 loss,
+        uint32 victim,
+        uint32 challenger
+    ) external returns (uint96 toVictim, uint96 toChallenger, uint96 burned);
+
+    /// @notice What a proven loss costs: loss + max(10 x loss, 1 % of the bond), at most active + unbonding, pUSD.
+    function penaltyOf(uint8 role, uint32 id, uint96 loss) external view returns (uint96);
+
+    /// @notice Active bond of a relay that is not kept for demands, pUSD: what its volume can be measured against.
+    function backingOf(uint32 relayId) external view returns (uint96);
+
+    /// @notice What is kept of a relay's bond for open demands, pUSD.
+    function frozenOf(uint32 relayId) external view returns (uint96);
+
+    /// @notice Whether an id had the minimum stake at some time between the two, both included. Protocol time.
+    function wasStaked(uint8 role, uint32 id, uint40 from, uint40 to) external view returns (bool);
+
+    /// @notice All that was slashed and went to nobody, pUSD.
+    function burned() external view returns (uint128);
+
+    /// @notice The contract that may freeze and slash.
+    function FRAUD_PROOFS() external view returns (address);
 
     /// @notice What a relay needs at least to be active, pUSD.
     function MIN_RELAY_STAKE() external view returns (uint96);

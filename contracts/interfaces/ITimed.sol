@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Windows} from "../types/Windows.sol";
 import {IProtocolClock} from "./IProtocolClock.sol";
 
 /// @notice A contract that lives by the protocol's clock and windows. Both are fixed when it is deployed.
@@ -11,7 +10,4 @@ interface ITimed {
 
     /// @notice The clock this contract reads.
     function CLOCK() external view returns (IProtocolClock);
-
-    /// @notice The windows this contract was deployed with.
-    function windows() external view returns (Windows memory);
 }

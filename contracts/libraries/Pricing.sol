@@ -10,10 +10,15 @@ library Pricing {
 
     /// @notice The most a receipt over these units may cost, in pUSD.
     function cost(uint32[3] memory units, uint64[3] memory prices) internal pure returns (uint64) {
-        // three products of 32 by 64 bits: far from 256
-        uint256 sum = uint256(units[0]) * prices[0] + uint256(units[1]) * prices[1] + uint256(units[2]) * prices[2];
+        uint256 sum = exactCost(units, prices);
         require(sum <= type(uint64).max, CostTooLarge(sum));
         return uint64(sum);
+    }
+
+    /// @notice The same where it may be more than any receipt can say.
+    function exactCost(uint32[3] memory units, uint64[3] memory prices) internal pure returns (uint256) {
+        // three products of 32 by 64 bits: far from 256
+        return uint256(units[0]) * prices[0] + uint256(units[1]) * prices[1] + uint256(units[2]) * prices[2];
     }
 
     /// @notice The most a relay may charge for a request of that cost. Rounds the fee down, in the user's favour.

@@ -8,6 +8,7 @@ import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Messages, SignerProof} from "../libraries/Messages.sol";
 import {Signatures} from "../libraries/Signatures.sol";
 import {NotOwner, ROLE_PROVIDER, ROLE_RELAY, UnknownId, UnknownRole} from "../types/Roles.sol";
+import {Windows} from "../types/Windows.sol";
 
 /// @notice Relays and providers, their signers, and the relays' fees.
 abstract contract Identities is IRegistry, EIP712, Timed {
@@ -20,8 +21,8 @@ abstract contract Identities is IRegistry, EIP712, Timed {
     }
 
     struct Keys {
-        Signer current;
-        Signer previous;
+        address current;
+        address previous;
     }
 
     struct Fee {
@@ -30,23 +31,34 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         uint40 changedAt;
     }
 
+    /// @dev What a key was bound to last, and when it was valid for it.
     struct Binding {
         uint8 role;
         uint32 id;
+        uint40 validFrom;
+        uint40 validUntil;
     }
 
     /// @inheritdoc IIdentities
     uint16 public constant MAX_RELAY_FEE_BPS = 2_000;
     uint40 private constant _FOREVER = type(uint40).max;
+    uint32 private immutable _SIGNER_THAW;
+    uint32 private immutable _FEE_NOTICE;
 
     mapping(uint8 role => uint32 count) private _counts;
     mapping(uint8 role => mapping(uint32 id => Entry entry)) private _entries;
     mapping(uint8 role => mapping(uint32 id => Keys keys)) private _keys;
     mapping(uint8 role => mapping(uint32 id => bytes32 hash)) private _metadata;
     mapping(uint8 role => mapping(address owner => uint32 id)) private _idOfOwner;
-    /// @dev The last id a key was bound to; whether it still is, its validity says.
+    /// @dev Kept by key, so that no later rotation makes anybody forget what a key had signed while it was valid.
     mapping(address signer => Binding binding) private _bindings;
     mapping(uint32 relayId => Fee fee) private _fees;
+
+    constructor() {
+        Windows memory windows = CLOCK.windows();
+        _SIGNER_THAW = windows.signerThaw;
+        _FEE_NOTICE = windows.feeNotice;
+    }
 
     /// @inheritdoc IIdentities
     function registerRelay(
@@ -84,12 +96,14 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         _checkActiveOwner(role, id);
         Keys storage keys = _keys[role][id];
         uint40 time = _now();
-        require(time >= keys.previous.validUntil, RotationPending(role, id, keys.previous.validUntil));
-        Signer memory old = keys.current;
-        old.validUntil = time + _SIGNER_THAW;
-        _bind(role, id, newSigner, deadline, signerProof);
+        uint40 pending = _bindings[keys.previous].validUntil;
+        require(keys.previous == address(0) || time >= pending, RotationPending(role, id, pending));
+        address old = keys.current;
+        uint40 until = time + _SIGNER_THAW;
+        _bindings[old].validUntil = until;
         keys.previous = old;
-        emit SignerRotated(role, id, newSigner, old.key, old.validUntil);
+        _bind(role, id, newSigner, deadline, signerProof);
+        emit SignerRotated(role, id, newSigner, old, until);
     }
 
     /// @inheritdoc IIdentities
@@ -118,7 +132,7 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         uint40 time = _now();
         uint40 until = time + _SIGNER_THAW;
         _entries[role][id].deactivatedAt = time;
-        _keys[role][id].current.validUntil = until;
+        _bindings[_keys[role][id].current].validUntil = until;
         emit Deactivated(role, id, until);
     }
 
@@ -137,7 +151,7 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         Entry memory entry = _entries[ROLE_RELAY][relayId];
         Fee memory fee = _fees[relayId];
         relay.owner = entry.owner;
-        relay.signer = _keys[ROLE_RELAY][relayId].current.key;
+        relay.signer = _keys[ROLE_RELAY][relayId].current;
         relay.registeredAt = entry.registeredAt;
         relay.deactivatedAt = entry.deactivatedAt;
         relay.feeCurBps = fee.curBps;
@@ -150,7 +164,7 @@ abstract contract Identities is IRegistry, EIP712, Timed {
     function providerOf(uint32 providerId) external view returns (Provider memory provider) {
         Entry memory entry = _entries[ROLE_PROVIDER][providerId];
         provider.owner = entry.owner;
-        provider.signer = _keys[ROLE_PROVIDER][providerId].current.key;
+        provider.signer = _keys[ROLE_PROVIDER][providerId].current;
         provider.registeredAt = entry.registeredAt;
         provider.deactivatedAt = entry.deactivatedAt;
         provider.metadataHash = _metadata[ROLE_PROVIDER][providerId];
@@ -189,7 +203,7 @@ abstract contract Identities is IRegistry, EIP712, Timed {
     /// @inheritdoc IIdentities
     function signersOf(uint8 role, uint32 id) external view returns (Signer memory current, Signer memory previous) {
         Keys storage keys = _keys[role][id];
-        return (keys.current, keys.previous);
+        return (_signer(keys.current), _signer(keys.previous));
     }
 
     /// @inheritdoc IIdentities
@@ -199,9 +213,9 @@ abstract contract Identities is IRegistry, EIP712, Timed {
 
     /// @inheritdoc IIdentities
     function mayPost(uint32 relayId, address caller) external view returns (bool) {
-        Signer storage signer = _keys[ROLE_RELAY][relayId].current;
+        address signer = _keys[ROLE_RELAY][relayId].current;
         address owner = _entries[ROLE_RELAY][relayId].owner;
-        return owner != address(0) && (caller == owner || (caller == signer.key && _now() < signer.validUntil));
+        return owner != address(0) && (caller == owner || (caller == signer && _now() < _bindings[signer].validUntil));
     }
 
     function _checkActiveOwner(uint8 role, uint32 id) internal view {
@@ -228,7 +242,7 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         _bind(role, id, signer, deadline, signerProof);
     }
 
-    /// @dev A key may come back to a later id once it is no longer valid for any.
+    /// @dev A key may be bound again once nothing that it signed before can be judged any more.
     function _bind(uint8 role, uint32 id, address signer, uint40 deadline, bytes calldata signerProof) private {
         require(signer != address(0), ZeroSigner());
         _checkDeadline(deadline);
@@ -236,9 +250,10 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         Signatures.checkKey(signer, _hashTypedDataV4(proof.hash()), signerProof);
         uint40 time = _now();
         Binding memory bound = _bindings[signer];
-        require(!_isSignerValid(bound.role, bound.id, signer, time), SignerInUse(signer, bound.role, bound.id));
-        _bindings[signer] = Binding({role: role, id: id});
-        _keys[role][id].current = Signer({key: signer, validFrom: time, validUntil: _FOREVER});
+        bool isFree = bound.role == 0 || time >= uint256(bound.validUntil) + _SIGNER_THAW;
+        require(isFree, SignerInUse(signer, bound.role, bound.id));
+        _bindings[signer] = Binding({role: role, id: id, validFrom: time, validUntil: _FOREVER});
+        _keys[role][id].current = signer;
     }
 
     function _idBySigner(uint8 role, address signer) private view returns (uint32) {
@@ -247,12 +262,14 @@ abstract contract Identities is IRegistry, EIP712, Timed {
     }
 
     function _isSignerValid(uint8 role, uint32 id, address signer, uint40 time) private view returns (bool) {
-        Keys storage keys = _keys[role][id];
-        return _covers(keys.current, signer, time) || _covers(keys.previous, signer, time);
+        Binding memory bound = _bindings[signer];
+        bool isBound = role != 0 && bound.role == role && bound.id == id;
+        return isBound && bound.validFrom <= time && time < bound.validUntil;
     }
 
-    function _covers(Signer storage entry, address signer, uint40 time) private view returns (bool) {
-        return signer != address(0) && entry.key == signer && entry.validFrom <= time && time < entry.validUntil;
+    function _signer(address key) private view returns (Signer memory) {
+        Binding memory bound = _bindings[key];
+        return Signer({key: key, validFrom: bound.validFrom, validUntil: bound.validUntil});
     }
 
     function _isActive(uint8 role, uint32 id) private view returns (bool) {

@@ -22,6 +22,8 @@ abstract contract Prices is Identities {
             (1 << 0x5f) |
             (0x3ffffff << 0x61);
 
+    uint32 private immutable _PRICE_NOTICE;
+
     /// @inheritdoc IPrices
     uint32 public modelCount;
     mapping(bytes32 slugHash => uint32 modelId) private _modelIds;
@@ -30,6 +32,10 @@ abstract contract Prices is Identities {
     /// @inheritdoc IPrices
     mapping(uint32 providerId => mapping(uint32 modelId => uint32 version)) public latestVersion;
     mapping(uint32 providerId => mapping(uint32 modelId => mapping(uint32 version => Price price))) private _prices;
+
+    constructor() {
+        _PRICE_NOTICE = CLOCK.windows().priceNotice;
+    }
 
     /// @inheritdoc IPrices
     function registerModel(string calldata slug) external returns (uint32 modelId) {

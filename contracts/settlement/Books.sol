@@ -8,17 +8,13 @@ import {ICreditVault} from "../interfaces/ICreditVault.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {ISettlement} from "../interfaces/ISettlement.sol";
 import {IStakeManager} from "../interfaces/IStakeManager.sol";
-import {ChannelCell} from "../types/ChannelSlot.sol";
+import {ChannelAccount} from "../types/ChannelSlot.sol";
 import {ProviderCell} from "../types/ProviderSlot.sol";
 import {NotOwner, UnknownId} from "../types/Roles.sol";
+import {Windows} from "../types/Windows.sol";
 
 /// @notice What the parts of the settlement share: its storage and the contracts it works with.
 abstract contract Books is ISettlement, EIP712, Timed, ReentrancyGuardTransient {
-    struct Thaw {
-        uint96 amount;
-        uint40 endsAt;
-    }
-
     struct RelaySlot {
         uint64 batchNo;
         uint96 earned;
@@ -40,16 +36,24 @@ abstract contract Books is ISettlement, EIP712, Timed, ReentrancyGuardTransient 
     /// @inheritdoc ISettlement
     IStakeManager public immutable STAKE_MANAGER;
     /// @inheritdoc ISettlement
+    address public immutable RESERVES;
+    /// @inheritdoc ISettlement
     address public immutable TREASURY;
     /// @inheritdoc ISettlement
     uint16 public immutable PROTOCOL_FEE_BPS;
+    uint32 internal immutable _EPOCH;
+    uint32 internal immutable _POST;
+    uint32 internal immutable _CHANNEL_THAW;
+    uint32 internal immutable _RELAY_BUCKET;
+    /// @dev From the first bill of a receipt until its second can no longer be attacked; clocks differ by a minute.
+    uint256 internal immutable _KEEP_COMMITS;
 
-    mapping(uint32 relayId => mapping(uint32 userId => ChannelCell cell)) internal _channels;
-    mapping(uint32 relayId => mapping(uint32 userId => Thaw thaw)) internal _thaws;
+    mapping(uint32 relayId => mapping(uint32 userId => ChannelAccount account)) internal _channels;
     mapping(uint32 relayId => mapping(uint32 providerId => ProviderCell cell)) internal _providers;
     mapping(uint32 relayId => RelaySlot slot) internal _relays;
     mapping(uint32 relayId => RelayBucket bucket) internal _buckets;
     mapping(uint32 relayId => Inflight volume) internal _inflight;
+    mapping(uint32 relayId => Commits count) internal _commits;
     mapping(uint32 relayId => mapping(uint256 place => bytes32 commit)) internal _ring;
     uint96 internal _protocolFees;
 
@@ -57,18 +61,32 @@ abstract contract Books is ISettlement, EIP712, Timed, ReentrancyGuardTransient 
         ICreditVault vault,
         IRegistry registry,
         IStakeManager stakeManager,
+        address reserves,
         address treasury,
         uint16 protocolFeeBps
     ) {
         require(vault.moduleOf(address(this)).state != 0, WrongWiring(address(vault)));
         require(stakeManager.SETTLEMENT() == address(this), WrongWiring(address(stakeManager)));
+        require(vault.moduleOf(reserves).state != 0, WrongWiring(reserves));
         require(protocolFeeBps <= _MAX_PROTOCOL_FEE_BPS, ProtocolFeeTooHigh(protocolFeeBps, _MAX_PROTOCOL_FEE_BPS));
         require(treasury != address(0), ZeroTreasury());
         VAULT = vault;
         REGISTRY = registry;
         STAKE_MANAGER = stakeManager;
+        RESERVES = reserves;
         TREASURY = treasury;
         PROTOCOL_FEE_BPS = protocolFeeBps;
+        Windows memory windows = CLOCK.windows();
+        _EPOCH = windows.epoch;
+        _POST = windows.post;
+        _CHANNEL_THAW = windows.channelThaw;
+        _RELAY_BUCKET = windows.relayBucket;
+        _KEEP_COMMITS = uint256(windows.post) + 2 * uint256(windows.epoch) + 1 minutes;
+    }
+
+    /// @inheritdoc ISettlement
+    function domainSeparator() external view returns (bytes32) {
+        return _domainSeparatorV4();
     }
 
     /// @dev Moves earnings along: this bucket's, the bucket's before, earned. What becomes earned has waited for at

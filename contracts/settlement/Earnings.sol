@@ -67,7 +67,18 @@ abstract contract Earnings is Books {
     }
 
     /// @inheritdoc IEarnings
+    function notePaid(uint32 relayId, uint32 providerId, uint80 amount) external nonReentrant {
+        require(msg.sender == RESERVES, NotReserves(msg.sender));
+        ProviderSlot slot = _providers[relayId][providerId].slot;
+        if (!slot.enlisted()) slot = _enlisted(slot, relayId, providerId);
+        slot = slot.notePaid(amount);
+        _providers[relayId][providerId].slot = slot;
+        emit PaidByReserve(relayId, providerId, amount, slot.paid());
+    }
+
+    /// @inheritdoc IEarnings
     function fundRelay(uint32 relayId, uint96 amount) external nonReentrant {
+        _nowRunning();
         _checkExists(ROLE_RELAY, relayId);
         require(amount != 0, ZeroFloat());
         uint32 userId = VAULT.userIdOf(msg.sender);

@@ -28,8 +28,16 @@ library ProviderSlots {
         uint256 sum = uint256(slot.claimable()) + credit;
         require(sum <= type(uint96).max, ClaimableOverflow(sum));
         unchecked {
-            return ProviderSlot.wrap(ProviderSlot.unwrap(slot) + (uint256(credit) << _PAID_AT) + credit);
+            // each pUSD is one more paid and one more claimable
+            return ProviderSlot.wrap(ProviderSlot.unwrap(slot) + uint256(credit) * ((1 << _PAID_AT) + 1));
         }
+    }
+
+    /// @dev Reverts when `paid + amount` does not fit 80 bits. Somebody else paid: nothing becomes claimable.
+    function notePaid(ProviderSlot slot, uint80 amount) internal pure returns (ProviderSlot) {
+        uint80 sum = slot.paid() + amount;
+        uint256 others = ProviderSlot.unwrap(slot) & ~(uint256(type(uint80).max) << _PAID_AT);
+        return ProviderSlot.wrap(others | (uint256(sum) << _PAID_AT));
     }
 
     function withClaimable(ProviderSlot slot, uint96 claimable_) internal pure returns (ProviderSlot) {
