@@ -84,14 +84,16 @@ contract AuthorizationsTest is Network {
     function test_openChannelBySig_refusesOtherModesKeysNoncesAndTimes() public {
         SpendAuthorization memory message = authorization(0);
         message.mode = 1;
-        vm.expectRevert(abi.encodeWithSelector(IChannels.ModeNotSupported.selector, 1));
-        settlement.openChannelBySig(message, "");
+        bytes memory signature = authorizationBy(userKey(1), message);
+        vm.expectRevert(abi.encodeWithSelector(IChannels.WrongSessionKey.selector, 1, address(0)));
+        settlement.openChannelBySig(message, signature);
         message = authorization(0);
         message.sessionKey = ALICE;
-        vm.expectRevert(abi.encodeWithSelector(IChannels.SessionKeyNotAllowed.selector, ALICE));
-        settlement.openChannelBySig(message, "");
+        signature = authorizationBy(userKey(1), message);
+        vm.expectRevert(abi.encodeWithSelector(IChannels.WrongSessionKey.selector, 0, ALICE));
+        settlement.openChannelBySig(message, signature);
         message = authorization(5);
-        bytes memory signature = authorizationBy(userKey(1), message);
+        signature = authorizationBy(userKey(1), message);
         vm.expectRevert(abi.encodeWithSelector(ICreditVault.WrongNonce.selector, vault.userIdOf(ALICE), 5, 0));
         settlement.openChannelBySig(message, signature);
         message = authorization(0);

@@ -21,7 +21,7 @@ contract ChannelsTest is Network {
     function test_openChannel_reservesCredits() public {
         uint32 id = vault.userIdOf(ALICE);
         vm.expectEmit(true, true, true, true, address(settlement));
-        emit IChannels.ChannelOpened(1, id, 1, FIVE, EXPIRY, SETTLE_BY, 0);
+        emit IChannels.ChannelOpened(1, id, 1, FIVE, EXPIRY, SETTLE_BY, 0, address(0));
         open(ALICE, 1, FIVE);
         IChannels.Channel memory channel = settlement.channelOf(1, id);
         eq(channel.available, FIVE, "available");
@@ -35,9 +35,11 @@ contract ChannelsTest is Network {
 
     function test_openChannel_reverts() public {
         vm.startPrank(ALICE);
-        vm.expectRevert(abi.encodeWithSelector(IChannels.ModeNotSupported.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(IChannels.UnknownMode.selector, 2));
+        settlement.openChannel(1, FIVE, EXPIRY, 2, address(0));
+        vm.expectRevert(abi.encodeWithSelector(IChannels.WrongSessionKey.selector, 1, address(0)));
         settlement.openChannel(1, FIVE, EXPIRY, 1, address(0));
-        vm.expectRevert(abi.encodeWithSelector(IChannels.SessionKeyNotAllowed.selector, ALICE));
+        vm.expectRevert(abi.encodeWithSelector(IChannels.WrongSessionKey.selector, 0, ALICE));
         settlement.openChannel(1, FIVE, EXPIRY, 0, ALICE);
         vm.expectRevert(abi.encodeWithSelector(IChannels.ZeroChannelAmount.selector));
         settlement.openChannel(1, 0, EXPIRY, 0, address(0));

@@ -49,7 +49,7 @@ contract CreditVaultTest is Network {
 
     function test_deposit_revertsWhenLessArrives() public {
         FeeOnTransferDollar taxed = new FeeOnTransferDollar();
-        ICreditVault other = ICreditVault(create("CreditVault", abi.encode(clock, taxed, new address[](0))));
+        ICreditVault other = ICreditVault(create("CreditVault", abi.encode(clock, manager, taxed, new address[](0))));
         taxed.mint(address(this), 100);
         taxed.approve(address(other), 100);
         vm.expectRevert(abi.encodeWithSelector(ICreditVault.TransferMismatch.selector, 99, 100));
@@ -174,7 +174,7 @@ contract CreditVaultTest is Network {
         vault.withdrawBySig(message, signature);
     }
 
-    function test_modules_onlyTheTwoCanMoveCredits() public {
+    function test_modules_onlyTheyCanMoveCredits() public {
         fund(ALICE, 5);
         bytes memory refused = abi.encodeWithSelector(ICreditVault.NotModule.selector, ALICE);
         vm.startPrank(ALICE);
@@ -233,7 +233,7 @@ contract CreditVaultTest is Network {
     }
 
     function vaultFor(address asset) external returns (ICreditVault) {
-        return ICreditVault(create("CreditVault", abi.encode(clock, asset, new address[](0))));
+        return ICreditVault(create("CreditVault", abi.encode(clock, manager, asset, new address[](0))));
     }
 
     function permitBy(uint256 key, uint256 tokens) private view returns (uint8 v, bytes32 r, bytes32 s) {

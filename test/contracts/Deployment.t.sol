@@ -7,14 +7,11 @@ import {Network} from "./support/Network.sol";
 
 contract DeploymentTest is Network {
     function test_windows_areKept() public view {
-        bytes32 want = keccak256(abi.encode(localWindows()));
-        eq(keccak256(abi.encode(registry.windows())), want, "registry");
-        eq(keccak256(abi.encode(stakes.windows())), want, "stake manager");
-        eq(keccak256(abi.encode(settlement.windows())), want, "settlement");
+        eq(keccak256(abi.encode(clock.windows())), keccak256(abi.encode(localWindows())), "windows");
     }
 
     function test_windows_ofTheMainProfileHold() public {
-        create("Registry", abi.encode(clock, mainWindows()));
+        create("ProtocolClock", abi.encode(manager, mainWindows()));
     }
 
     /// @dev Every window of the main profile, a second below what the others need.
@@ -50,13 +47,22 @@ contract DeploymentTest is Network {
         w.priceNotice = 0;
         refused(w, "priceNotice", 0, 1);
         w = mainWindows();
-        w.feeNotice = 0;
-        refused(w, "feeNotice", 0, 1);
+        w.feeNotice = 60 hours - 1;
+        refused(w, "feeNotice", w.feeNotice, 60 hours);
+        w = mainWindows();
+        w.pauseMax = 0;
+        refused(w, "pauseMax", 0, 1);
+        w = mainWindows();
+        w.pauseCooldown = 21 days - 1;
+        refused(w, "pauseCooldown", w.pauseCooldown, 21 days);
+        w = mainWindows();
+        w.moduleDelay = 36 hours;
+        refused(w, "moduleDelay", w.moduleDelay, 36 hours + 1);
     }
 
     function test_settlement_refusesAVaultThatDoesNotKnowIt() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongWiring.selector, address(vault)));
-        this.made("Settlement", abi.encode(clock, localWindows(), vault, registry, stakes, TREASURY, 0));
+        this.made("Settlement", abi.encode(clock, vault, registry, stakes, reserves, TREASURY, 0));
     }
 
     function test_settlement_refusesAFeeAboveTheCap() public {
@@ -70,7 +76,9 @@ contract DeploymentTest is Network {
         eq(address(settlement.STAKE_MANAGER()), address(stakes), "stake manager");
         eq(settlement.TREASURY(), TREASURY, "treasury");
         eq(settlement.PROTOCOL_FEE_BPS(), FEE_BPS, "fee");
+        eq(settlement.RESERVES(), address(reserves), "reserves");
         eq(stakes.SETTLEMENT(), address(settlement), "settlement");
+        eq(stakes.FRAUD_PROOFS(), address(frauds), "fraud proofs");
         eq(address(vault.TOKEN()), address(token), "token");
         eq(vault.moduleOf(address(settlement)).activeFrom, START, "since");
         eq(address(registry.CLOCK()), address(clock), "clock");
@@ -87,7 +95,7 @@ contract DeploymentTest is Network {
 
     function refused(Windows memory w, string memory window, uint256 given, uint256 least) private {
         vm.expectRevert(abi.encodeWithSelector(WindowTooShort.selector, window, given, least));
-        this.made("Registry", abi.encode(clock, w));
+        this.made("ProtocolClock", abi.encode(manager, w));
     }
 
     function mainWindows() private pure returns (Windows memory) {
@@ -102,7 +110,10 @@ contract DeploymentTest is Network {
                 unbondProvider: 7 days,
                 unbondRelay: 14 days,
                 priceNotice: 24 hours,
-                feeNotice: 7 days
+                feeNotice: 7 days,
+                pauseMax: 7 days,
+                pauseCooldown: 30 days,
+                moduleDelay: 14 days
             });
     }
 }

@@ -48,7 +48,7 @@ contract GasTest is Network {
     function post(uint256 users, uint256 providers, uint256 round) private returns (uint256 used) {
         Debit[] memory debits = new Debit[](users);
         for (uint256 i = 0; i < users; ++i)
-            debits[i] = Debit(uint32(_firstUser + i), uint80(round * DELTA), DELTA);
+            debits[i] = metered(uint32(_firstUser + i), uint80(round * DELTA), DELTA);
         Credit[] memory credits = new Credit[](providers);
         for (uint256 i = 0; i < providers; ++i) credits[i] = Credit(uint32(i + 1), uint80(round * CREDIT));
         (IPosts.PostHeader memory header, bytes memory rows) = batchOf(1, debits, credits);

@@ -87,19 +87,20 @@ contract IdentitiesTest is Network {
         vm.prank(providerOwner(1));
         registry.registerProvider(SIGNER, 0, NEVER, proof);
         rotate(9);
-        skip(79);
+        // its thaw, and as long again for what it signed in the last second to be judged
+        skip(159);
         vm.expectRevert(refused);
         vm.prank(providerOwner(1));
         registry.registerProvider(SIGNER, 0, NEVER, proof);
+        yes(registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START + 79), "was the relay's");
+        yes(!registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START + 80), "was not any more");
         skip(1);
         vm.prank(providerOwner(1));
         registry.registerProvider(SIGNER, 0, NEVER, proof);
         eq(registry.relayIdBySigner(SIGNER), 0, "no longer the relay's");
         eq(registry.providerIdBySigner(SIGNER), 1, "the provider's");
-        yes(registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START + 79), "was the relay's until then");
-        yes(!registry.isSignerValid(ROLE_PROVIDER, 1, SIGNER, START + 79), "was not the provider's then");
-        yes(!registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START + 80), "not the relay's any more");
-        yes(registry.isSignerValid(ROLE_PROVIDER, 1, SIGNER, START + 80), "the provider's from then");
+        yes(!registry.isSignerValid(ROLE_PROVIDER, 1, SIGNER, START + 159), "was not the provider's then");
+        yes(registry.isSignerValid(ROLE_PROVIDER, 1, SIGNER, START + 160), "the provider's from then");
     }
 
     function test_rotateSigner_keepsTheOldOneForTheThawButNotForPosts() public {
@@ -180,18 +181,18 @@ contract IdentitiesTest is Network {
     function test_setRelayFee_changesOncePerNotice() public {
         addRelay(1, 0);
         vm.startPrank(OWNER);
-        vm.expectRevert(abi.encodeWithSelector(IIdentities.FeeChangeTooSoon.selector, 1, START + 10));
+        vm.expectRevert(abi.encodeWithSelector(IIdentities.FeeChangeTooSoon.selector, 1, START + 80));
         registry.setRelayFee(1, 600);
-        skip(10);
+        skip(80);
         vm.expectEmit(true, true, true, true, address(registry));
-        emit IIdentities.RelayFeeChanged(1, 2_000, 500, START + 10);
+        emit IIdentities.RelayFeeChanged(1, 2_000, 500, START + 80);
         registry.setRelayFee(1, 2_000);
         IIdentities.Relay memory relay = registry.relayOf(1);
         eq(relay.feeCurBps, 2_000, "cur");
         eq(relay.feePrevBps, 500, "prev");
-        eq(relay.feeChangedAt, START + 10, "changed");
-        skip(9);
-        vm.expectRevert(abi.encodeWithSelector(IIdentities.FeeChangeTooSoon.selector, 1, START + 20));
+        eq(relay.feeChangedAt, START + 80, "changed");
+        skip(79);
+        vm.expectRevert(abi.encodeWithSelector(IIdentities.FeeChangeTooSoon.selector, 1, START + 160));
         registry.setRelayFee(1, 0);
         skip(1);
         vm.expectRevert(abi.encodeWithSelector(IIdentities.FeeTooHigh.selector, 2_001, 2_000));
@@ -214,6 +215,7 @@ contract IdentitiesTest is Network {
         skip(80);
         yes(!registry.mayPost(1, SIGNER), "the signer's time is over");
         yes(registry.mayPost(1, OWNER), "the owner's is not");
+        skip(80);
         eq(addRelay(1, 0), 2, "the same owner and signer, a new id");
         eq(registry.relayIdOf(OWNER), 2, "newest");
         eq(registry.relayIdBySigner(SIGNER), 2, "by signer");

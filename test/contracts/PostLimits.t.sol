@@ -67,16 +67,22 @@ contract PostLimitsTest is Network {
         eq(settlement.requiredBond(1), 0, "nothing needed");
     }
 
-    function test_post_neverOverwritesACommitThatIsNotFinal() public {
-        for (uint256 i = 0; i < 256; ++i) post(1, noDebits(), none());
-        refusedBatch(noDebits(), none(), abi.encodeWithSelector(IPosts.RingFull.selector, 1, 256, 256));
-        skip(5);
-        refusedBatch(noDebits(), none(), abi.encodeWithSelector(IPosts.RingFull.selector, 1, 256, 256));
+    /// @dev Kept for the post window, two epochs and a minute (130) at least: as long as a receipt can be billed again and
+    /// that be proven.
+    function test_post_neverOverwritesACommitThatMayBeNeeded() public {
+        // a period begins
+        skip(130 - (START % 130));
+        for (uint256 i = 0; i < 1_024; ++i) post(1, noDebits(), none());
+        bytes memory full = abi.encodeWithSelector(IPosts.RingFull.selector, 1, 1_024, 1_024);
+        refusedBatch(noDebits(), none(), full);
+        eq(settlement.commitsOf(1).cur, 1_024, "kept");
+        skip(259);
+        refusedBatch(noDebits(), none(), full);
         yes(settlement.commitOf(1, 0) != 0, "the first is there");
-        skip(5);
+        skip(1);
         post(1, noDebits(), none());
         eq(settlement.commitOf(1, 0), 0, "its place is used again");
-        yes(settlement.commitOf(1, 256) != 0 && settlement.commitOf(1, 1) != 0, "the others are there");
+        yes(settlement.commitOf(1, 1_024) != 0 && settlement.commitOf(1, 1) != 0, "the others are there");
     }
 
     function next(uint256 delta) private view returns (Debit[] memory) {

@@ -84,9 +84,6 @@ contract PostsTest is Network {
 
     function test_post_refusesFalseHeaders() public {
         (IPosts.PostHeader memory header, bytes memory rows) = batchOf(1, one(_alice, USD, USD), owed(1, 1));
-        header.nB = 1;
-        refused(header, rows, abi.encodeWithSelector(IPosts.SignedRowsNotSupported.selector, 1));
-        header.nB = 0;
         header.depth = 1;
         refused(header, rows, abi.encodeWithSelector(IPosts.WrongDepth.selector, 1, 0));
         header.depth = 0;
@@ -105,7 +102,7 @@ contract PostsTest is Network {
 
     function test_post_refusesIdsThatDoNotAscend() public {
         Debit[] memory debits = new Debit[](2);
-        (debits[0], debits[1]) = (Debit(_alice, 1, 1), Debit(_alice, 2, 1));
+        (debits[0], debits[1]) = (metered(_alice, 1, 1), metered(_alice, 2, 1));
         refusedBatch(debits, none(), abi.encodeWithSelector(Rows.RowsNotAscending.selector, 1, _alice));
         debits[1].userId = 0;
         refusedBatch(debits, none(), abi.encodeWithSelector(Rows.RowsNotAscending.selector, 1, 0));
@@ -123,9 +120,9 @@ contract PostsTest is Network {
         uint32 bob = open(user(2), 1, USD);
         uint32 carol = vault.userIdOf(user(3));
         Debit[] memory debits = new Debit[](3);
-        debits[0] = Debit(_alice, uint80(2 * USD), uint64(USD));
-        debits[1] = Debit(bob, uint80(USD + 1), uint64(USD + 1));
-        debits[2] = Debit(carol, uint80(USD), uint64(USD));
+        debits[0] = metered(_alice, uint80(2 * USD), uint64(USD));
+        debits[1] = metered(bob, uint80(USD + 1), uint64(USD + 1));
+        debits[2] = metered(carol, uint80(USD), uint64(USD));
         (IPosts.PostHeader memory header, bytes memory rows) = batchOf(1, debits, none());
         vm.expectEmit(true, true, true, true, address(settlement));
         emit IPosts.RowSkipped(1, _alice, 0, uint80(2 * USD), uint64(USD), SKIP_MISMATCH);

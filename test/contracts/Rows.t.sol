@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {MeteredRow, ProviderRow, Rows} from "../../contracts/libraries/Rows.sol";
+import {DebitRow, ProviderRow, Rows} from "../../contracts/libraries/Rows.sol";
 import {ChannelSlot, ChannelSlots} from "../../contracts/types/ChannelSlot.sol";
 import {ClaimableOverflow, ProviderSlot} from "../../contracts/types/ProviderSlot.sol";
 import {Check} from "./support/Check.sol";
 
 /// @notice The packed decoder and the packed words against plain ones.
 contract RowsTest is Check {
-    function testFuzz_rows_decodeAsByteByByte(bytes calldata data, uint8 nA, uint8 nC) public view {
-        uint256 expected = 22 * uint256(nA) + 14 * uint256(nC);
-        try this.decode(data, nA, nC) returns (bytes32 got) {
+    function testFuzz_rows_decodeAsByteByByte(bytes calldata data, uint8[3] calldata counts) public view {
+        uint256 expected = 22 * uint256(counts[0]) + 94 * uint256(counts[1]) + 14 * uint256(counts[2]);
+        try this.decode(data, counts) returns (bytes32 got) {
             eq(data.length, expected, "only the right length is taken");
-            eq(got, slowly(data, nA, nC), "rows");
+            eq(got, slowly(data, counts), "rows");
         } catch (bytes memory reason) {
             yes(data.length != expected, "the right length is taken");
             bytes memory want = abi.encodeWithSelector(Rows.WrongRowsLength.selector, data.length, expected);
@@ -20,12 +20,43 @@ contract RowsTest is Check {
         }
     }
 
-    function testFuzz_rows_decodeRandomRowsOfTheRightLength(bytes32 seed, uint8 nA, uint8 nC) public view {
-        nA = nA % 140;
-        nC = nC % 140;
-        bytes memory data = noise(seed, 22 * uint256(nA) + 14 * uint256(nC));
-        eq(this.decode(data, nA, nC), this.slowly(data, nA, nC), "rows");
-        eq(this.hash(data, nA, nC), this.hashSlowly(data, nA, nC), "hash");
+    function testFuzz_rows_decodeRandomRowsOfTheRightLength(bytes32 seed, uint8[3] memory counts) public view {
+        for (uint256 n = 0; n < 3; ++n) counts[n] = counts[n] % 140;
+        bytes memory data = noise(seed, 22 * uint256(counts[0]) + 94 * uint256(counts[1]) + 14 * uint256(counts[2]));
+        eq(this.decode(data, counts), this.slowly(data, counts), "rows");
+        (bytes32[] memory hashes, ) = this.chunksOf(data, counts);
+        eq(this.hash(data, counts), keccak256(abi.encodePacked(hashes)), "hash");
+    }
+
+    /// @dev Every user row opens with its own chunk, and with no other.
+    function testFuzz_openUserRow_showsTheRowOrNothing(bytes32 seed, uint8[3] memory counts, uint16 index) public view {
+        for (uint256 n = 0; n < 3; ++n) counts[n] = counts[n] % 140;
+        bytes memory data = noise(seed, 22 * uint256(counts[0]) + 94 * uint256(counts[1]) + 14 * uint256(counts[2]));
+        (bytes32[] memory hashes, bytes[] memory chunks) = this.chunksOf(data, counts);
+        uint256 users = uint256(counts[0]) + counts[1];
+        for (uint256 n = 0; n < chunks.length; ++n) {
+            (bool ok, DebitRow row) = this.openRow(this.hash(data, counts), counts, index, chunks[n], hashes);
+            bool isThere = index < users && n == chunkOf(index, counts[0]);
+            yes(ok == isThere, "opens");
+            if (ok) eq(bytes32(DebitRow.unwrap(row) >> 80), bytes32(this.headOf(data, index, counts[0])), "row");
+        }
+    }
+
+    function test_openUserRow_wantsAllChunksAndNoMore() public view {
+        uint8[3] memory counts = [65, 1, 1];
+        bytes memory data = noise("chunks", 22 * 65 + 94 + 14);
+        (bytes32[] memory hashes, bytes[] memory chunks) = this.chunksOf(data, counts);
+        bytes32 root = this.hash(data, counts);
+        (bool ok, ) = this.openRow(root, counts, 64, chunks[1], hashes);
+        yes(ok, "the last metered row");
+        (ok, ) = this.openRow(root, counts, 65, chunks[2], hashes);
+        yes(ok, "the signed row");
+        bytes32[] memory fewer = new bytes32[](3);
+        for (uint256 n = 0; n < 3; ++n) fewer[n] = hashes[n];
+        (ok, ) = this.openRow(keccak256(abi.encodePacked(fewer)), counts, 64, chunks[1], fewer);
+        yes(!ok, "a list that is too short");
+        (ok, ) = this.openRow(keccak256("other"), counts, 64, chunks[1], hashes);
+        yes(!ok, "other rows");
     }
 
     function testFuzz_checkOrder_isStrict(uint32 id, uint32 last) public {
@@ -77,61 +108,88 @@ contract RowsTest is Check {
         Rows.checkOrder(row, id, last);
     }
 
-    function hash(bytes calldata data, uint256 nA, uint256 nC) external pure returns (bytes32) {
-        return Rows.hash(data, nA, nC);
+    function hash(bytes calldata data, uint8[3] calldata counts) external pure returns (bytes32) {
+        return Rows.hash(data, counts[0], counts[1], counts[2]);
     }
 
-    function decode(bytes calldata data, uint32 nA, uint32 nC) external pure returns (bytes32) {
-        Rows.checkLength(data, nA, nC);
+    function openRow(
+        bytes32 root,
+        uint8[3] calldata counts,
+        uint256 index,
+        bytes calldata chunk,
+        bytes32[] calldata hashes
+    ) external pure returns (bool, DebitRow) {
+        uint32[3] memory all = [uint32(counts[0]), counts[1], counts[2]];
+        return Rows.openUserRow(root, all, index, chunk, hashes);
+    }
+
+    function decode(bytes calldata data, uint8[3] calldata counts) external pure returns (bytes32) {
+        Rows.checkLength(data, counts[0], counts[1], counts[2]);
         bytes memory out;
-        for (uint256 i = 0; i < nA; ++i) {
-            MeteredRow row = Rows.metered(data, i);
-            (uint32 id, uint80 cumEnd, uint64 delta) = (row.userId(), row.cumEnd(), row.delta());
-            out = abi.encode(keccak256(out), id, cumEnd, delta);
+        uint256 offset = 0;
+        for (uint256 i = 0; i < uint256(counts[0]) + counts[1]; ++i) {
+            DebitRow row = Rows.debitAt(data, offset);
+            out = abi.encode(keccak256(out), row.userId(), row.cumEnd(), row.delta());
+            if (i >= counts[0]) {
+                (bytes32 r, bytes32 vs) = Rows.signatureAt(data, offset);
+                out = abi.encode(keccak256(out), row.excess(), r, vs);
+            }
+            offset += i < counts[0] ? 22 : 94;
         }
-        for (uint256 i = 0; i < nC; ++i) {
-            ProviderRow row = Rows.provider(data, nA, i);
-            (uint32 id, uint80 cumEnd) = (row.providerId(), row.cumEnd());
-            out = abi.encode(keccak256(out), id, cumEnd);
+        for (uint256 i = 0; i < counts[2]; ++i) {
+            ProviderRow row = Rows.providerAt(data, offset);
+            out = abi.encode(keccak256(out), row.providerId(), row.cumEnd());
+            offset += 14;
         }
         return keccak256(out);
     }
 
     /// @dev The same, a byte at a time.
-    function slowly(bytes calldata data, uint256 nA, uint256 nC) public pure returns (bytes32) {
+    function slowly(bytes calldata data, uint8[3] calldata counts) public pure returns (bytes32) {
         bytes memory out;
-        uint256 at = 0;
-        for (uint256 i = 0; i < nA + nC; ++i) {
-            uint256 id = number(data, at, 4);
-            uint256 cumEnd = number(data, at + 4, 10);
-            at += 14;
-            if (i >= nA) {
-                out = abi.encode(keccak256(out), id, cumEnd);
-                continue;
+        uint256 offset = 0;
+        for (uint256 i = 0; i < uint256(counts[0]) + counts[1]; ++i) {
+            uint256 delta = number(data, offset + 14, 8);
+            out = abi.encode(keccak256(out), number(data, offset, 4), number(data, offset + 4, 10), delta);
+            if (i >= counts[0]) {
+                uint256 r = number(data, offset + 30, 32);
+                out = abi.encode(keccak256(out), number(data, offset + 22, 8), r, number(data, offset + 62, 32));
             }
-            out = abi.encode(keccak256(out), id, cumEnd, number(data, at, 8));
-            at += 8;
+            offset += i < counts[0] ? 22 : 94;
+        }
+        for (uint256 i = 0; i < counts[2]; ++i) {
+            out = abi.encode(keccak256(out), number(data, offset, 4), number(data, offset + 4, 10));
+            offset += 14;
         }
         return keccak256(out);
     }
 
-    /// @dev Chunks of 64 rows of a section, byte by byte.
-    function hashSlowly(bytes calldata data, uint256 nA, uint256 nC) external pure returns (bytes32) {
-        bytes memory hashes;
-        bytes memory chunk;
-        uint256 at = 0;
-        for (uint256 i = 0; i < nA + nC; ++i) {
-            uint256 row = i < nA ? i : i - nA;
-            if (row % 64 == 0 && chunk.length != 0) {
-                hashes = bytes.concat(hashes, keccak256(chunk));
-                chunk = "";
+    /// @dev Chunks of 64 rows of a section, and their hashes.
+    function chunksOf(
+        bytes calldata data,
+        uint8[3] calldata counts
+    ) external pure returns (bytes32[] memory hashes, bytes[] memory chunks) {
+        uint256[3] memory sizes = [uint256(22), 94, 14];
+        uint256 count = 0;
+        for (uint256 n = 0; n < 3; ++n) count += (uint256(counts[n]) + 63) / 64;
+        (hashes, chunks, count) = (new bytes32[](count), new bytes[](count), 0);
+        uint256 offset = 0;
+        for (uint256 n = 0; n < 3; ++n) {
+            for (uint256 left = counts[n]; left != 0; left -= min(left, 64)) {
+                uint256 end = offset + min(left, 64) * sizes[n];
+                chunks[count] = data[offset:end];
+                hashes[count] = keccak256(chunks[count]);
+                (offset, count) = (end, count + 1);
             }
-            uint256 size = i < nA ? 22 : 14;
-            for (uint256 b = 0; b < size; ++b) chunk = bytes.concat(chunk, data[at + b]);
-            at += size;
         }
-        if (chunk.length != 0) hashes = bytes.concat(hashes, keccak256(chunk));
-        return keccak256(hashes);
+    }
+
+    function headOf(bytes calldata data, uint256 index, uint256 nA) external pure returns (uint256) {
+        return number(data, index < nA ? 22 * index : 22 * nA + 94 * (index - nA), 22);
+    }
+
+    function chunkOf(uint256 index, uint256 nA) private pure returns (uint256) {
+        return index < nA ? index / 64 : (nA + 63) / 64 + (index - nA) / 64;
     }
 
     function fields(

@@ -156,7 +156,7 @@ contract StakeManagerTest is Network {
     function again() external {
         create(
             "StakeManager",
-            abi.encode(clock, localWindows(), vault, registry, address(settlement), MIN_STAKE, MIN_STAKE)
+            abi.encode(clock, vault, registry, address(settlement), address(frauds), MIN_STAKE, MIN_STAKE)
         );
     }
 }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IPosts} from "../../contracts/interfaces/IPosts.sol";
 import {Depth} from "../../contracts/libraries/Depth.sol";
 import {Groups} from "../../contracts/libraries/Groups.sol";
 import {Pricing} from "../../contracts/libraries/Pricing.sol";
 import {ReceiptsTree} from "../../contracts/libraries/ReceiptsTree.sol";
-import {MeteredRow, ProviderRow, Rows} from "../../contracts/libraries/Rows.sol";
 import {Cases} from "./support/Cases.sol";
 
-/// @notice The golden vectors that TypeScript runs too: costs, rows, groups and trees.
+/// @notice The golden vectors that TypeScript runs too: costs, groups and trees.
 contract VectorsTest is Cases {
     function test_units_vectors() public {
         load("units");
@@ -25,35 +23,6 @@ contract VectorsTest is Cases {
             uint256 most = Pricing.chargeBound(cost_, number("relayFeeBps"));
             eq(most, number("chargeBound"), name());
             eq(Pricing.protocolFee(most, number("protocolFeeBps")), number("protocolFee"), name());
-        }
-    }
-
-    function test_rows_vectors() public {
-        load("rows");
-        while (next()) {
-            bytes memory rows = raw("rows");
-            (uint32 nA, uint32 nC) = (uint32(number("nA")), uint32(number("nC")));
-            eq(number("nB"), 0, name());
-            if (!flag("valid")) {
-                refused(abi.encodeCall(this.readRows, (rows, nA, nC)));
-                continue;
-            }
-            (uint256[] memory a, uint256[] memory c) = this.readRows(rows, nA, nC);
-            (uint256[] memory ids, uint256[] memory ends) = (numbers("userIds"), numbers("userCumEnds"));
-            uint256[] memory deltas = numbers("deltas");
-            eq(ids.length, nA, name());
-            for (uint256 i = 0; i < nA; ++i) {
-                eq(a[3 * i], ids[i], name());
-                eq(a[3 * i + 1], ends[i], name());
-                eq(a[3 * i + 2], deltas[i], name());
-            }
-            (ids, ends) = (numbers("providerIds"), numbers("providerCumEnds"));
-            eq(ids.length, nC, name());
-            for (uint256 i = 0; i < nC; ++i) {
-                eq(c[2 * i], ids[i], name());
-                eq(c[2 * i + 1], ends[i], name());
-            }
-            commits(rows, nA, nC);
         }
     }
 
@@ -93,35 +62,6 @@ contract VectorsTest is Cases {
         return Pricing.cost(units, prices);
     }
 
-    function readRows(
-        bytes calldata rows,
-        uint32 nA,
-        uint32 nC
-    ) external pure returns (uint256[] memory a, uint256[] memory c) {
-        Rows.checkLength(rows, nA, nC);
-        (a, c) = (new uint256[](3 * uint256(nA)), new uint256[](2 * uint256(nC)));
-        uint32 last = 0;
-        for (uint256 i = 0; i < nA; ++i) {
-            MeteredRow row = Rows.metered(rows, i);
-            (uint32 id, uint80 cumEnd, uint64 delta) = (row.userId(), row.cumEnd(), row.delta());
-            Rows.checkOrder(i, id, last);
-            last = id;
-            (a[3 * i], a[3 * i + 1], a[3 * i + 2]) = (id, cumEnd, delta);
-        }
-        last = 0;
-        for (uint256 i = 0; i < nC; ++i) {
-            ProviderRow row = Rows.provider(rows, nA, i);
-            (uint32 id, uint80 cumEnd) = (row.providerId(), row.cumEnd());
-            Rows.checkOrder(i, id, last);
-            last = id;
-            (c[2 * i], c[2 * i + 1]) = (id, cumEnd);
-        }
-    }
-
-    function hashRows(bytes calldata rows, uint256 nA, uint256 nC) external pure returns (bytes32) {
-        return Rows.hash(rows, nA, nC);
-    }
-
     function readEvidence(
         bytes32 separator,
         bytes32 digest,
@@ -131,30 +71,6 @@ contract VectorsTest is Cases {
     }
 
     // ---- Parts ----
-
-    function commits(bytes memory rows, uint32 nA, uint32 nC) private view {
-        bytes32 rowsHash = this.hashRows(rows, nA, nC);
-        eq(rowsHash, word("rowsHash"), name());
-        uint256[] memory skipped = numbers("skippedUserIds");
-        bytes memory ids;
-        for (uint256 i = 0; i < skipped.length; ++i) ids = abi.encodePacked(ids, uint32(skipped[i]));
-        bytes32 skippedHash = skipped.length == 0 ? bytes32(0) : keccak256(ids);
-        eq(skippedHash, word("skippedHash"), name());
-        eq(Depth.forLeaves(nA), number("depth"), name());
-        IPosts.PostHeader memory header = IPosts.PostHeader({
-            batchNo: uint64(number("batchNo")),
-            nA: nA,
-            nB: 0,
-            nC: nC,
-            depth: uint8(number("depth")),
-            receiptsSum: uint96(number("receiptsSum")),
-            receiptsRoot: word("receiptsRoot")
-        });
-        bytes32 commit = keccak256(
-            abi.encode(header, rowsHash, skippedHash, uint40(number("postedAt")), uint96(number("debitA")))
-        );
-        eq(commit, word("commit"), name());
-    }
 
     /// @dev Builds the tree of users from its leaves.
     function batch() private view {

@@ -45,7 +45,8 @@ contract VectorsOfMessagesTest is Cases {
             "Withdraw",
             "SignerProof"
         ];
-        for (uint256 i = 0; i < all.length; ++i) yes(_seen[keccak256(bytes(all[i]))] != 0, all[i]);
+        // three values on each of three domains
+        for (uint256 i = 0; i < all.length; ++i) eq(_seen[keccak256(bytes(all[i]))], 9, all[i]);
     }
 
     function test_receipts_vectors() public {

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 /// @notice The cheatcodes that these tests use.
 interface Vm {
     function warp(uint256 timestamp) external;
+    function getBlockTimestamp() external view returns (uint256);
     function prank(address sender) external;
     function startPrank(address sender) external;
     function stopPrank() external;
