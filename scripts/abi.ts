@@ -6,20 +6,25 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-/** Artifact below `artifacts/contracts/`, by the name of the file and of its export. */
+/** Artifact below `artifacts/`, by the name of the file and of its export. */
 const CONTRACTS = {
-  "credit-vault": "CreditVault.sol/CreditVault",
-  "protocol-clock": "ProtocolClock.sol/ProtocolClock",
-  registry: "Registry.sol/Registry",
-  settlement: "Settlement.sol/Settlement",
-  "stake-manager": "StakeManager.sol/StakeManager",
-  "test-dollar": "test/TestDollar.sol/TestDollar",
+  "access-manager": "@openzeppelin/contracts/access/manager/AccessManager.sol/AccessManager",
+  "credit-vault": "contracts/CreditVault.sol/CreditVault",
+  "deposit-router": "contracts/periphery/DepositRouter.sol/DepositRouter",
+  "fraud-proofs": "contracts/FraudProofs.sol/FraudProofs",
+  lens: "contracts/periphery/Lens.sol/Lens",
+  "protocol-clock": "contracts/ProtocolClock.sol/ProtocolClock",
+  registry: "contracts/Registry.sol/Registry",
+  reserves: "contracts/Reserves.sol/Reserves",
+  settlement: "contracts/Settlement.sol/Settlement",
+  "stake-manager": "contracts/StakeManager.sol/StakeManager",
+  "test-dollar": "contracts/test/TestDollar.sol/TestDollar",
 } as const;
 
 const path = (relative: string): string => fileURLToPath(new URL(`../${relative}`, import.meta.url));
 
 function textOf(name: string, artifact: string): string {
-  const { abi } = JSON.parse(readFileSync(path(`artifacts/contracts/${artifact}.json`), "utf8")) as {
+  const { abi } = JSON.parse(readFileSync(path(`artifacts/${artifact}.json`), "utf8")) as {
     readonly abi: readonly { readonly type: string }[];
   };
   const identifier = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());

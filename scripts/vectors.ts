@@ -6,13 +6,18 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { batchCases } from "./vectors/batches.ts";
 import type { Case } from "./vectors/case.ts";
 import { groupCases } from "./vectors/groups.ts";
+import { judgementCases } from "./vectors/judgement.ts";
+import { penaltyCases } from "./vectors/penalties.ts";
+import { proofCases } from "./vectors/proofs.ts";
 import { receiptCases } from "./vectors/receipts.ts";
 import { rowCases } from "./vectors/rows.ts";
 import { treeCases } from "./vectors/trees.ts";
 import { typedDataCases } from "./vectors/typed-data.ts";
 import { unitCases } from "./vectors/units.ts";
+import { voucherCases } from "./vectors/vouchers.ts";
 
 const FILES: Readonly<Record<string, () => readonly Case[] | Promise<readonly Case[]>>> = {
   units: unitCases,
@@ -20,6 +25,11 @@ const FILES: Readonly<Record<string, () => readonly Case[] | Promise<readonly Ca
   receipts: receiptCases,
   groups: groupCases,
   rows: rowCases,
+  batches: batchCases,
+  vouchers: voucherCases,
+  judgement: judgementCases,
+  penalties: penaltyCases,
+  proofs: proofCases,
   trees: treeCases,
 };
 

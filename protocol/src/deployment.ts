@@ -7,12 +7,17 @@ export type Deployment = {
   readonly deployedAtBlock: number;
   readonly profile: "main" | "local";
   readonly contracts: {
+    readonly accessManager: Address;
     readonly clock: Address;
     readonly token: Address;
-    readonly vault: Address;
     readonly registry: Address;
+    readonly vault: Address;
     readonly stakeManager: Address;
     readonly settlement: Address;
+    readonly reserves: Address;
+    readonly fraudProofs: Address;
+    readonly depositRouter: Address;
+    readonly lens: Address;
   };
 };
 

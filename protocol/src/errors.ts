@@ -23,6 +23,16 @@ export const ERRORS = {
     message: "The channel is closed, expired, thawing or empty.",
     hint: "Open or extend a channel to this relay with `aimo credits buy`.",
   },
+  channel_retired: {
+    status: 402,
+    message: "The relay can charge this epoch of the channel no more.",
+    hint: "Take what is left out of the channel (thaw, then withdraw) and open it again with `aimo credits buy`.",
+  },
+  signed_channel: {
+    status: 403,
+    message: "The channel pays by signed vouchers; a plain API key cannot draw on it.",
+    hint: "Open a channel without a session key, or sign each request once the relay supports it.",
+  },
   key_limit_reached: {
     status: 402,
     message: "The key's own spending limit is reached.",
@@ -134,6 +144,16 @@ export const ERRORS = {
     message: "The contracts at these addresses are not an AiMo deployment.",
     hint: "Use the addresses that the deployment wrote for this chain id.",
   },
+  deployment_exists: {
+    status: 500,
+    message: "This chain has a deployment already.",
+    hint: "Check it with --verify; to deploy another, move its file away first.",
+  },
+  deployment_incomplete: {
+    status: 500,
+    message: "A deployment on this chain stopped half-way.",
+    hint: "Nothing uses what it left: begin anew with --start-over.",
+  },
   port_in_use: {
     status: 500,
     message: "The port is used by another program.",
@@ -197,6 +217,8 @@ export type ErrorDetails = Readonly<Record<string, string | number | bigint | bo
 export type AimoErrorOptions = ErrorOptions & {
   /** Replaces the table's sentence with one that names the field and the limit. */
   readonly message?: string;
+  /** Replaces the table's advice with a better one. */
+  readonly hint?: string;
   /** The request's field at fault, as in OpenAI's errors. */
   readonly param?: string;
   readonly details?: ErrorDetails;
@@ -221,7 +243,7 @@ export class AimoError extends Error {
     );
     this.code = code;
     this.status = ERRORS[code].status;
-    this.hint = ERRORS[code].hint;
+    this.hint = options.hint ?? ERRORS[code].hint;
     this.param = options.param;
     this.details = options.details ?? {};
     this.retryAfterSeconds = options.retryAfterSeconds;

@@ -10,7 +10,7 @@ import type { Units } from "./units.ts";
  * 1. `POST /aimo/v1/session` {SessionOffer} -> {SessionAnswer}, signed by the provider's node key.
  * 2. `POST /aimo/v1/session/:id/confirm` {signature} by the relay's node key -> 204. From here on requests are MACed.
  * 3. `GET /aimo/v1/session/:id/events` -> NDJSON of {MacedLine}: receipts groups as they close; held open.
- * 4. `POST /aimo/v1/session/:id/ack` {SessionAck}: the relay's cumulative per provider, after each verified group.
+ * 4. `POST /aimo/v1/session/:id/ack` {SessionAck}: the relay's ProviderVoucher, after each verified group.
  * 5. `POST /aimo/v1/session/:id/abort` {SessionAbort}: how many frames of an attempt reached the relay.
  * 6. `POST /aimo/v1/infer/:route?attempt=…&request=…&model=…&price=…`: the client's body, byte for byte.
  *
@@ -119,7 +119,9 @@ export type UsageFrame = { readonly statement: UsageStatement; readonly mac: Hex
 
 /** One line of the events stream. `mac` is over the JSON text of `event` with the line's seq. */
 export type MacedLine = { readonly seq: number; readonly event: SessionEvent; readonly mac: Hex };
-export type SessionEvent = { readonly type: "ready" } | { readonly type: "ping" } | GroupEvent;
+export type SessionEvent = { readonly type: "ready" } | { readonly type: "ping" } | GroupEvent | VoucherEvent;
+/** The newest voucher that the provider holds, told once when a stream opens: a relay that lost its books goes on from it. */
+export type VoucherEvent = { readonly type: "voucher" } & SessionAck;
 export type GroupEvent = {
   readonly type: "group";
   readonly group: ReceiptGroup;
@@ -138,7 +140,10 @@ export const receiptFromJson = (json: UsageReceiptJson): UsageReceipt => ({
   cost: BigInt(json.cost),
 });
 
-/** The relay owes this provider `cumulative` pUSD (decimal string) over all time, by verified receipts. */
-export type SessionAck = { readonly cumulative: string };
+/**
+ * A ProviderVoucher of the session's two parties: the relay owes the provider `cumulative` pUSD (decimal string) over all
+ * time. `signature`: 65 bytes over its EIP-712 digest in Settlement's domain, by the relay's current signer.
+ */
+export type SessionAck = { readonly cumulative: string; readonly signature: Hex };
 /** The relay got `frames` content frames of the attempt before it was cut; the provider signs usage for those at most. */
 export type SessionAbort = { readonly attempt: Hex; readonly frames: number };

@@ -35,12 +35,24 @@ const NODE = new Uint8Array([0x01]);
 const USER = new Uint8Array([0x02]);
 const PADDING: SumNode = { hash: hash(new Uint8Array([0x03])), sum: 0n };
 
+/** A leaf as the chain opens it: the evidence by its hash alone. */
+export type OpenedLeaf = Omit<ReceiptLeaf, "evidence"> & { readonly evidenceHash: Hex };
+
 export function leafNode(leaf: ReceiptLeaf): SumNode {
+  return nodeOf(leaf, hash(leaf.evidence));
+}
+
+/** The same node by what the chain is shown. */
+export function openedLeafNode(leaf: OpenedLeaf): SumNode {
+  return nodeOf(leaf, toBytes(leaf.evidenceHash));
+}
+
+function nodeOf(leaf: Omit<ReceiptLeaf, "evidence">, evidenceHash: Uint8Array): SumNode {
   return {
     hash: hash(
       LEAF,
       toBytes(leaf.usageDigest),
-      hash(leaf.evidence),
+      evidenceHash,
       uint(leaf.userId, 4),
       uint(leaf.charge, 8),
       uint(leaf.userCumulative, 10),

@@ -49,6 +49,13 @@ function kindOf(value: number): UnitKind {
 
 /** Exact cost in pUSD. Throws a RangeError when a count is no u32 or the sum does not fit u64. */
 export function costOf(units: Units, prices: Prices): bigint {
+  const cost = exactCost(units, prices);
+  if (cost > MAX_U64) throw new RangeError(`The cost ${cost} pUSD does not fit 64 bits.`);
+  return cost;
+}
+
+/** The same where it may be more than any receipt can say. Throws a RangeError when a count is no u32. */
+export function exactCost(units: Units, prices: Prices): bigint {
   let cost = 0n;
   for (const index of [0, 1, 2] as const) {
     const count = units[index];
@@ -56,7 +63,6 @@ export function costOf(units: Units, prices: Prices): bigint {
       throw new RangeError(`units${index} is ${count}, not a u32.`);
     cost += BigInt(count) * prices[index];
   }
-  if (cost > MAX_U64) throw new RangeError(`The cost ${cost} pUSD does not fit 64 bits.`);
   return cost;
 }
 

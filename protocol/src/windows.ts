@@ -12,6 +12,12 @@ export type Windows = {
   readonly unbondRelay: number;
   readonly priceNotice: number;
   readonly feeNotice: number;
+  /** A pause lasts at most this long, of wall time. */
+  readonly pauseMax: number;
+  /** The next pause begins at the earliest this long after the last ended, of wall time. */
+  readonly pauseCooldown: number;
+  /** A module added later may act this long after it was announced. */
+  readonly moduleDelay: number;
 };
 
 const MINUTE = 60;
@@ -31,6 +37,9 @@ export const PROFILES = {
     unbondRelay: 14 * DAY,
     priceNotice: 24 * HOUR,
     feeNotice: 7 * DAY,
+    pauseMax: 7 * DAY,
+    pauseCooldown: 30 * DAY,
+    moduleDelay: 14 * DAY,
   },
   local: {
     epoch: 5,
@@ -42,19 +51,26 @@ export const PROFILES = {
     unbondProvider: 90,
     unbondRelay: 100,
     priceNotice: 10,
-    feeNotice: 10,
+    feeNotice: 80,
+    pauseMax: 20,
+    pauseCooldown: 60,
+    moduleDelay: 100,
   },
 } as const satisfies Record<string, Windows>;
 
 /** Names the inequalities of section 11 that do not hold; empty when all do. */
 export function brokenInequalities(w: Windows): string[] {
-  const signerThaw = w.post + 2 * w.epoch + w.response;
+  const judged = w.post + 2 * w.epoch + w.response;
   return [
     w.channelThaw >= w.post + w.response ? "" : "channelThaw >= post + response",
     w.relayBucket >= w.post + w.response ? "" : "relayBucket >= post + response",
-    w.signerThaw >= signerThaw ? "" : "signerThaw >= post + 2 epoch + response",
+    w.relayBucket >= 2 * w.epoch + w.response ? "" : "relayBucket >= 2 epoch + response",
+    w.signerThaw >= judged ? "" : "signerThaw >= post + 2 epoch + response",
     w.unbondProvider > w.signerThaw ? "" : "unbondProvider > signerThaw",
     w.unbondRelay > w.signerThaw ? "" : "unbondRelay > signerThaw",
+    w.feeNotice >= judged ? "" : "feeNotice >= post + 2 epoch + response",
+    w.pauseCooldown >= 3 * w.pauseMax ? "" : "pauseCooldown >= 3 pauseMax",
+    w.moduleDelay > w.channelThaw ? "" : "moduleDelay > channelThaw",
   ].filter((text) => text !== "");
 }
 

@@ -1,8 +1,16 @@
-import { digestByViem, domainSeparator, type MessageName, TYPES } from "@aimo/protocol/typed-data";
+import {
+  type DomainParameters,
+  digestByViem,
+  domainSeparator,
+  type MessageName,
+  TYPES,
+} from "@aimo/protocol/typed-data";
 import { concat, encodeAbiParameters, type Hex, keccak256, stringToHex, toHex } from "viem";
 import { bytes32, type Case, userAccount, VECTOR_DOMAIN } from "./case.ts";
 
 type Value = Hex | bigint;
+/** Withdraw and SignerProof are for other contracts than Settlement. */
+const OTHER_CONTRACT = "0xc0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ff";
 
 /** A field's least, greatest and an ordinary value. */
 function fieldValue(type: string, name: string, which: "least" | "greatest" | "ordinary"): Value {
@@ -15,11 +23,15 @@ function fieldValue(type: string, name: string, which: "least" | "greatest" | "o
 }
 
 /**
- * Every message at the edges of its widths, under two domains. Encoded here by the ABI of EIP-712 itself and by viem,
+ * Every message at the edges of its widths, on two chains and for two contracts. Encoded here by the ABI of EIP-712 itself and by viem,
  * not by the protocol's own fast code, which is held to these.
  */
 export async function typedDataCases(): Promise<Case[]> {
-  const domains = [VECTOR_DOMAIN, { ...VECTOR_DOMAIN, chainId: 8453 }];
+  const domains: DomainParameters[] = [
+    VECTOR_DOMAIN,
+    { ...VECTOR_DOMAIN, chainId: 8453 },
+    { ...VECTOR_DOMAIN, verifyingContract: OTHER_CONTRACT },
+  ];
   const cases: Case[] = [];
   for (const domain of domains)
     for (const message of Object.keys(TYPES) as MessageName[])
@@ -41,7 +53,7 @@ export async function typedDataCases(): Promise<Case[]> {
         if (digest !== digestByViem(domain, message, values))
           throw new Error(`${message} differs from viem.`);
         cases.push({
-          name: `${message}, ${which}, chain ${domain.chainId}`,
+          name: `${message}, ${which}, ${domain.verifyingContract} on chain ${domain.chainId}`,
           message,
           chainId: String(domain.chainId),
           verifyingContract: domain.verifyingContract,
