@@ -23,6 +23,7 @@ const STEPS: readonly Step[] = [
     command: ["solhint", "--noPoster", "--max-warnings=0", "contracts/**/*.sol", "test/contracts/**/*.sol"],
   },
   { name: "contract ABI is fresh", command: ["scripts/abi.ts", "--check"] },
+  { name: "actions are fresh", command: ["scripts/actions.ts", "--check"] },
   { name: "generated docs are fresh", command: ["scripts/docs.ts", "--check"] },
   { name: "golden vectors are fresh", command: ["scripts/vectors.ts", "--check"] },
 ];

@@ -39,7 +39,7 @@ function resultOf(story: Story) {
     unbilledFailures: story.unbilledFailures,
     batches: sums.batches,
     vaultPusd: story.vault.tokens.toString(),
-    booksPusd: (story.vault.free + story.vault.stakes + story.vault.books).toString(),
+    booksPusd: (story.vault.free + story.vault.stakes + story.vault.reserves + story.vault.books).toString(),
   };
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { COMMANDS } from "@aimo/cli/commands";
 import { referencePage } from "@aimo/cli/help";
+import { CONTRACT_ERRORS } from "@aimo/protocol/contract-error-table";
 import { ERRORS } from "@aimo/protocol/errors";
 
 type Page = { readonly path: string; readonly render: () => string };
@@ -30,6 +31,16 @@ function errorsPage(): string {
     tableRow(["Code", "Status", "What happened", "What to do"]),
     tableRow(["---", "---", "---", "---"]),
     ...rows,
+    "",
+    "## Refusals of the contracts",
+    "",
+    "`transaction_failed` names the contract's error in `error.metadata.error`, with its values beside it. Values in braces.",
+    "",
+    tableRow(["Error", "What happened", "What to do"]),
+    tableRow(["---", "---", "---"]),
+    ...Object.entries(CONTRACT_ERRORS).map(([name, { text, hint }]) =>
+      tableRow([`\`${name}\``, text.replaceAll(/\{(\w+)(:\w+)?\}/g, "{$1}"), hint ?? ""]),
+    ),
     "",
   ].join("\n");
 }

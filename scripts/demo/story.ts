@@ -1,8 +1,9 @@
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
-import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
+import { waitForReceipt } from "@aimo/protocol/action";
+import { claimProvider, providerAccountOf } from "@aimo/protocol/actions/settlement";
+import { balanceOf } from "@aimo/protocol/actions/test-dollar";
 import { fromTokenUnits } from "@aimo/protocol/units";
 import { type BillResult, verifyBill } from "@aimo/sdk";
-import { localReader, localWallet, write } from "../local/wallets.ts";
+import { localReader, localWallet } from "../local/wallets.ts";
 import { type LocalNetwork, startLocalNetwork } from "../local-network.ts";
 import { checkVault, readSums, type Sums, type VaultCheck } from "./sums.ts";
 import { planOf, type Served, send } from "./traffic.ts";
@@ -76,37 +77,21 @@ async function playTraffic(network: LocalNetwork, progress: (line: string) => vo
 async function claimAll(
   network: LocalNetwork,
 ): Promise<{ providerId: number; earned: bigint; claimed: bigint }[]> {
-  const { settlement, token } = network.deployment.contracts;
+  const { deployment } = network;
   const reader = localReader(network.rpcUrl);
   const relayIds = network.relays.map(({ id }) => id);
   const claims = [];
   for (const provider of network.providers) {
     const accounts = await Promise.all(
-      relayIds.map((relayId) =>
-        reader.readContract({
-          address: settlement,
-          abi: settlementAbi,
-          functionName: "providerAccountOf",
-          args: [relayId, provider.id],
-        }),
-      ),
+      relayIds.map((relayId) => providerAccountOf(reader, { deployment, relayId, providerId: provider.id })),
     );
     const earned = accounts.reduce((sum, account) => sum + account.paid, 0n);
     const owner = localWallet(network.rpcUrl, provider.ownerIndex);
-    const balance = () =>
-      reader.readContract({
-        address: token,
-        abi: testDollarAbi,
-        functionName: "balanceOf",
-        args: [owner.account.address],
-      });
+    const to = owner.account.address;
+    const balance = () => balanceOf(reader, { deployment, account: to });
     const before = await balance();
-    await write(network.rpcUrl, owner, {
-      address: settlement,
-      abi: settlementAbi,
-      functionName: "claimProvider",
-      args: [provider.id, relayIds, owner.account.address],
-    });
+    const hash = await claimProvider(owner, { deployment, providerId: provider.id, relayIds, to });
+    await waitForReceipt(reader, { hash });
     claims.push({ providerId: provider.id, earned, claimed: fromTokenUnits((await balance()) - before) });
   }
   return claims;
@@ -146,7 +131,7 @@ function conclude({ network, served, sums, claims, bills, vault }: Ending): Stor
     [stated === billed, `Responses stated ${stated} pUSD, bills are ${billed} pUSD.`],
     [
       vault.ok,
-      `The vault holds ${vault.tokens} pUSD; its books say ${vault.free + vault.stakes + vault.books} pUSD.`,
+      `The vault holds ${vault.tokens} pUSD; its books say ${vault.free + vault.stakes + vault.reserves + vault.books} pUSD.`,
     ],
     [sums.skippedRows === 0, `${sums.skippedRows} rows were skipped.`],
     [billed > 0n, "Nothing was billed."],

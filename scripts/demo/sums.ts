@@ -1,7 +1,9 @@
-import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
-import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
+import { accountOf, moduleOf, userCount } from "@aimo/protocol/actions/credit-vault";
+import { reserveOf } from "@aimo/protocol/actions/reserves";
+import * as settlement from "@aimo/protocol/actions/settlement";
+import { bondOf, burned } from "@aimo/protocol/actions/stake-manager";
+import { balanceOf } from "@aimo/protocol/actions/test-dollar";
 import { ROLES } from "@aimo/protocol/deployment";
 import { fromTokenUnits } from "@aimo/protocol/units";
 import type { Address } from "viem";
@@ -24,20 +26,18 @@ export type Sums = {
 /** Adds up every batch of the network's relays from their events, and the relays' accounts from storage. */
 export async function readSums(network: LocalNetwork): Promise<Sums> {
   const reader = localReader(network.rpcUrl);
-  const { settlement } = network.deployment.contracts;
-  const range = { address: settlement, abi: settlementAbi, fromBlock: 0n, strict: true } as const;
+  const { deployment } = network;
+  const range = {
+    address: deployment.contracts.settlement,
+    abi: settlementAbi,
+    fromBlock: 0n,
+    strict: true,
+  } as const;
   const posted = await reader.getContractEvents({ ...range, eventName: "Posted" });
   const skipped = await reader.getContractEvents({ ...range, eventName: "RowSkipped" });
   const total = (amounts: readonly bigint[]) => amounts.reduce((sum, amount) => sum + amount, 0n);
   const accounts = await Promise.all(
-    network.relays.map(({ id }) =>
-      reader.readContract({
-        address: settlement,
-        abi: settlementAbi,
-        functionName: "relayAccountOf",
-        args: [id],
-      }),
-    ),
+    network.relays.map(({ id }) => settlement.relayAccountOf(reader, { deployment, relayId: id })),
   );
   return {
     settled: total(posted.map(({ args }) => args.debitA + args.debitB)),
@@ -54,82 +54,86 @@ export type VaultCheck = {
   readonly free: bigint;
   readonly stakes: bigint;
   readonly books: bigint;
+  readonly reserves: bigint;
   readonly ok: boolean;
 };
 
 /**
- * The vault's tokens against every balance: users' free credits, bonds and stakes, and the settlement's books (channels,
- * providers' and relays' accounts, floats, protocol fees) added up one by one. pUSD.
+ * The vault's tokens against every balance: users' free credits, bonds and stakes, reserves, and the settlement's books
+ * (channels, providers' and relays' accounts, floats, protocol fees) added up one by one. pUSD.
  */
 export async function checkVault(network: LocalNetwork): Promise<VaultCheck> {
-  const { reader, vault, token, settlement, stakeManager } = contractsOf(network);
-  const tokens = fromTokenUnits(
-    await reader.readContract({ ...token, functionName: "balanceOf", args: [vault.address] }),
-  );
-  const [free, books, stakes] = await Promise.all([sumFree(network), sumBooks(network), sumStakes(network)]);
-  const locked = async (module: Address) =>
-    (await reader.readContract({ ...vault, functionName: "moduleOf", args: [module] })).balance;
+  const { deployment } = network;
+  const {
+    vault: account,
+    settlement: booked,
+    stakeManager: staked,
+    reserves: reserved,
+  } = deployment.contracts;
+  const reader = localReader(network.rpcUrl);
+  const tokens = fromTokenUnits(await balanceOf(reader, { deployment, account }));
+  const [free, books, stakes, reserves] = await Promise.all([
+    sumFree(network),
+    sumBooks(network),
+    sumStakes(network),
+    sumReserves(network),
+  ]);
+  const locked = async (module: Address) => (await moduleOf(reader, { deployment, module })).balance;
   const inModules =
-    (await locked(settlement.address)) === books && (await locked(stakeManager.address)) === stakes;
-  return { tokens, free, stakes, books, ok: inModules && tokens === free + stakes + books };
+    (await locked(booked)) === books &&
+    (await locked(staked)) === stakes &&
+    (await locked(reserved)) === reserves;
+  const ok = inModules && tokens === free + stakes + books + reserves;
+  return { tokens, free, stakes, books, reserves, ok };
 }
 
-function contractsOf({ rpcUrl, deployment }: LocalNetwork) {
-  const { vault, token, settlement, stakeManager } = deployment.contracts;
-  return {
-    reader: localReader(rpcUrl),
-    vault: { address: vault, abi: creditVaultAbi },
-    token: { address: token, abi: testDollarAbi },
-    settlement: { address: settlement, abi: settlementAbi },
-    stakeManager: { address: stakeManager, abi: stakeManagerAbi },
-  } as const;
-}
-
-async function usersOf(network: LocalNetwork): Promise<number[]> {
-  const { reader, vault } = contractsOf(network);
-  const count = await reader.readContract({ ...vault, functionName: "userCount" });
+async function usersOf({ rpcUrl, deployment }: LocalNetwork): Promise<number[]> {
+  const count = await userCount(localReader(rpcUrl), { deployment });
   return Array.from({ length: count }, (_, index) => index + 1);
 }
 
 async function sumFree(network: LocalNetwork): Promise<bigint> {
-  const { reader, vault } = contractsOf(network);
+  const { deployment } = network;
+  const reader = localReader(network.rpcUrl);
   let sum = 0n;
-  for (const userId of await usersOf(network))
-    sum += (await reader.readContract({ ...vault, functionName: "accountOf", args: [userId] })).free;
+  for (const userId of await usersOf(network)) sum += (await accountOf(reader, { deployment, userId })).free;
   return sum;
 }
 
 async function sumBooks(network: LocalNetwork): Promise<bigint> {
-  const { reader, settlement } = contractsOf(network);
-  let sum = await reader.readContract({ ...settlement, functionName: "protocolFees" });
-  for (const { id } of network.relays) {
-    const account = await reader.readContract({ ...settlement, functionName: "relayAccountOf", args: [id] });
+  const { deployment } = network;
+  const reader = localReader(network.rpcUrl);
+  let sum = await settlement.protocolFees(reader, { deployment });
+  for (const { id: relayId } of network.relays) {
+    const account = await settlement.relayAccountOf(reader, { deployment, relayId });
     sum += account.earned + account.pendingCur + account.pendingPrev + account.float;
     for (const userId of await usersOf(network))
-      sum += (await reader.readContract({ ...settlement, functionName: "channelOf", args: [id, userId] }))
-        .available;
-    for (const provider of network.providers)
-      sum += (
-        await reader.readContract({
-          ...settlement,
-          functionName: "providerAccountOf",
-          args: [id, provider.id],
-        })
-      ).claimable;
+      sum += (await settlement.channelOf(reader, { deployment, relayId, userId })).available;
+    for (const { id: providerId } of network.providers)
+      sum += (await settlement.providerAccountOf(reader, { deployment, relayId, providerId })).claimable;
   }
   return sum;
 }
 
-async function sumStakes(network: LocalNetwork): Promise<bigint> {
-  const { reader, stakeManager } = contractsOf(network);
+async function sumStakes({ rpcUrl, deployment, relays, providers }: LocalNetwork): Promise<bigint> {
+  const reader = localReader(rpcUrl);
   const nodes = [
-    ...network.relays.map(({ id }) => [ROLES.relay, id] as const),
-    ...network.providers.map(({ id }) => [ROLES.provider, id] as const),
+    ...relays.map(({ id }) => ({ role: ROLES.relay, id })),
+    ...providers.map(({ id }) => ({ role: ROLES.provider, id })),
   ];
-  let sum = 0n;
-  for (const args of nodes) {
-    const bond = await reader.readContract({ ...stakeManager, functionName: "bondOf", args });
+  let sum = await burned(reader, { deployment });
+  for (const node of nodes) {
+    const bond = await bondOf(reader, { deployment, ...node });
     sum += bond.active + bond.unbonding;
   }
+  return sum;
+}
+
+async function sumReserves({ rpcUrl, deployment, relays, providers }: LocalNetwork): Promise<bigint> {
+  const reader = localReader(rpcUrl);
+  let sum = 0n;
+  for (const { id: relayId } of relays)
+    for (const { id: providerId } of providers)
+      sum += (await reserveOf(reader, { deployment, relayId, providerId })).amount;
   return sum;
 }

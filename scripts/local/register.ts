@@ -1,114 +1,57 @@
-import { registryAbi } from "@aimo/protocol/abi/registry";
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
-import { type Deployment, ROLES } from "@aimo/protocol/deployment";
-import { domainOf, TYPES } from "@aimo/protocol/typed-data";
+import { ensureModel, registerNode } from "@aimo/node/register";
+import { waitForReceipt } from "@aimo/protocol/action";
+import * as registry from "@aimo/protocol/actions/registry";
+import * as settlement from "@aimo/protocol/actions/settlement";
+import * as stakes from "@aimo/protocol/actions/stake-manager";
+import { CHANNEL_MODES, type Deployment, ROLES } from "@aimo/protocol/deployment";
 import { type Price, packKinds } from "@aimo/protocol/units";
-import type { Address, Hex } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
-import { type LocalWallet, localReader, write } from "./wallets.ts";
+import { type Hash, type Hex, zeroAddress } from "viem";
+import { type LocalWallet, localReader } from "./wallets.ts";
 
 export type Network = { readonly rpcUrl: string; readonly deployment: Deployment };
 
-const NO_METADATA: Hex = `0x${"00".repeat(32)}`;
-const PROOF_SECONDS = 600;
-
-/** A signer's proof that it has its key: binds it to the owner who registers it. */
-async function signerProof(network: Network, owner: Address, signerKey: Hex, role: number) {
-  const { chainId, contracts } = network.deployment;
-  const signer = privateKeyToAccount(signerKey);
-  const deadline = Math.floor(Date.now() / 1000) + PROOF_SECONDS;
-  const signature = await signer.signTypedData({
-    domain: domainOf({ chainId, verifyingContract: contracts.registry }),
-    types: TYPES,
-    primaryType: "SignerProof",
-    message: { owner, role, deadline },
-  });
-  return { signer: signer.address, deadline, signature };
-}
+type Role = keyof typeof ROLES;
 
 /** Registers the wallet as owner of a relay whose node signs with `signerKey`, and bonds `bond` pUSD. Returns its id. */
 export async function registerRelay(
   network: Network,
   owner: LocalWallet,
-  options: { signerKey: Hex; feeBps: number; bond: bigint },
+  options: { readonly signerKey: Hex; readonly feeBps: number; readonly bond: bigint },
 ): Promise<number> {
-  const { registry } = network.deployment.contracts;
-  const proof = await signerProof(network, owner.account.address, options.signerKey, ROLES.relay);
-  await write(network.rpcUrl, owner, {
-    address: registry,
-    abi: registryAbi,
-    functionName: "registerRelay",
-    args: [proof.signer, options.feeBps, NO_METADATA, proof.deadline, proof.signature],
-  });
-  const id = await localReader(network.rpcUrl).readContract({
-    address: registry,
-    abi: registryAbi,
-    functionName: "relayIdBySigner",
-    args: [proof.signer],
-  });
-  await bond(network, owner, ROLES.relay, id, options.bond);
-  return id;
+  const { signerKey, feeBps, bond: amount } = options;
+  return register(network, owner, { role: "relay", signerKey, feeBps, amount });
 }
 
 /** Registers the wallet as owner of a provider and stakes `stake` pUSD. Returns its id. */
 export async function registerProvider(
   network: Network,
   owner: LocalWallet,
-  options: { signerKey: Hex; stake: bigint },
+  { signerKey, stake: amount }: { readonly signerKey: Hex; readonly stake: bigint },
 ): Promise<number> {
-  const { registry } = network.deployment.contracts;
-  const proof = await signerProof(network, owner.account.address, options.signerKey, ROLES.provider);
-  await write(network.rpcUrl, owner, {
-    address: registry,
-    abi: registryAbi,
-    functionName: "registerProvider",
-    args: [proof.signer, NO_METADATA, proof.deadline, proof.signature],
-  });
-  const id = await localReader(network.rpcUrl).readContract({
-    address: registry,
-    abi: registryAbi,
-    functionName: "providerIdBySigner",
-    args: [proof.signer],
-  });
-  await bond(network, owner, ROLES.provider, id, options.stake);
+  return register(network, owner, { role: "provider", signerKey, amount });
+}
+
+async function register(
+  network: Network,
+  owner: LocalWallet,
+  options: {
+    readonly role: Role;
+    readonly signerKey: Hex;
+    readonly feeBps?: number;
+    readonly amount: bigint;
+  },
+): Promise<number> {
+  const { amount, ...node } = options;
+  const now = Math.floor(Date.now() / 1000);
+  const id = await registerNode(registrarOf(network, owner), { ...node, owner: owner.account.address, now });
+  const { deployment } = network;
+  await mined(network, stakes.bond(owner, { deployment, role: ROLES[node.role], id, amount }));
   return id;
 }
 
-async function bond(
-  network: Network,
-  owner: LocalWallet,
-  role: number,
-  id: number,
-  amount: bigint,
-): Promise<void> {
-  await write(network.rpcUrl, owner, {
-    address: network.deployment.contracts.stakeManager,
-    abi: stakeManagerAbi,
-    functionName: "bond",
-    args: [role, id, amount],
-  });
-}
-
 /** Id of a model, registered if it is not yet. */
-export async function registerModel(network: Network, wallet: LocalWallet, slug: string): Promise<number> {
-  const { registry } = network.deployment.contracts;
-  const read = () =>
-    localReader(network.rpcUrl).readContract({
-      address: registry,
-      abi: registryAbi,
-      functionName: "modelIdOf",
-      args: [slug],
-    });
-  const known = await read();
-  if (known !== 0) return known;
-  await write(network.rpcUrl, wallet, {
-    address: registry,
-    abi: registryAbi,
-    functionName: "registerModel",
-    args: [slug],
-  });
-  return read();
+export function registerModel(network: Network, wallet: LocalWallet, slug: string): Promise<number> {
+  return ensureModel(registrarOf(network, wallet), slug);
 }
 
 export async function setPrice(
@@ -116,25 +59,31 @@ export async function setPrice(
   owner: LocalWallet,
   options: { readonly providerId: number; readonly modelId: number } & Omit<Price, "version">,
 ): Promise<void> {
-  await write(network.rpcUrl, owner, {
-    address: network.deployment.contracts.registry,
-    abi: registryAbi,
-    functionName: "setPrice",
-    args: [options.providerId, options.modelId, ...options.prices, packKinds(options.kinds)],
-  });
+  const { providerId, modelId, prices, kinds } = options;
+  const [p0, p1, p2] = prices;
+  const { deployment } = network;
+  const parameters = { deployment, providerId, modelId, p0, p1, p2, kinds: packKinds(kinds) };
+  await mined(network, registry.setPrice(owner, parameters));
 }
 
 /** Opens a METERED channel of `amount` pUSD for `days` days. */
 export async function openChannel(
   network: Network,
   user: LocalWallet,
-  options: { relayId: number; amount: bigint; days: number },
+  { relayId, amount, days }: { readonly relayId: number; readonly amount: bigint; readonly days: number },
 ): Promise<void> {
-  const expiry = Math.floor(Date.now() / 1000) + options.days * 86_400;
-  await write(network.rpcUrl, user, {
-    address: network.deployment.contracts.settlement,
-    abi: settlementAbi,
-    functionName: "openChannel",
-    args: [options.relayId, options.amount, expiry, 0, `0x${"00".repeat(20)}`],
-  });
+  const expiry = Math.floor(Date.now() / 1000) + days * 86_400;
+  const { deployment } = network;
+  const terms = { mode: CHANNEL_MODES.metered, sessionKey: zeroAddress };
+  await mined(network, settlement.openChannel(user, { deployment, relayId, amount, expiry, ...terms }));
+}
+
+const registrarOf = ({ rpcUrl, deployment }: Network, sender: LocalWallet) => ({
+  reader: localReader(rpcUrl),
+  sender,
+  deployment,
+});
+
+async function mined({ rpcUrl }: Network, sent: Promise<Hash>): Promise<void> {
+  await waitForReceipt(localReader(rpcUrl), { hash: await sent });
 }

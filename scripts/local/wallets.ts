@@ -1,5 +1,6 @@
-import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
-import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
+import { waitForReceipt } from "@aimo/protocol/action";
+import * as vault from "@aimo/protocol/actions/credit-vault";
+import { approve, mint } from "@aimo/protocol/actions/test-dollar";
 import type { Deployment } from "@aimo/protocol/deployment";
 import { fromTokenUnits, PUSD_PER_TOKEN_UNIT } from "@aimo/protocol/units";
 import {
@@ -73,15 +74,11 @@ export async function faucet(
 ): Promise<void> {
   const deployer = localWallet(rpcUrl, ACCOUNT.deployer);
   const reader = localReader(rpcUrl);
-  await write(rpcUrl, deployer, {
-    address: deployment.contracts.token,
-    abi: testDollarAbi,
-    functionName: "mint",
-    args: [to, amount / PUSD_PER_TOKEN_UNIT],
-  });
+  const minted = await mint(deployer, { deployment, to, amount: amount / PUSD_PER_TOKEN_UNIT });
+  await waitForReceipt(reader, { hash: minted });
   if ((await reader.getBalance({ address: to })) < parseEther("1")) {
     const hash = await deployer.sendTransaction({ to, value: parseEther("10") });
-    await reader.waitForTransactionReceipt({ hash });
+    await waitForReceipt(reader, { hash });
   }
 }
 
@@ -92,20 +89,13 @@ export async function deposit(
   wallet: LocalWallet,
   amount: bigint,
 ): Promise<void> {
-  const { token, vault } = deployment.contracts;
   const tokens = amount / PUSD_PER_TOKEN_UNIT;
   const owner = wallet.account.address;
+  const reader = localReader(rpcUrl);
   await faucet(rpcUrl, deployment, owner, fromTokenUnits(tokens));
-  await write(rpcUrl, wallet, {
-    address: token,
-    abi: testDollarAbi,
-    functionName: "approve",
-    args: [vault, tokens],
-  });
-  await write(rpcUrl, wallet, {
-    address: vault,
-    abi: creditVaultAbi,
-    functionName: "deposit",
-    args: [owner, tokens],
-  });
+  const spender = deployment.contracts.vault;
+  const approved = await approve(wallet, { deployment, spender, value: tokens });
+  await waitForReceipt(reader, { hash: approved });
+  const deposited = await vault.deposit(wallet, { deployment, owner, tokens });
+  await waitForReceipt(reader, { hash: deposited });
 }
