@@ -1,12 +1,12 @@
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { waitForReceipt } from "@aimo/protocol/action";
+import * as settlement from "@aimo/protocol/actions/settlement";
 import { CHANNEL_MODES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { domainOf, TYPES } from "@aimo/protocol/typed-data";
 import type { AimoClient, SpendAuthorizationJson } from "@aimo/sdk";
-import { type Hex, zeroAddress } from "viem";
+import { type Address, type Hex, zeroAddress } from "viem";
 import { usd } from "./amounts.ts";
 import { type Credits, creditsOf } from "./deposit.ts";
-import { ask } from "./read.ts";
 import type { Wallet } from "./wallet.ts";
 
 export type ChannelPlan = {
@@ -15,49 +15,49 @@ export type ChannelPlan = {
   readonly amount: bigint;
   /** Until when the relay serves, protocol seconds. */
   readonly expiry: number;
+  /** Signs the vouchers of a SIGNED channel; without it the channel is METERED. */
+  readonly sessionKey?: Address;
 };
 
 /** A user's channel to a relay on the chain. pUSD; protocol seconds. */
-export async function channelOf({ chain }: Pick<Wallet, "chain">, relayId: number, userId: number) {
-  return ask(() =>
-    chain.public.readContract({
-      address: chain.deployment.contracts.settlement,
-      abi: settlementAbi,
-      functionName: "channelOf",
-      args: [relayId, userId],
-    }),
-  );
+export function channelOf({ chain }: Pick<Wallet, "chain">, relayId: number, userId: number) {
+  return settlement.channelOf(chain.public, { deployment: chain.deployment, relayId, userId });
 }
 
 /** Puts free credits into the channel to a relay: tops up one that runs (and extends it), opens one otherwise. */
-export async function fundChannel(wallet: Wallet, { relayId, amount, expiry }: ChannelPlan): Promise<void> {
+export async function fundChannel(wallet: Wallet, plan: ChannelPlan): Promise<void> {
+  const { relayId, amount, expiry } = plan;
   const { userId } = await creditsOf(wallet);
   const channel = await channelOf(wallet, relayId, userId);
-  const call = (functionName: string, args: readonly unknown[], label: string) =>
-    wallet.send({
-      to: wallet.chain.deployment.contracts.settlement,
-      abi: settlementAbi,
-      functionName,
-      args,
-      label,
+  if (channel.settleBy < wallet.chain.time.now()) return openChannel(wallet, plan);
+  const { deployment } = wallet.chain;
+  const label = `Top-up of the channel to relay ${relayId} by ${usd(amount)}`;
+  await settlement.topUpChannel(wallet, { deployment, relayId, amount, label });
+  if (channel.expiry < expiry)
+    await settlement.extendChannel(wallet, {
+      deployment,
+      relayId,
+      expiry,
+      label: "Extension of the channel",
     });
-  if (channel.settleBy >= wallet.chain.time.now()) {
-    await call(
-      "topUpChannel",
-      [relayId, amount],
-      `Top-up of the channel to relay ${relayId} by ${usd(amount)}`,
-    );
-    if (channel.expiry < expiry) await call("extendChannel", [relayId, expiry], "Extension of the channel");
-    return;
+}
+
+/** Opens a channel with free credits, taking out first what is left in one that is over. Throws `transaction_failed`. */
+export async function openChannel(wallet: Wallet, plan: ChannelPlan): Promise<void> {
+  const { relayId, amount, expiry, sessionKey } = plan;
+  const { deployment, time } = wallet.chain;
+  const { userId } = await creditsOf(wallet);
+  const channel = await channelOf(wallet, relayId, userId);
+  if (channel.available > 0n && channel.settleBy < time.now()) {
+    const label = "Withdrawal from the channel that is over";
+    await settlement.withdrawChannel(wallet, { deployment, relayId, label });
   }
-  // What is left in a channel that is over must be taken out before it can be opened again.
-  if (channel.available > 0n)
-    await call("withdrawChannel", [relayId], "Withdrawal from the channel that is over");
-  await call(
-    "openChannel",
-    [relayId, amount, expiry, CHANNEL_MODES.metered, zeroAddress],
-    `Opening of a channel of ${usd(amount)} to relay ${relayId}`,
-  );
+  await settlement.openChannel(wallet, {
+    ...{ deployment, relayId, amount, expiry },
+    mode: sessionKey === undefined ? CHANNEL_MODES.metered : CHANNEL_MODES.signed,
+    sessionKey: sessionKey ?? zeroAddress,
+    label: `Opening of a ${sessionKey === undefined ? "" : "signed "}channel of ${usd(amount)} to relay ${relayId}`,
+  });
 }
 
 /** The relay has this long to send the transaction. */
@@ -68,11 +68,8 @@ export async function authorizeChannel(wallet: Wallet, client: AimoClient, plan:
   const credits = await creditsOf(wallet);
   refuseTooLittle(credits, plan.amount);
   const { transaction } = await client.channels.open(await signAuthorization(wallet, credits, plan));
-  const receipt = await ask(() => wallet.chain.public.waitForTransactionReceipt({ hash: transaction }));
-  if (receipt.status === "success") return transaction;
-  throw new AimoError("transaction_failed", {
-    message: `The relay's transaction ${transaction} was reverted.`,
-  });
+  await waitForReceipt(wallet.chain.public, { hash: transaction });
+  return transaction;
 }
 
 function refuseTooLittle({ free }: Credits, amount: bigint): void {

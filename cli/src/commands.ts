@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import * as auth from "./commands/auth.ts";
 import * as bill from "./commands/bill.ts";
+import * as channels from "./commands/channels.ts";
 import { chat } from "./commands/chat.ts";
 import { claim } from "./commands/claim.ts";
 import * as credits from "./commands/credits.ts";
@@ -8,6 +9,7 @@ import { dev, faucet } from "./commands/dev.ts";
 import * as keys from "./commands/keys.ts";
 import * as models from "./commands/models.ts";
 import * as nodes from "./commands/nodes.ts";
+import * as reserves from "./commands/reserves.ts";
 
 /** Every command, in the order of the help and the reference page. */
 export const COMMANDS: readonly Command[] = [
@@ -16,6 +18,10 @@ export const COMMANDS: readonly Command[] = [
   auth.login,
   credits.buy,
   credits.balance,
+  channels.channelOpen,
+  channels.channelThaw,
+  channels.channelWithdraw,
+  channels.channelRevokeKey,
   keys.create,
   keys.list,
   keys.revoke,
@@ -26,7 +32,13 @@ export const COMMANDS: readonly Command[] = [
   nodes.providerStake,
   nodes.providerStart,
   claim,
+  reserves.redeem,
+  reserves.creditLimit,
   nodes.relayRegister,
   nodes.relayBond,
   nodes.relayStart,
+  reserves.reserveFund,
+  reserves.reserveThaw,
+  reserves.reserveWithdraw,
+  reserves.reserveShow,
 ];

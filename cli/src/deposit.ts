@@ -1,5 +1,5 @@
-import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
-import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
+import { accountOf, depositWithPermit, userIdOf } from "@aimo/protocol/actions/credit-vault";
+import { balanceOf, eip712Domain, nonces } from "@aimo/protocol/actions/test-dollar";
 import { AimoError } from "@aimo/protocol/errors";
 import { fromTokenUnits, toTokenUnits } from "@aimo/protocol/units";
 import { parseSignature } from "viem";
@@ -22,33 +22,21 @@ const PERMIT_SECONDS = 1_800n;
 /** Pays tokens of the wallet into its credits, with a permit: one transaction. `amount` in pUSD, whole token units. */
 export async function deposit(wallet: Wallet, amount: bigint): Promise<void> {
   const { chain, account } = wallet;
-  const { vault, token } = chain.deployment.contracts;
+  const { deployment } = chain;
   const tokens = toTokenUnits(amount);
   if (tokens === 0n || fromTokenUnits(tokens) !== amount)
     throw new AimoError("invalid_request", {
       message: `${usd(amount)} is not a whole number of the token's units of 0.000001 USD.`,
     });
   await refuseTooLittle(wallet, tokens);
-  const { deadline, v, r, s } = await signPermit(wallet, tokens);
-  await wallet.send({
-    to: vault,
-    abi: creditVaultAbi,
-    functionName: "depositWithPermit",
-    args: [account.address, tokens, deadline, v, r, s],
-    label: `Deposit of ${usd(amount)} (token ${token})`,
-  });
+  const permit = await signPermit(wallet, tokens);
+  const label = `Deposit of ${usd(amount)} (token ${deployment.contracts.token})`;
+  await depositWithPermit(wallet, { deployment, owner: account.address, tokens, ...permit, label });
 }
 
 async function refuseTooLittle({ chain, account }: Wallet, tokens: bigint): Promise<void> {
-  const { token } = chain.deployment.contracts;
-  const has = await ask(() =>
-    chain.public.readContract({
-      address: token,
-      abi: testDollarAbi,
-      functionName: "balanceOf",
-      args: [account.address],
-    }),
-  );
+  const { public: reader, deployment } = chain;
+  const has = await balanceOf(reader, { deployment, account: account.address });
   if (has >= tokens) return;
   const hint =
     chain.deployment.profile === "local" ? ` Get test dollars: aimo dev faucet ${account.address}` : "";
@@ -58,22 +46,20 @@ async function refuseTooLittle({ chain, account }: Wallet, tokens: bigint): Prom
 }
 
 async function signPermit({ chain, account }: Wallet, value: bigint) {
-  const { token, vault } = chain.deployment.contracts;
-  const contract = { address: token, abi: testDollarAbi } as const;
-  const [domain, nonce, block] = await ask(() =>
-    Promise.all([
-      chain.public.readContract({ ...contract, functionName: "eip712Domain" }),
-      chain.public.readContract({ ...contract, functionName: "nonces", args: [account.address] }),
-      chain.public.getBlock(),
-    ]),
-  );
-  const [, name, version, chainId, verifyingContract] = domain;
+  const { public: reader, deployment } = chain;
+  const [domain, nonce, block] = await Promise.all([
+    eip712Domain(reader, { deployment }),
+    nonces(reader, { deployment, owner: account.address }),
+    ask(() => reader.getBlock()),
+  ]);
+  const { name, version, chainId, verifyingContract } = domain;
+  const spender = deployment.contracts.vault;
   const deadline = block.timestamp + PERMIT_SECONDS;
   const signature = await account.signTypedData({
     domain: { name, version, chainId, verifyingContract },
     types: PERMIT_TYPES,
     primaryType: "Permit",
-    message: { owner: account.address, spender: vault, value, nonce, deadline },
+    message: { owner: account.address, spender, value, nonce, deadline },
   });
   const { r, s, yParity } = parseSignature(signature);
   return { deadline, v: 27 + yParity, r, s };
@@ -94,13 +80,8 @@ export type Credits = { readonly userId: number; readonly free: bigint; readonly
 /** Account of the wallet in the vault; user id 0 when it never got a deposit. */
 export async function creditsOf(wallet: Pick<Wallet, "chain" | "account">): Promise<Credits> {
   const { chain, account } = wallet;
-  const vault = { address: chain.deployment.contracts.vault, abi: creditVaultAbi } as const;
-  const userId = await ask(() =>
-    chain.public.readContract({ ...vault, functionName: "userIdOf", args: [account.address] }),
-  );
+  const { public: reader, deployment } = chain;
+  const userId = await userIdOf(reader, { deployment, owner: account.address });
   if (userId === 0) return { userId, free: 0n, nonce: 0n };
-  const { free, nonce } = await ask(() =>
-    chain.public.readContract({ ...vault, functionName: "accountOf", args: [userId] }),
-  );
-  return { userId, free, nonce };
+  return { userId, ...(await accountOf(reader, { deployment, userId })) };
 }

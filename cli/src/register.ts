@@ -1,19 +1,14 @@
-import { registryAbi } from "@aimo/protocol/abi/registry";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import { registerNode as register } from "@aimo/node/register";
+import { providerIdOf, relayIdOf } from "@aimo/protocol/actions/registry";
+import * as stakes from "@aimo/protocol/actions/stake-manager";
 import { ROLES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
-import { domainOf, TYPES } from "@aimo/protocol/typed-data";
-import { type Hex, zeroHash } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import type { Hex } from "viem";
 import { usd } from "./amounts.ts";
 import { ensureCredits } from "./deposit.ts";
-import { ask } from "./read.ts";
 import type { Wallet } from "./wallet.ts";
 
 export type Role = keyof typeof ROLES;
-
-/** A proof is used at once; this covers a slow block. */
-const PROOF_SECONDS = 900;
 
 export type RegisterParameters = {
   readonly role: Role;
@@ -24,37 +19,18 @@ export type RegisterParameters = {
 };
 
 /** Registers the wallet as owner of a node that signs with `signerKey`. Returns its id. */
-export async function registerNode(
-  wallet: Wallet,
-  { role, signerKey, feeBps = 0 }: RegisterParameters,
-): Promise<number> {
+export function registerNode(wallet: Wallet, parameters: RegisterParameters): Promise<number> {
   const { chain, account } = wallet;
-  const { registry } = chain.deployment.contracts;
-  const signer = privateKeyToAccount(signerKey);
-  const deadline = chain.time.now() + PROOF_SECONDS;
-  const proof = await signer.signTypedData({
-    domain: domainOf({ chainId: chain.deployment.chainId, verifyingContract: registry }),
-    types: TYPES,
-    primaryType: "SignerProof",
-    message: { owner: account.address, role: ROLES[role], deadline },
-  });
-  const isRelay = role === "relay";
-  await wallet.send({
-    to: registry,
-    abi: registryAbi,
-    functionName: isRelay ? "registerRelay" : "registerProvider",
-    args: [signer.address, ...(isRelay ? [feeBps] : []), zeroHash, deadline, proof],
-    label: `Registration of the ${role} with signer ${signer.address}`,
-  });
-  return idOf(wallet, role);
+  const { public: reader, deployment, time } = chain;
+  const owner = { owner: account.address, now: time.now() };
+  return register({ reader, sender: wallet, deployment }, { ...parameters, ...owner });
 }
 
 /** The newest id that the wallet owns in a role. Throws `not_registered`. */
 export async function idOf({ chain, account }: Wallet, role: Role): Promise<number> {
-  const functionName = role === "relay" ? "relayIdOf" : "providerIdOf";
-  const address = chain.deployment.contracts.registry;
-  const args = [account.address] as const;
-  const id = await ask(() => chain.public.readContract({ address, abi: registryAbi, functionName, args }));
+  const { public: reader, deployment } = chain;
+  const read = role === "relay" ? relayIdOf : providerIdOf;
+  const id = await read(reader, { deployment, owner: account.address });
   if (id !== 0) return id;
   throw new AimoError("not_registered", { message: `${account.address} owns no ${role}.` });
 }
@@ -65,26 +41,11 @@ export type Bond = { readonly id: number; readonly active: bigint; readonly mini
 export async function bondNode(wallet: Wallet, role: Role, amount: bigint): Promise<Bond> {
   const id = await idOf(wallet, role);
   await ensureCredits(wallet, amount);
-  await wallet.send({
-    to: wallet.chain.deployment.contracts.stakeManager,
-    abi: stakeManagerAbi,
-    functionName: "bond",
-    args: [ROLES[role], id, amount],
-    label: `${role === "relay" ? "Bond" : "Stake"} of ${usd(amount)} for ${role} ${id}`,
-  });
-  return readBond(wallet, role, id);
-}
-
-async function readBond({ chain }: Wallet, role: Role, id: number): Promise<Bond> {
-  const contract = { address: chain.deployment.contracts.stakeManager, abi: stakeManagerAbi } as const;
-  const [bond, minimum] = await ask(() =>
-    Promise.all([
-      chain.public.readContract({ ...contract, functionName: "bondOf", args: [ROLES[role], id] }),
-      chain.public.readContract({
-        ...contract,
-        functionName: role === "relay" ? "MIN_RELAY_STAKE" : "MIN_PROVIDER_STAKE",
-      }),
-    ]),
-  );
+  const { public: reader, deployment } = wallet.chain;
+  const node = { deployment, role: ROLES[role], id };
+  const label = `${role === "relay" ? "Bond" : "Stake"} of ${usd(amount)} for ${role} ${id}`;
+  await stakes.bond(wallet, { ...node, amount, label });
+  const minimumOf = role === "relay" ? stakes.MIN_RELAY_STAKE : stakes.MIN_PROVIDER_STAKE;
+  const [bond, minimum] = await Promise.all([stakes.bondOf(reader, node), minimumOf(reader, { deployment })]);
   return { id, active: bond.active, minimum };
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { AimoError } from "@aimo/protocol/errors";
 import { AimoClient } from "@aimo/sdk";
+import { readWhole } from "./amounts.ts";
 import type { CliContext } from "./context.ts";
 import { writePrivate } from "./files.ts";
 import type { Settings } from "./settings.ts";
@@ -12,6 +13,14 @@ export function openClient({ baseUrl, apiKey }: Settings, records?: string): Aim
       message: `There is no API key for ${baseUrl}: set AIMO_API_KEY or run \`aimo auth login\`.`,
     });
   return new AimoClient({ baseURL: baseUrl, apiKey, records });
+}
+
+/** The relay that is meant: the one named, or that of the base URL. */
+export async function relayIdOf(settings: Settings, named?: string): Promise<number> {
+  if (named !== undefined) return readWhole("--relay", named, [1, 2 ** 32 - 1]);
+  if (settings.relayId !== undefined) return settings.relayId;
+  const { relay } = await new AimoClient({ baseURL: settings.baseUrl, apiKey: "" }).wellKnown();
+  return relay.id;
 }
 
 /** File in which this command line keeps what it asked of a relay, so that bills can be checked against it. */

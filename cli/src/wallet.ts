@@ -2,26 +2,19 @@ import { type Chain, connectChain } from "@aimo/node/chain";
 import { loadKey, type NodeKey } from "@aimo/node/keys";
 import { createLog } from "@aimo/node/log";
 import { createTransactions } from "@aimo/node/transactions";
+import type { CallRequest } from "@aimo/protocol/action";
 import { AimoError } from "@aimo/protocol/errors";
-import { type Abi, type Address, encodeFunctionData, type TransactionReceipt } from "viem";
+import type { TransactionReceipt } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import type { CliContext } from "./context.ts";
 import type { Settings } from "./settings.ts";
 
-/** A wallet on the configured chain. */
+/** A wallet on the configured chain; actions send by it. */
 export type Wallet = {
   readonly chain: Chain;
   readonly account: PrivateKeyAccount;
-  /** Sends and waits; a refusal names the contract's reason. */
-  send(call: WalletCall): Promise<TransactionReceipt>;
-};
-export type WalletCall = {
-  readonly to: Address;
-  readonly abi: Abi;
-  readonly functionName: string;
-  readonly args: readonly unknown[];
-  /** What it does, for progress and errors, e.g. `deposit of 5 USD`. */
-  readonly label: string;
+  /** Says what is sent, sends and waits; a refusal names the contract's reason. */
+  send(request: CallRequest): Promise<TransactionReceipt>;
 };
 
 /** The key in the wallet's file. Throws `config_invalid`. */
@@ -59,9 +52,9 @@ export async function openWallet(settings: Settings, context: CliContext): Promi
   return {
     chain,
     account: privateKeyToAccount(privateKey),
-    send({ to, abi, functionName, args, label }) {
-      context.note(`${label}…`);
-      return transactions.send({ to, data: encodeFunctionData({ abi, functionName, args }), label });
+    send(request) {
+      context.note(`${request.label}…`);
+      return transactions.send(request);
     },
   };
 }

@@ -1,4 +1,5 @@
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { protocolClockAbi } from "@aimo/protocol/abi/protocol-clock";
+import { describeRpcError } from "@aimo/protocol/contract-errors";
 import type { Deployment } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import type { Windows } from "@aimo/protocol/windows";
@@ -18,7 +19,7 @@ import {
   type WalletClient,
 } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
-import { createProtocolTime, type ProtocolTime, readPaused } from "./protocol-time.ts";
+import { type ClockReading, createProtocolTime, type ProtocolTime, readClock } from "./protocol-time.ts";
 
 export type PublicChain = PublicClient<HttpTransport, ViemChain>;
 export type ChainWallet = WalletClient<HttpTransport, ViemChain, PrivateKeyAccount>;
@@ -72,13 +73,13 @@ export async function connectChain(parameters: ConnectParameters): Promise<Chain
   const options = { chain, transport, pollingInterval: POLL_MS[profile] };
   const reader: PublicChain = createPublicClient(options);
   await asking(endpoint, () => checkChain(reader, deployment, endpoint));
-  const paused = await asking(endpoint, () => checkClock(reader, deployment, now()));
+  const reading = await asking(endpoint, () => checkClock(reader, deployment, now()));
   return {
     public: reader,
     wallet: privateKey && createWalletClient({ ...options, account: privateKeyToAccount(privateKey) }),
     deployment,
     readAt: readBlockOf(chainId),
-    time: createProtocolTime({ client: reader, clock: deployment.contracts.clock, paused, now }),
+    time: createProtocolTime({ client: reader, clock: deployment.contracts.clock, reading, now }),
   };
 }
 
@@ -96,14 +97,14 @@ export async function safeBlockNumber({
   return number;
 }
 
-/** The protocol's windows, as the settlement contract has them. Throws `chain_unavailable`. */
+/** The protocol's windows, as its clock has them. Throws `chain_unavailable`. */
 export async function readWindows({
   public: reader,
   deployment,
 }: Pick<Chain, "public" | "deployment">): Promise<Windows> {
-  const address = deployment.contracts.settlement;
+  const address = deployment.contracts.clock;
   return asking("The chain's RPC endpoint", () =>
-    reader.readContract({ address, abi: settlementAbi, functionName: "windows" }),
+    reader.readContract({ address, abi: protocolClockAbi, functionName: "windows" }),
   );
 }
 
@@ -133,12 +134,12 @@ async function checkChain(reader: PublicChain, deployment: Deployment, endpoint:
       });
 }
 
-/** Refuses a clock that is off, and returns the seconds for which the protocol was paused. */
+/** Refuses a clock that is off, and returns what the protocol's clock says. */
 async function checkClock(
   reader: PublicChain,
   { profile, contracts }: Deployment,
   nowMs: number,
-): Promise<number> {
+): Promise<ClockReading> {
   const block = await reader.getBlock();
   const skew = Math.round(nowMs / 1000 - Number(block.timestamp));
   const limit = MAX_CLOCK_SKEW_SECONDS[profile];
@@ -150,7 +151,7 @@ async function checkClock(
       details: { skewSeconds: skew, limitSeconds: limit, block: block.number },
     });
   try {
-    return await readPaused(reader, contracts.clock, block.number);
+    return await readClock(reader, contracts.clock, block.number);
   } catch (error) {
     if (!(error instanceof ContractFunctionExecutionError) || error.walk(isConnectionFailure)) throw error;
     const message = `The contract at ${contracts.clock} (contracts.clock) does not answer as a protocol clock.`;
@@ -173,15 +174,6 @@ export async function asking<T>(endpoint: string, ask: () => Promise<T>): Promis
       message: `${endpoint} cannot be used: ${describeRpcError(error)}`,
     });
   }
-}
-
-/** An RPC server's words are cut here: a web page in its place must not fill the log. */
-const MAX_REASON_CHARACTERS = 200;
-
-/** What went wrong with a call, without the URL that viem puts into its messages. */
-export function describeRpcError(error: unknown): string {
-  if (!(error instanceof BaseError)) return String(error);
-  return `${error.shortMessage} ${error.details ?? ""}`.trim().slice(0, MAX_REASON_CHARACTERS);
 }
 
 /** The endpoint without path, query and user: RPC URLs carry API keys there. */

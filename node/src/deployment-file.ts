@@ -3,7 +3,19 @@ import type { Deployment } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { isAddress, isHash } from "viem";
 
-const CONTRACTS = ["clock", "token", "vault", "registry", "stakeManager", "settlement"] as const;
+const CONTRACTS = [
+  "accessManager",
+  "clock",
+  "token",
+  "registry",
+  "vault",
+  "stakeManager",
+  "settlement",
+  "reserves",
+  "fraudProofs",
+  "depositRouter",
+  "lens",
+] as const satisfies readonly (keyof Deployment["contracts"])[];
 
 /** Reads a deployment file. Throws `config_invalid` that names the file and the field at fault. */
 export async function loadDeployment(path: string): Promise<Deployment> {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { describeRpcError, refusedTransaction, revertReason } from "@aimo/protocol/contract-errors";
 import { AimoError } from "@aimo/protocol/errors";
 import {
   type Abi,
@@ -9,8 +10,7 @@ import {
   type TransactionReceipt,
   TransactionReceiptNotFoundError,
 } from "viem";
-import { type ChainWallet, describeRpcError, type PublicChain } from "./chain.ts";
-import { refusedTransaction, revertReason } from "./contract-errors.ts";
+import type { ChainWallet, PublicChain } from "./chain.ts";
 import { type Fees, raiseFees } from "./fees.ts";
 import type { Log } from "./log.ts";
 import type { SentTransaction, TransactionRequest } from "./transaction-types.ts";

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { contractAbis, refusedTransaction, revertReason } from "@aimo/protocol/contract-errors";
 import { AimoError } from "@aimo/protocol/errors";
 import type { Abi, Address, TransactionReceipt } from "viem";
 import { asking, type Chain, type ChainWallet, type PublicChain } from "./chain.ts";
-import { contractAbis, refusedTransaction, revertReason } from "./contract-errors.ts";
 import { capFees, type Fees } from "./fees.ts";
 import type { Log } from "./log.ts";
 import { type NonceContext, sendAtNonce } from "./nonce-slot.ts";

@@ -1,13 +1,23 @@
 import type { Database } from "@aimo/node/data-dir";
-import { sign } from "@aimo/node/fast-crypto";
+import { isSignedBy, sign } from "@aimo/node/fast-crypto";
 import type { NodeKey } from "@aimo/node/keys";
 import type { Log } from "@aimo/node/log";
 import { toBytes } from "@aimo/protocol/bytes";
 import type { Deployment } from "@aimo/protocol/deployment";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { Exposure } from "./core/exposure.ts";
-import type { Catalogue, CountTokens, ProtocolClock, RelayDirectory, Upstream } from "./flow/ports.ts";
+import { Covers } from "./flow/covers.ts";
+import type {
+  Catalogue,
+  CountTokens,
+  ProtocolClock,
+  RelayDirectory,
+  ReservesChain,
+  Upstream,
+  VoucherFiles,
+} from "./flow/ports.ts";
 import { ReceiptBook } from "./flow/receipt-book.ts";
+import { Redeeming } from "./flow/redeeming.ts";
 import { Serving } from "./flow/serving.ts";
 import { startHttpServer } from "./http/server.ts";
 import { Sessions } from "./http/sessions.ts";
@@ -18,13 +28,18 @@ export type AssembleOptions = {
   readonly deployment: Deployment;
   readonly key: NodeKey;
   readonly listen: { readonly host: string; readonly port: number };
-  /** pUSD that a relay may leave unacknowledged. */
+  /** pUSD that a relay may leave unpaid above its reserve. */
   readonly creditLimit: bigint;
+  /** Protocol seconds after which a voucher that the relay leaves unpaid is redeemed, from this many pUSD on. */
+  readonly redeemAfterSeconds: number;
+  readonly redeemLeast: bigint;
   readonly maxConcurrency: number;
   readonly maxBodyBytes: number;
 };
 export type AssembleModules = {
   readonly relays: RelayDirectory;
+  readonly reserves: ReservesChain;
+  readonly files: VoucherFiles;
   readonly catalogue: Catalogue;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly db: Database;
@@ -39,6 +54,8 @@ export type Assembled = {
   readonly serving: Serving;
   readonly sessions: Sessions;
   readonly receipts: ReceiptBook;
+  readonly covers: Covers;
+  readonly redeeming: Redeeming;
   /** Finishes requests in flight within `deadlineMs`, closes groups, hands them out, and closes. */
   close(deadlineMs: number): Promise<void>;
 };
@@ -61,18 +78,27 @@ export async function assemble(options: AssembleOptions, modules: AssembleModule
     providerId,
     separator,
     sign: (digest) => sign(digest, privateKey),
+    isSignedBy,
+    files: modules.files,
     journal: createJournal(modules.db),
     exposure,
     clock,
     now: Date.now,
     log,
   });
-  await receipts.open();
+  const covers = new Covers({ chain: modules.reserves, exposure });
+  const redeeming = await openDebts(options, modules, { receipts, covers });
   const sessions = new Sessions({
     chainId,
     providerId,
     privateKey,
-    relays: modules.relays,
+    relays: {
+      relayOf: async (relayId) => {
+        const relay = await modules.relays.relayOf(relayId);
+        if (relay) await covers.follow(relayId);
+        return relay;
+      },
+    },
     now: () => performance.now(),
   });
   const serving = new Serving({
@@ -96,8 +122,7 @@ export async function assemble(options: AssembleOptions, modules: AssembleModule
   return {
     url: http.url,
     serving,
-    sessions,
-    receipts,
+    ...{ sessions, receipts, covers, redeeming },
     close: async (deadlineMs) => {
       clearInterval(recheck);
       await serving.drain(deadlineMs);
@@ -108,6 +133,31 @@ export async function assemble(options: AssembleOptions, modules: AssembleModule
       await receipts.close();
     },
   };
+}
+
+type Books = { readonly receipts: ReceiptBook; readonly covers: Covers };
+
+/** Takes up what relays owed when the node stopped, with what the chain has paid of it since. */
+async function openDebts(
+  { redeemAfterSeconds, redeemLeast }: AssembleOptions,
+  { reserves, clock, log }: AssembleModules,
+  { receipts, covers }: Books,
+): Promise<Redeeming> {
+  const debts = await receipts.open();
+  const relayIds = receipts.totals().map(({ relayId }) => relayId);
+  try {
+    await Promise.all(relayIds.map((relayId) => covers.follow(relayId)));
+  } catch (error) {
+    await receipts.close();
+    throw error;
+  }
+  return new Redeeming({
+    vouchers: () => receipts.vouchers(),
+    chain: reserves,
+    write: (entry) => receipts.write(entry),
+    onRedeemed: (relayId) => covers.refresh([relayId]),
+    ...{ debts, clock, log, afterSeconds: redeemAfterSeconds, least: redeemLeast },
+  });
 }
 
 /** The journal must not stay open behind a port that was taken. */

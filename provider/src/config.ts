@@ -39,7 +39,14 @@ export type ProviderConfig = {
   /** Where relays reach this node; its own address when absent. */
   readonly endpoint: string | undefined;
   readonly region: string;
+  /** What a relay may leave unpaid above its reserve. */
   readonly creditLimit: bigint;
+  /** Seconds of protocol time after which a voucher that its relay leaves unpaid is redeemed; 0: half the posting window. */
+  readonly redeemAfterSeconds: number;
+  /** Debts below this are not worth a transaction. */
+  readonly redeemLeast: bigint;
+  /** Where each relay's newest voucher lies as a JSON file. */
+  readonly voucherFolder: string;
   readonly maxConcurrency: number;
   readonly maxBodyBytes: number;
   readonly p2pListen: readonly string[];
@@ -99,6 +106,8 @@ const MAX_UPSTREAMS = 64;
 const DEFAULT_MAX_BODY_BYTES = 11 * 1024 * 1024;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const MAX_TIMEOUT_SECONDS = 3_600;
+/** A replaced signer's vouchers can be redeemed for 60 h. */
+const MAX_REDEEM_SECONDS = 48 * 3_600;
 
 function readProvider(
   table: TableReader,
@@ -123,6 +132,9 @@ function readProvider(
     endpoint: readEndpoint(table),
     region: table.text("region", "unknown"),
     creditLimit: table.usd("credit_limit_usd", "0.50"),
+    redeemAfterSeconds: table.integer("redeem_after_seconds", [0, MAX_REDEEM_SECONDS], 0),
+    redeemLeast: table.usd("redeem_least_usd", "0.01"),
+    voucherFolder: optionalPath("voucher_folder") ?? `${path("data_folder")}-vouchers`,
     maxConcurrency: table.integer("max_concurrency", [1, 10_000], 32),
     maxBodyBytes: table.integer("max_body_bytes", [1_024, MAX_BODY_BYTES], DEFAULT_MAX_BODY_BYTES),
     p2pListen: table.texts("p2p_listen"),

@@ -1,5 +1,5 @@
 import { encodeAnnouncement } from "@aimo/node/announcements";
-import { type Chain, connectChain } from "@aimo/node/chain";
+import { type Chain, connectChain, readWindows } from "@aimo/node/chain";
 import { openData } from "@aimo/node/data-dir";
 import { loadDeployment } from "@aimo/node/deployment-file";
 import { initFastCrypto } from "@aimo/node/fast-crypto";
@@ -7,7 +7,9 @@ import { loadKey, type NodeKey } from "@aimo/node/keys";
 import { type LifecycleOptions, startClosable } from "@aimo/node/lifecycle";
 import type { Log } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
+import { followTime } from "@aimo/node/protocol-time";
 import { createTransactions } from "@aimo/node/transactions";
+import { providerIdBySigner } from "@aimo/protocol/actions/registry";
 import { type ModelOffer, offersTopic } from "@aimo/protocol/announcement";
 import { type Deployment, PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
@@ -19,8 +21,8 @@ import {
   differenceError,
   syncPrices,
 } from "./chain/catalogue.ts";
-import { providerIdOf } from "./chain/register-provider.ts";
 import { createRelayDirectory } from "./chain/relay-directory.ts";
+import { createReserves, publishCreditLimit, readCreditLimit, watchReserves } from "./chain/reserves.ts";
 import { readStake } from "./chain/stake-provider.ts";
 import type { ProviderConfig, UpstreamConfig } from "./config.ts";
 import { currentVersion } from "./core/prices.ts";
@@ -28,6 +30,7 @@ import { startDemoServer } from "./demo/server.ts";
 import { countText } from "./demo/tokens.ts";
 import type { Upstream } from "./flow/ports.ts";
 import { Announcer } from "./gossip/announcer.ts";
+import { createVoucherFiles } from "./store/voucher-files.ts";
 import { createOpenaiUpstream } from "./upstream/openai.ts";
 
 export type ProviderNode = {
@@ -42,8 +45,11 @@ export type ProviderNode = {
 
 /** Requests in flight get this long on closing: most answers end within it. */
 const DRAIN_MS = 20_000;
-/** How often prices and the pause of the clock are read again. */
+/** How often prices are read again. */
 const REFRESH_MS = { main: 15_000, local: 10_000 } as const;
+/** How often blocks are looked at for news of reserves, and debts for those to redeem. */
+const WATCH_MS = { main: 4_000, local: 500 } as const;
+const REDEEM_LOOK_MS = { main: 30_000, local: 1_000 } as const;
 
 /**
  * Starts a provider node. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
@@ -61,7 +67,8 @@ async function start(
   await initFastCrypto();
   const deployment = await loadDeployment(config.deploymentFile);
   const key = await loadKey({ path: config.keyFile, ...passwordOf(config.keyPasswordFile) });
-  const chain = await connectChain({ rpcUrl: config.rpcUrl, deployment });
+  const chain = await connectChain({ rpcUrl: config.rpcUrl, deployment, privateKey: key.privateKey });
+  started.defer(followTime({ ...chain, log }));
   const providerId = await requireProvider(chain, key);
   await matchPrices(config, chain, providerId, log);
   const catalogue = await createCatalogue(chain, providerId, config.models);
@@ -71,19 +78,23 @@ async function start(
   const identity = { chainId, genesisHash, settlement: contracts.settlement };
   const db = await openData({ location: { folder: config.dataFolder }, identity });
   started.defer(() => db.close());
+  const transactions = createTransactions({ chain, log });
+  started.defer(() => transactions.close());
+  const { post } = await readWindows(chain);
+  const { redeemAfterSeconds: after, voucherFolder: folder } = config;
+  const redeemAfterSeconds = after === 0 ? Math.floor(post / 2) : after;
+  const listen = { host: config.host, port: config.port };
   const assembled = await assemble(
-    { ...config, providerId, deployment, key, listen: { host: config.host, port: config.port } },
+    { ...config, providerId, deployment, key, listen, redeemAfterSeconds },
     {
       relays: createRelayDirectory(chain, () => performance.now()),
-      catalogue,
-      upstreams,
-      db,
-      clock: chain.time.now,
-      countTokens: countText,
-      log,
+      reserves: createReserves({ chain, transactions, providerId }),
+      files: createVoucherFiles({ folder, deployment, providerId, log }),
+      ...{ catalogue, upstreams, db, log, clock: chain.time.now, countTokens: countText },
     },
   );
   started.defer(() => assembled.close(DRAIN_MS));
+  started.defer(await followReserves(chain, providerId, assembled, log));
   const p2p = await startGossip({
     config,
     deployment,
@@ -103,7 +114,8 @@ const passwordOf = (file: string | undefined) => (file === undefined ? {} : { pa
 
 /** The provider that this key signs for, staked. Throws `not_registered`, `not_staked`. */
 async function requireProvider(chain: Chain, key: NodeKey): Promise<number> {
-  const providerId = await providerIdOf(chain, key.address);
+  const { deployment, readAt: blockTag } = chain;
+  const providerId = await providerIdBySigner(chain.public, { deployment, signer: key.address, blockTag });
   if (providerId === 0)
     throw new AimoError("not_registered", {
       message: `No provider is registered with the key ${key.address}.`,
@@ -119,7 +131,7 @@ async function requireProvider(chain: Chain, key: NodeKey): Promise<number> {
   });
 }
 
-/** Refuses to serve at other prices than configured; sets them where it was told to. */
+/** Refuses to serve at other prices than configured; sets them, and the credit limit, where it was told to. */
 async function matchPrices(
   config: ProviderConfig,
   chain: Chain,
@@ -127,7 +139,13 @@ async function matchPrices(
   log: Log,
 ): Promise<void> {
   const { ownerKeyFile, ownerKeyPasswordFile, rpcUrl, models } = config;
+  const isPublished = (await readCreditLimit(chain, providerId)) === config.creditLimit;
   if (!config.syncPrices || ownerKeyFile === undefined) {
+    if (!isPublished)
+      log.warn(
+        { providerId },
+        "credit_limit_usd is not what relays read on-chain; its owner can publish it (sync_prices).",
+      );
     const differences = await comparePrices(chain, providerId, models);
     if (differences.length > 0) throw differenceError(differences);
     return;
@@ -136,18 +154,40 @@ async function matchPrices(
   const { deployment } = chain;
   const ownerChain = await connectChain({ rpcUrl, deployment, privateKey: owner.privateKey });
   const transactions = createTransactions({ chain: ownerChain, log });
-  const set = await syncPrices({ ...ownerChain, transactions }, providerId, models);
+  const sender = { ...ownerChain, transactions };
+  const set = await syncPrices(sender, providerId, models);
+  if (!isPublished) await publishCreditLimit(sender, providerId, config.creditLimit);
   await transactions.close();
   if (set.length > 0) log.info({ models: set.map(({ model }) => model.slug) }, "Prices were set on-chain.");
 }
 
 function keepFresh(chain: Chain, catalogue: ChainCatalogue, log: Log): () => void {
   const timer = setInterval(() => {
-    Promise.all([catalogue.refresh(), chain.time.refresh()]).catch((error: unknown) => {
+    catalogue.refresh().catch((error: unknown) => {
       log.warn({ err: error }, "Prices could not be read again; the last ones known are used.");
     });
   }, REFRESH_MS[chain.deployment.profile]).unref();
   return () => clearInterval(timer);
+}
+
+/** Keeps reserves in step with the chain and redeems what relays leave unpaid; gives what stops it. */
+async function followReserves(
+  chain: Chain,
+  providerId: number,
+  { covers, redeeming }: Assembled,
+  log: Log,
+): Promise<() => Promise<void>> {
+  const { profile } = chain.deployment;
+  const watching = await watchReserves({
+    ...{ chain, providerId, log, intervalMs: WATCH_MS[profile] },
+    onChange: (relayIds) => covers.refresh(relayIds),
+  });
+  const timer = setInterval(() => void redeeming.look(), REDEEM_LOOK_MS[profile]).unref();
+  return async () => {
+    watching.stop();
+    clearInterval(timer);
+    await redeeming.stop();
+  };
 }
 
 async function startUpstreams(

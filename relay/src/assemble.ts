@@ -11,12 +11,14 @@ import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
 import type { RelayConfig } from "./config.ts";
 import { ProviderHealth } from "./core/health.ts";
+import type { ProviderCredit } from "./flow/credit.ts";
 import type {
   Accounts,
   Billing,
   Bills,
   Idempotency,
   Ledger,
+  ProviderCovers,
   ProviderRegistry,
   Settling,
 } from "./flow/ports.ts";
@@ -42,6 +44,8 @@ export type RelayParts = {
   readonly bills: Bills;
   readonly accounts: Accounts;
   readonly registry: ProviderRegistry;
+  readonly covers: ProviderCovers;
+  readonly credit: ProviderCredit;
   /** The relay's own fee in force, and what `/.well-known/aimo` says. */
   readonly feeBps: () => number;
   readonly identity: () => WellKnown;
@@ -52,6 +56,8 @@ export type RelayParts = {
   }) => Promise<boolean>;
   /** Protocol seconds. */
   readonly protocolNow: () => number;
+  /** Wall-clock second at which a pause ends by itself; undefined while the protocol runs. */
+  readonly pausedUntil: () => number | undefined;
   readonly log: Log;
 };
 
@@ -76,7 +82,10 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     const gossip = await startGossip({
       ...{ deployment, registry, offers, log, privateKey: parts.privateKey, now: Date.now },
       ...{ listen: config.gossip.listen, bootstrap: config.gossip.bootstrap },
-      onOffer: (offer) => upstream.prepare(offer),
+      onOffer: (offer) => {
+        parts.covers.watch(offer.providerId);
+        upstream.prepare(offer);
+      },
     });
     started.defer(() => gossip.close());
     const metrics = createMetrics({
@@ -104,10 +113,10 @@ function createUpstream({ upstream: limits }: RelayConfig, parts: RelayParts): P
 type Rooms = { readonly offers: LiveOffers; readonly upstream: Providers; readonly metrics: RelayMetrics };
 
 function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
-  const { relayId, deployment, ledger, accounts, feeBps, protocolNow, log } = parts;
+  const { relayId, deployment, ledger, accounts, credit, feeBps, protocolNow, log } = parts;
   const { offers, upstream, metrics } = rooms;
   return new Serving({
-    ...{ relayId, offers, upstream, accounts, feeBps, protocolNow, log },
+    ...{ relayId, offers, upstream, accounts, credit, feeBps, protocolNow, log },
     separator: domainSeparator({
       chainId: deployment.chainId,
       verifyingContract: deployment.contracts.settlement,

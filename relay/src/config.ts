@@ -95,6 +95,7 @@ export const RelayConfigSchema = Type.Object(
           0,
           DAY_MS,
         ]),
+        providerPercent: count(50, "Posts when this part of what a provider lends is used.", [1, 100]),
         strangerGasEth: usd("0.05", "Gas for opening channels of others, per day, in whole coins."),
       },
       CLOSED,

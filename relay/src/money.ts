@@ -3,24 +3,32 @@ import { readWindows } from "@aimo/node/chain";
 import type { Database } from "@aimo/node/data-dir";
 import { recoverAddress } from "@aimo/node/fast-crypto";
 import type { Log } from "@aimo/node/log";
+import { readClock } from "@aimo/node/protocol-time";
 import type { Transactions } from "@aimo/node/transactions";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { parseUsd } from "@aimo/protocol/units";
-import { parseEther } from "viem";
+import { type Address, type Hex, parseEther } from "viem";
 import { createAccounts } from "./chain/accounts.ts";
+import { openCovers } from "./chain/covers.ts";
 import { createGasMeter, type GasRecord } from "./chain/gas-meter.ts";
+import { createJudge } from "./chain/judge.ts";
 import { createProviderRegistry } from "./chain/registry.ts";
 import { createSettlementChain } from "./chain/settlement.ts";
 import { watchChannels } from "./chain/watch.ts";
 import type { RelayConfig } from "./config.ts";
+import type { DueParameters } from "./core/due.ts";
 import { createBilling } from "./flow/billing.ts";
+import { ProviderCredit } from "./flow/credit.ts";
+import { postMargin } from "./flow/next-batch.ts";
 import type {
   Accounts,
   Billing,
   Bills,
   Idempotency,
   Ledger,
+  ProviderCovers,
   ProviderRegistry,
+  SettlementChain,
   Settling,
 } from "./flow/ports.ts";
 import { startSettling } from "./flow/settling.ts";
@@ -37,6 +45,8 @@ export type MoneyParameters = {
   readonly transactions: Transactions;
   readonly db: Database;
   readonly relayId: number;
+  /** The relay's key: signs what the relay owes. */
+  readonly signer: { readonly address: Address; readonly sign: (digest: Uint8Array) => Hex };
   readonly log: Log;
 };
 
@@ -48,6 +58,8 @@ export type Money = {
   readonly bills: Bills;
   readonly accounts: Accounts;
   readonly registry: ProviderRegistry;
+  readonly covers: ProviderCovers;
+  readonly credit: ProviderCredit;
   close(): Promise<void>;
 };
 
@@ -59,13 +71,15 @@ const SETTLE_CHECK_MS = { main: 5_000, local: 250 } as const;
 
 /** Opens the relay's books, brings them in step with the chain, and starts following and posting. */
 export async function openMoney(parameters: MoneyParameters): Promise<Money> {
-  const { chain, transactions, db, relayId, log, config } = parameters;
+  const { chain, transactions, db, relayId, signer, log, config } = parameters;
   const { chainId, contracts, profile } = chain.deployment;
   const separator = domainSeparator({ chainId, verifyingContract: contracts.settlement });
   const protocolNow = () => chain.time.now();
   const windows = await readWindows(chain);
   const journal = new Journal(db);
-  const ledger = await LevelLedger.open({ journal, now: Date.now, protocolNow });
+  const settlementChain = createSettlementChain({ chain, transactions, relayId });
+  const lostBefore = await findLoss(parameters, journal, settlementChain);
+  const ledger = await LevelLedger.open({ journal, now: Date.now, protocolNow, lostBefore });
   const books = await Books.open(journal);
   const parts = { journal, ledger, books, now: Date.now, finality: 2 * windows.epoch };
   const registry = createProviderRegistry({ chain, protocolNow, now: () => performance.now(), log });
@@ -83,6 +97,11 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     intervalMs: WATCH_MS[profile],
     log,
   });
+  const covers = await openCovers({
+    ...{ chain, relayId, log, intervalMs: WATCH_MS[profile] },
+    onPaid: (providerId, paid) => books.setPosted(providerId, paid),
+  });
+  for (const providerId of books.creditors()) covers.watch(providerId);
   for (const userId of await ledger.openUsers()) await accounts.refreshChannel(userId);
   const reconciled = await ledger.reconcile();
   if (reconciled.freed > 0 || reconciled.waiting > 0)
@@ -91,15 +110,25 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     ...{ relayId, separator, protocolNow, log },
     store: createBillingStore(parts),
     recover: recoverAddress,
-    priceOf: (providerId, modelId, version) => registry.priceOf(providerId, modelId, version),
+    ...{ signer: signer.address, sign: signer.sign },
+    judge: createJudge({ chain, relayId, postWindow: windows.post, now: () => performance.now() }),
+    readPaid: (providerId) => covers.readPaid(providerId),
+    // Twice the margin: what is billed must reach its batch before it is given up.
+    oldestIssuedAt: () => protocolNow() - windows.post + 2 * postMargin(windows.post),
   });
   const settling = startSettling({
     ...{ protocolNow, now: Date.now, log, intervalMs: SETTLE_CHECK_MS[profile] },
     ...{ postWindow: windows.post, epoch: windows.epoch },
-    chain: createSettlementChain({ chain, transactions, relayId }),
+    pausedUntil: () => chain.time.pausedUntil(),
+    chain: settlementChain,
     store: createSettlingStore(parts),
     refreshChannel: (id) => accounts.refreshChannel(id),
-    due: () => dueOf({ config, books, ledger, protocolNow, postWindow: windows.post }),
+    due: () => dueOf({ config, books, ledger, covers, protocolNow, postWindow: windows.post }),
+  });
+  const credit = new ProviderCredit({
+    covers,
+    owedTo: (providerId) => books.unpaidTo(providerId),
+    unsignedOf: (providerId) => ledger.unsignedOf(providerId),
   });
   const idempotency = new IdempotentReplies(journal, Date.now);
   const timers = [
@@ -111,15 +140,45 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     }, SWEEP_MS).unref(),
   ];
   return {
-    ...{ ledger, idempotency, billing, settling, accounts, registry },
+    ...{ ledger, idempotency, billing, settling, accounts, registry, covers, credit },
     bills: createBills({ journal, ledger, relayId, separator }),
     close: async () => {
       for (const timer of timers) clearInterval(timer);
       watcher.stop();
+      covers.stop();
       await settling.close();
       await journal.close();
     },
   };
+}
+
+/** When the books were begun. `isLost`: others were kept before them. */
+type Birth = { readonly at: number; readonly isLost: boolean };
+
+/**
+ * Books that begin empty after the relay has posted are not its first. What it told users in channels that were open
+ * then it does not know any more, and must not tell them something else. Returns the time, protocol seconds.
+ */
+async function findLoss(
+  { chain, log }: MoneyParameters,
+  journal: Journal,
+  settlementChain: Pick<SettlementChain, "nextBatchNo">,
+): Promise<number | undefined> {
+  let birth = await journal.get<Birth>("chain", "birth");
+  if (!birth) {
+    const isLost = (await journal.isEmpty()) && (await settlementChain.nextBatchNo()) > 0n;
+    // By the chain's clock, not this machine's: it is compared with when channels were opened.
+    const { clock: at } = await readClock(chain.public, chain.deployment.contracts.clock);
+    birth = { at, isLost };
+    journal.put("chain", "birth", birth);
+    await journal.flushed();
+    if (isLost)
+      log.warn(
+        birth,
+        "The books are empty although this relay has posted: channels opened before now are not served any more.",
+      );
+  }
+  return birth.isLost ? birth.at : undefined;
 }
 
 async function openGasMeter({ config }: MoneyParameters, journal: Journal) {
@@ -135,20 +194,23 @@ type DueParts = {
   readonly config: Pick<RelayConfig, "settling">;
   readonly books: Books;
   readonly ledger: LevelLedger;
+  readonly covers: Pick<ProviderCovers, "coverOf">;
   readonly protocolNow: () => number;
   readonly postWindow: number;
 };
 
 /** The policy's view of the books. By default a receipt waits for a tenth of the time in which it can be posted. */
-function dueOf({ config, books, ledger, protocolNow, postWindow }: DueParts) {
-  const { amountUsd, channelPercent, maxAgeMs } = config.settling;
+function dueOf({ config, books, ledger, covers, protocolNow, postWindow }: DueParts): DueParameters {
+  const { amountUsd, channelPercent, providerPercent, maxAgeMs } = config.settling;
   const byUser = new Map<number, bigint>();
   let unsettled = 0n;
   let oldest: number | undefined;
-  for (const { leaf, billedAt } of books.unposted()) {
+  let oldestIssuedAt: number | undefined;
+  for (const { leaf, billedAt, issuedAt } of books.unposted()) {
     unsettled += leaf.charge;
     byUser.set(leaf.userId, (byUser.get(leaf.userId) ?? 0n) + leaf.charge);
     if (oldest === undefined || billedAt < oldest) oldest = billedAt;
+    if (oldestIssuedAt === undefined || issuedAt < oldestIssuedAt) oldestIssuedAt = issuedAt;
   }
   const channels = [...byUser].flatMap(([userId, own]) => {
     const channel = ledger.channelOf(userId);
@@ -160,11 +222,17 @@ function dueOf({ config, books, ledger, protocolNow, postWindow }: DueParts) {
     channelPercent,
     maxAgeMs: maxAge,
     settleByMargin: Math.floor(postWindow / 4),
+    providerPercent,
+    receiptAge: Math.floor(postWindow / 2),
   };
+  const providers = books.creditors().flatMap((id) => {
+    const cover = covers.coverOf(id);
+    return cover === undefined ? [] : [{ owed: books.unpaidTo(id), cover }];
+  });
   return {
     unsettled,
     oldestMs: oldest === undefined ? undefined : Date.now() - oldest,
-    channels,
+    ...{ channels, providers, oldestIssuedAt },
     protocolNow: protocolNow(),
     limits,
   };

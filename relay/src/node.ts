@@ -1,11 +1,13 @@
 import { type Chain, connectChain } from "@aimo/node/chain";
 import { type Database, openData } from "@aimo/node/data-dir";
 import { loadDeployment } from "@aimo/node/deployment-file";
-import { initFastCrypto } from "@aimo/node/fast-crypto";
+import { initFastCrypto, sign } from "@aimo/node/fast-crypto";
 import { loadKey } from "@aimo/node/keys";
 import { type LifecycleOptions, startClosable } from "@aimo/node/lifecycle";
 import type { Log } from "@aimo/node/log";
+import { followTime } from "@aimo/node/protocol-time";
 import { createTransactions } from "@aimo/node/transactions";
+import { toBytes } from "@aimo/protocol/bytes";
 import type { Deployment } from "@aimo/protocol/deployment";
 import { assemble, waitForGroups } from "./assemble.ts";
 import { openRelayIdentity, type RelayIdentity } from "./chain/relay-identity.ts";
@@ -26,7 +28,7 @@ export type RelayNode = {
 
 /** Some tens of posts at usual prices: time for the operator to send more. */
 const MINIMUM_GAS_WEI = 10n ** 16n;
-/** How often the relay's own entry and the pause of the clock are read again. */
+/** How often the relay's own entry is read again. */
 const REFRESH_MS = { main: 60_000, local: 5_000 } as const;
 
 /**
@@ -50,6 +52,7 @@ async function start(
   const chain = await connectChain({ rpcUrl: config.rpcUrl, deployment, privateKey });
   const identity = await openRelayIdentity(chain, address);
   started.defer(keepFresh(chain, identity, log));
+  started.defer(followTime({ ...chain, log }));
   const db = await openDatabase(config, deployment);
   started.defer(() => db.close());
   const { relayId } = identity;
@@ -59,7 +62,9 @@ async function start(
       log.warn({ account, balance: balance.toString(), minimum: minimum.toString() }, "gas runs low"),
   });
   started.defer(() => transactions.close());
-  const money = await openMoney({ config, chain, transactions, db, relayId, log });
+  const keyBytes = toBytes(privateKey);
+  const signer = { address, sign: (digest: Uint8Array) => sign(digest, keyBytes) };
+  const money = await openMoney({ config, chain, transactions, db, relayId, signer, log });
   started.defer(() => money.close());
   const assembled = await assemble(config, {
     ...{ relayId, privateKey, deployment, db, log, ...money },
@@ -67,6 +72,7 @@ async function start(
     identity: () => identity.wellKnown(),
     verifyOnChain: (wallet) => chain.public.verifyMessage(wallet),
     protocolNow: () => chain.time.now(),
+    pausedUntil: () => chain.time.pausedUntil(),
   });
   started.defer(() => assembled.close());
   const { url, p2pAddresses } = assembled;
@@ -93,9 +99,7 @@ function openDatabase({ dataFolder }: RelayConfig, deployment: Deployment): Prom
 /** Reads now and then what may change on-chain; gives what stops it. */
 function keepFresh(chain: Chain, identity: RelayIdentity, log: Log): () => void {
   const timer = setInterval(() => {
-    Promise.all([identity.refresh(), chain.time.refresh()]).catch((error: unknown) =>
-      log.warn({ err: error }, "chain was not read again"),
-    );
+    identity.refresh().catch((error: unknown) => log.warn({ err: error }, "chain was not read again"));
   }, REFRESH_MS[chain.deployment.profile]);
   timer.unref();
   return () => clearInterval(timer);

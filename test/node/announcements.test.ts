@@ -48,6 +48,11 @@ const announcement: Announcement = {
 };
 const contracts = {
   clock: SETTLEMENT,
+  accessManager: SETTLEMENT,
+  reserves: SETTLEMENT,
+  fraudProofs: SETTLEMENT,
+  depositRouter: SETTLEMENT,
+  lens: SETTLEMENT,
   token: SETTLEMENT,
   vault: SETTLEMENT,
   registry: SETTLEMENT,

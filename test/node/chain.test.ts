@@ -129,6 +129,11 @@ describe("node/deployment-file", () => {
     profile: "local",
     contracts: {
       clock: address,
+      accessManager: address,
+      reserves: address,
+      fraudProofs: address,
+      depositRouter: address,
+      lens: address,
       token: address,
       vault: address,
       registry: address,

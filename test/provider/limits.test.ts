@@ -1,6 +1,7 @@
 import type { UsageFrame } from "@aimo/protocol/session";
 import { costOf } from "@aimo/protocol/units";
 import { expect } from "chai";
+import type { Hex } from "viem";
 import {
   chunkOf,
   type FaultUpstream,
@@ -8,7 +9,15 @@ import {
   usageChunk,
   writeFrames,
 } from "./support/fault-upstream.ts";
-import { attemptOn, chatBody, chatPath, RELAY_ID, startWorld } from "./support/provider.ts";
+import {
+  attemptOn,
+  chatBody,
+  chatPath,
+  PROVIDER_ID,
+  RELAY_ID,
+  signVoucher,
+  startWorld,
+} from "./support/provider.ts";
 import { readFrames, textOf } from "./support/relay-client.ts";
 
 const PRICES = [150_000n, 75_000n, 600_000n] as const;
@@ -25,7 +34,7 @@ describe("provider limits", () => {
   });
   afterEach(() => upstream.close());
 
-  it("refuses above the credit limit with a named error, and serves again once the relay acknowledges", async () => {
+  it("refuses above the credit limit with a named error, and serves again once the relay has paid", async () => {
     // Room for one worst case (200 completion tokens and a short prompt), but not beside a receipt.
     const body = chatBody({ stream: true, max_tokens: 200 });
     const worst = costOf([body.length, 0, 200], PRICES);
@@ -43,10 +52,47 @@ describe("provider limits", () => {
     expect(refused.headers["retry-after"]).to.equal("1");
     const cost = BigInt(group?.receipts[0]?.cost ?? 0);
     expect((await relay.ack(cost)).status).to.equal(204);
+    // A voucher is a promise: it counts until the chain has paid it.
+    const still = JSON.parse((await ask()).text).error;
+    expect([still.code, still.metadata.open]).to.deep.equal(["credit_limit_reached", `${cost}`]);
+    world.funds.paid = cost;
+    await world.provider.covers.refresh([RELAY_ID]);
     expect((await ask()).status).to.equal(200);
     const [totals] = world.provider.receipts.totals();
     expect([totals?.relayId, totals?.acknowledged]).to.deep.equal([RELAY_ID, cost]);
     relay.close();
+    await world.provider.close(0);
+  });
+
+  it("serves as far above its limit as the relay's reserve for it goes, and no further", async () => {
+    const body = chatBody({ stream: true, max_tokens: 200 });
+    const worst = costOf([body.length, 0, 200], PRICES);
+    const world = await startWorld({ upstream: upstream.url, creditLimit: 0n });
+    const relay = await world.connect();
+    const ask = async () => (await relay.send("POST", chatPath(attemptOn()), body)).status;
+    expect(await ask()).to.equal(429);
+    world.funds.reserve = worst;
+    await world.provider.covers.refresh([RELAY_ID]);
+    expect([await ask(), await ask()]).to.deep.equal([200, 429]);
+    await world.provider.close(0);
+  });
+
+  it("takes only vouchers by the relay's key over these parties and this amount, and never less", async () => {
+    const world = await startWorld({ upstream: upstream.url });
+    const relay = await world.connect();
+    const status = async (cumulative: bigint, signature: Hex) =>
+      (await relay.ack(cumulative, signature)).status;
+    const by = (about: object, key = world.relayKey) => signVoucher(key, 1_000n, about).signature;
+    expect(await status(1_000n, by({}, world.key))).to.equal(401);
+    expect(await status(1_000n, by({ relayId: RELAY_ID + 1 }))).to.equal(401);
+    expect(await status(1_000n, by({ providerId: PROVIDER_ID + 1 }))).to.equal(401);
+    expect(await status(1_001n, by({}))).to.equal(401);
+    expect(await status(1_000n, "0x12")).to.equal(400);
+    expect(world.provider.receipts.vouchers().size).to.equal(0);
+    expect(await status(1_000n, by({}))).to.equal(204);
+    expect((await relay.ack(400n)).status).to.equal(204);
+    expect(world.provider.receipts.vouchers().get(RELAY_ID)).to.include({ cumulative: 1_000n });
+    expect(world.files.get(RELAY_ID)).to.include(signVoucher(world.relayKey, 1_000n));
     await world.provider.close(0);
   });
 

@@ -6,16 +6,17 @@ import { connectChain } from "@aimo/node/chain";
 import { createNodeKey, generateKey, type NodeKey } from "@aimo/node/keys";
 import { silentLog } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
+import { registerNode } from "@aimo/node/register";
 import { createTransactions } from "@aimo/node/transactions";
+import { claimProvider, providerAccountOf } from "@aimo/protocol/actions/settlement";
+import { bond } from "@aimo/protocol/actions/stake-manager";
 import { type Announcement, offersTopic } from "@aimo/protocol/announcement";
-import type { Deployment } from "@aimo/protocol/deployment";
+import { type Deployment, ROLES } from "@aimo/protocol/deployment";
 import { PUSD_PER_USD } from "@aimo/protocol/units";
-import { claimEarnings, readEarnings } from "@aimo/provider/chain/claim-earnings";
 import { readPrices } from "@aimo/provider/chain/prices";
-import { registerProvider } from "@aimo/provider/chain/register-provider";
 import { createRelayDirectory } from "@aimo/provider/chain/relay-directory";
 import type { ChainSender } from "@aimo/provider/chain/sender";
-import { readStake, stakeProvider } from "@aimo/provider/chain/stake-provider";
+import { readStake } from "@aimo/provider/chain/stake-provider";
 import { loadConfig } from "@aimo/provider/config";
 import { startProvider } from "@aimo/provider/node";
 import { expect } from "chai";
@@ -45,7 +46,7 @@ describe("provider node on a chain", function () {
       rpcUrl: chain.url,
       wallet,
       profile: "local",
-      treasury: wallet.account.address,
+      treasury: localWallet(chain.url, ACCOUNT.treasury).account.address,
       protocolFeeBps: 100,
       minRelayStake: STAKE,
       minProviderStake: STAKE,
@@ -134,7 +135,16 @@ image = "0.002"
   });
 
   it("refuses to start while it is not staked, and says by how much", async () => {
-    providerId = await registerProvider(owner, { signer: key });
+    const { public: reader, transactions: sender } = owner;
+    providerId = await registerNode(
+      { reader, sender, deployment },
+      {
+        role: "provider",
+        owner: sender.address,
+        signerKey: key.privateKey,
+        now: Math.floor(Date.now() / 1000),
+      },
+    );
     expect(providerId).to.equal(1);
     const { message } = await errorOf("not_staked", start());
     expect(message).to.contain(String(STAKE));
@@ -142,7 +152,7 @@ image = "0.002"
 
   it("refuses prices that differ from the chain, and sets them with the owner's key when told to", async () => {
     await deposit(chain.url, deployment, localWallet(chain.url, ACCOUNT.providerOwner), STAKE);
-    await stakeProvider(owner, { providerId, amount: STAKE });
+    await bond(owner.transactions, { deployment, role: ROLES.provider, id: providerId, amount: STAKE });
     expect(await readStake(owner, providerId)).to.deep.equal({
       active: STAKE,
       minimum: STAKE,
@@ -193,7 +203,9 @@ image = "0.002"
   });
 
   it("reads and claims earnings, and names the contract's reason when there is none to claim for", async () => {
-    expect(await readEarnings(owner, providerId, 1)).to.deep.equal({ claimable: 0n, paid: 0n });
-    await errorOf("transaction_failed", claimEarnings(owner, 99, [1], owner.transactions.address));
+    const account = await providerAccountOf(owner.public, { deployment, relayId: 1, providerId });
+    expect([account.claimable, account.paid]).to.deep.equal([0n, 0n]);
+    const claim = { deployment, providerId: 99, relayIds: [1], to: owner.transactions.address };
+    await errorOf("transaction_failed", claimProvider(owner.transactions, claim));
   });
 });

@@ -20,6 +20,7 @@ import {
   MODELS,
   PROVIDER_ID,
   RELAY_ID,
+  signVoucher,
   startWorld,
   type World,
 } from "./support/provider.ts";
@@ -40,8 +41,9 @@ describe("provider with the relay's client", () => {
       billing: {
         onGroup: async (_group, _signature, receipts) => {
           for (const { cost } of receipts) owed += cost;
-          return { cumulative: owed };
+          return signVoucher(world.relayKey, owed);
         },
+        onVoucher: async (voucher) => voucher,
       },
       now: Date.now,
       log: silentLog(),

@@ -10,6 +10,7 @@ import {
   DEPLOYMENT,
   PROVIDER_ID,
   RELAY_ID,
+  signVoucher,
   startWorld,
   type World,
 } from "./support/provider.ts";
@@ -36,6 +37,7 @@ describe("provider sessions", () => {
       providerId: PROVIDER_ID,
       key: world.relayKey,
       providerSigner: world.key.address,
+      sign: (cumulative) => signVoucher(world.relayKey, cumulative).signature,
       ...changes,
     });
   const refusal = async (changes: Partial<ConnectParameters>) => {
@@ -81,7 +83,7 @@ describe("provider sessions", () => {
 
   it("refuses a sequence number that was used before, and takes them out of order", async () => {
     const relay = await world.connect();
-    const body = JSON.stringify({ cumulative: "0" });
+    const body = JSON.stringify({ cumulative: "0", signature: relay.sign(0n) });
     const path = `${SESSION_PATH}/${relay.sessionId}/ack`;
     expect((await relay.send("POST", path, body, 5n)).status).to.equal(204);
     expect((await relay.send("POST", path, body, 3n)).status).to.equal(204);
@@ -95,7 +97,7 @@ describe("provider sessions", () => {
   it("refuses a MAC over another body, path, method or number, without using the number up", async () => {
     const relay = await world.connect();
     const path = `${SESSION_PATH}/${relay.sessionId}/ack`;
-    const body = JSON.stringify({ cumulative: "7" });
+    const body = JSON.stringify({ cumulative: "7", signature: relay.sign(7n) });
     const wrong = [
       relay.headersFor("POST", path, JSON.stringify({ cumulative: "8" }), 1n),
       relay.headersFor("POST", `${path}?x`, body, 1n),

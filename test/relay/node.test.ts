@@ -28,7 +28,7 @@ describe("a relay node on a chain", function () {
   const deploy = () => {
     const wallet = localWallet(chain.url, ACCOUNT.deployer);
     const stakes = { minRelayStake: BOND, minProviderStake: BOND };
-    const treasury = wallet.account.address;
+    const treasury = localWallet(chain.url, ACCOUNT.treasury).account.address;
     return deployAll({
       rpcUrl: chain.url,
       wallet,

@@ -32,6 +32,8 @@ export const FACTS: ChainFacts = {
   separator: separatorOf(),
   postWindow: 60,
   feeBoundAt: () => FEE_BPS,
+  providerOf: async (providerId) => (providerId === 2 ? { registeredAt: 1, deactivatedAt: 0 } : undefined),
+  wasStaked: async () => true,
   signersOf: async (providerId) =>
     providerId === 2 ? [{ key: PROVIDER.address, validFrom: 0, validUntil: NOW + 1_000 }] : [],
   priceOf: async (providerId, modelId, version) =>

@@ -2,11 +2,14 @@ import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
 import { registryAbi } from "@aimo/protocol/abi/registry";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
 import type { SettlementBill } from "@aimo/protocol/bill";
-import type { Deployment } from "@aimo/protocol/deployment";
-import { encodeRows } from "@aimo/protocol/rows";
-import { domainSeparator } from "@aimo/protocol/typed-data";
+import { toHex } from "@aimo/protocol/bytes";
+import { CHANNEL_MODES, type Deployment } from "@aimo/protocol/deployment";
+import { type DebitRow, encodeRows, type SignedRow } from "@aimo/protocol/rows";
+import { toCompact } from "@aimo/protocol/signatures";
+import { digestOf, domainSeparator } from "@aimo/protocol/typed-data";
 import { PUSD_PER_USD } from "@aimo/protocol/units";
 import type { Abi, Address, Hex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
 import { deployAll } from "../../scripts/deploy.ts";
 import { startChain } from "../../scripts/local/chain.ts";
 import {
@@ -19,6 +22,7 @@ import {
 import {
   ACCOUNT,
   deposit,
+  type LocalWallet,
   localPrivateKey,
   localReader,
   localWallet,
@@ -29,11 +33,17 @@ import { sendJson, startServer, type TestServer } from "./relay-double.ts";
 
 const USER_ACCOUNTS = [ACCOUNT.user, ACCOUNT.user + 1, ACCOUNT.user + 2];
 /** Keys of the nodes: accounts that own nothing else. */
-const RELAY_SIGNER = 16;
+export const RELAY_SIGNER = 16;
 export const PROVIDER_SIGNER = 17;
+const SESSION_KEY = 19;
 const STAKE = 20n * PUSD_PER_USD;
+/** A channel takes 1 USD of it, a demand of a user 2 USD. */
+const DEPOSIT = 4n * PUSD_PER_USD;
 
-/** A chain with the contracts on it, a relay, a provider with a priced model and three users with channels. */
+/**
+ * A chain with the contracts on it, a relay, a provider with a priced model and three users with channels, the last of
+ * which is SIGNED.
+ */
 export type ChainWorld = {
   readonly rpcUrl: string;
   readonly deployment: Deployment;
@@ -88,8 +98,10 @@ export async function startChainWorld(): Promise<ChainWorld> {
   const userIds: number[] = [];
   for (const account of USER_ACCOUNTS) {
     const wallet = localWallet(rpcUrl, account);
-    await deposit(rpcUrl, deployment, wallet, 2n * PUSD_PER_USD);
-    await openChannel(network, wallet, { relayId, amount: PUSD_PER_USD, days: 1 });
+    await deposit(rpcUrl, deployment, wallet, DEPOSIT);
+    const isSigned = account === USER_ACCOUNTS.at(-1);
+    if (isSigned) await openSignedChannel(network, wallet, relayId);
+    else await openChannel(network, wallet, { relayId, amount: PUSD_PER_USD, days: 1 });
     const vault = { address: deployment.contracts.vault, abi: creditVaultAbi } as const;
     userIds.push(
       await reader.readContract({ ...vault, functionName: "userIdOf", args: [wallet.account.address] }),
@@ -108,13 +120,43 @@ export async function startChainWorld(): Promise<ChainWorld> {
     send,
     async post(batchNo, accounts) {
       const { header, bills, metered } = makeBatch(batchNo, accounts, separator);
-      const rows = `0x${Buffer.from(encodeRows({ metered, providers: [] })).toString("hex")}`;
-      const args = [relayId, header, rows];
+      const isMetered = ({ userId }: DebitRow) => userId !== userIds.at(-1);
+      const own = metered.filter(isMetered);
+      const vouched = metered.filter((row) => !isMetered(row));
+      const signed = await Promise.all(vouched.map((row) => signRow(separator, relayId, row)));
+      const rows = toHex(encodeRows({ metered: own, signed, providers: [] }));
+      const args = [relayId, { ...header, nA: own.length, nB: signed.length }, rows];
       await send(ACCOUNT.relayOwner, { address: settlement, abi: settlementAbi, functionName: "post", args });
       return bills;
     },
     close: () => chain.close(),
   };
+}
+
+const sessionKey = privateKeyToAccount(localPrivateKey(SESSION_KEY));
+/** What the vouchers exceed the rows by, pUSD. */
+const EXCESS = 12_345n;
+
+async function openSignedChannel(
+  { rpcUrl, deployment }: { readonly rpcUrl: string; readonly deployment: Deployment },
+  wallet: LocalWallet,
+  relayId: number,
+): Promise<void> {
+  const expiry = Math.floor(Date.now() / 1000) + 86_400;
+  const args = [relayId, PUSD_PER_USD, expiry, CHANNEL_MODES.signed, sessionKey.address];
+  const address = deployment.contracts.settlement;
+  await write(rpcUrl, wallet, { address, abi: settlementAbi, functionName: "openChannel", args });
+}
+
+async function signRow(separator: Uint8Array, relayId: number, row: DebitRow): Promise<SignedRow> {
+  const cumulative = row.cumEnd + EXCESS;
+  const digest = digestOf(separator, "SpendVoucher", {
+    relayId,
+    userId: row.userId,
+    channelEpoch: 1,
+    cumulative,
+  });
+  return { ...row, excess: EXCESS, ...toCompact(await sessionKey.sign({ hash: toHex(digest) })) };
 }
 
 /** Rotates the provider's signer to another account's key. */

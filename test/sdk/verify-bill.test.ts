@@ -1,6 +1,7 @@
 import type { SettlementBill } from "@aimo/protocol/bill";
 import { expect } from "chai";
 import type { AccountOnChain } from "../../sdk/typescript/src/verify/types.ts";
+import { NOW } from "./bill-builder.ts";
 import {
   BATCH,
   changed,
@@ -104,5 +105,26 @@ describe("sdk/verify, whole bills", function () {
     const extra = { ...recordOf(entry(0)), id: "gen-new", nonce: `0x${"77".repeat(16)}` as const };
     const result = await verify({ known: [...world().entries.map(recordOf), extra] });
     expect([result.ok, result.unbilled, result.unrecorded]).to.deep.equal([true, ["gen-new"], ["gen-first"]]);
+  });
+
+  it("accepts a leaf of the epoch before only from a batch that was made just before the channel was opened again", async () => {
+    for (const [openedAt, isRight] of [
+      [NOW - 600, true],
+      [NOW - 601, false],
+      [undefined, false],
+    ] as const) {
+      const reopened = (account: AccountOnChain): AccountOnChain => ({
+        ...account,
+        rows: account.rows.map((row) => ({
+          ...row,
+          epoch: 2,
+          ...(openedAt === undefined ? {} : { openedAt }),
+        })),
+        channel: { ...account.channel, epoch: 2 },
+      });
+      const result = await verify({ account: reopened });
+      expect(result.ok, String(openedAt)).to.equal(isRight);
+      if (!isRight) expect(result.problems[0]?.kind).to.equal("altered");
+    }
   });
 });

@@ -28,6 +28,7 @@ describe("sdk/verify, against a chain", function () {
   let relay: TestServer;
   let userId: number;
   let end: bigint;
+  let signedBill: SettlementBill | undefined;
   const bills = new Map<string, unknown>();
   const proofs = new Map<string, unknown>();
 
@@ -45,12 +46,13 @@ describe("sdk/verify, against a chain", function () {
     };
     const own = await account(userId, ["a", "b", "c"], 0n);
     const after = BigInt(own.lines[2]?.userCumulative ?? 0);
-    const [, bill] = await world.post(0n, [
+    const [, bill, signed] = await world.post(0n, [
       await account(first, ["x"], 0n),
       own,
       await account(third, ["y"], 0n),
     ]);
     bills.set("0", bill);
+    signedBill = signed;
     proofs.set("gen-b", proofOf(bill, 1));
     // A batch without the user, then one of receipts by a new signing key.
     await world.post(1n, [
@@ -121,6 +123,20 @@ describe("sdk/verify, against a chain", function () {
     expect([result.ok, result.userId]).to.deep.equal([true, userId]);
     const stranger = verifyBill(parametersOf({ userId: undefined, owner: signer.address }));
     expect(await codeOf(stranger)).to.equal("not_found");
+  });
+
+  it("finds an honest bill of a SIGNED channel in order, and names what is altered in it", async () => {
+    const honest = bills.get("0");
+    const signedUser = parametersOf({ userId: world.userIds[2] });
+    bills.set("0", signedBill);
+    const result = await verifyBill(signedUser);
+    expect(result.problems).to.deep.equal([]);
+    expect([result.batches, result.receipts]).to.deep.equal([1, 1]);
+    bills.set("0", { ...signedBill, lines: [] });
+    expect((await verifyBill(signedUser)).problems.map(({ kind, row }) => [kind, row])).to.deep.equal([
+      ["dropped", 2],
+    ]);
+    bills.set("0", honest);
   });
 
   it("finds nothing billed, and nothing wrong, where a user never was", async () => {

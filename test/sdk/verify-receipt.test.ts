@@ -87,6 +87,28 @@ describe("sdk/verify, receipts", function () {
     expect(onlyProblem(await verify({ committed: [nobody.line] })).detail).to.contain("no provider 9");
   });
 
+  it("names a provider that was not registered, had left, or had too little stake", async () => {
+    const { line } = await makeEntry({ userId: USER, epoch: 1, after: startOf(), name: "q", tokens: 5 });
+    const { issuedAt } = line.receipt;
+    for (const [registeredAt, deactivatedAt, isRight] of [
+      [issuedAt + 60, 0, true],
+      [issuedAt + 61, 0, false],
+      [1, issuedAt - 600, true],
+      [1, issuedAt - 601, false],
+    ] as const) {
+      const facts = { providerOf: async () => ({ registeredAt, deactivatedAt }) };
+      expect((await verify({ committed: [line], facts })).ok).to.equal(isRight);
+    }
+    const spans: unknown[] = [];
+    const wasStaked: ChainFacts["wasStaked"] = async (...span) => {
+      spans.push(span);
+      return false;
+    };
+    const result = await verify({ committed: [line], facts: { wasStaked } });
+    expect(spans).to.deep.include([2, issuedAt - 600, issuedAt + 60]);
+    expect(result.problems.map(({ kind, id }) => `${kind} ${id}`)).to.include("unsigned gen-q");
+  });
+
   it("names receipts signed at impossible times or billed too late", async () => {
     const base = { userId: USER, epoch: 1, after: startOf(), name: "t", tokens: 5 };
     const cases = [

@@ -1,9 +1,9 @@
-import { registryAbi } from "@aimo/protocol/abi/registry";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { relayCount } from "@aimo/protocol/actions/registry";
+import { claimProvider, providerAccountOf } from "@aimo/protocol/actions/settlement";
 import { type Address, isAddress, parseEventLogs } from "viem";
 import { readWhole, usd } from "../amounts.ts";
 import { CHAIN_OPTIONS, type Command, UsageError, WALLET_OPTIONS } from "../command.ts";
-import { ask } from "../read.ts";
 import { idOf } from "../register.ts";
 import { loadSettings } from "../settings.ts";
 import { openWallet, type Wallet } from "../wallet.ts";
@@ -46,10 +46,7 @@ export const claim: Command = {
 const MAX_RELAYS_ASKED = 500;
 
 async function allRelays({ chain }: Wallet): Promise<number[]> {
-  const address = chain.deployment.contracts.registry;
-  const count = await ask(() =>
-    chain.public.readContract({ address, abi: registryAbi, functionName: "relayCount" }),
-  );
+  const count = await relayCount(chain.public, { deployment: chain.deployment });
   if (count > MAX_RELAYS_ASKED) throw new UsageError(`There are ${count} relays: name yours with --relays.`);
   return Array.from({ length: count }, (_, index) => index + 1);
 }
@@ -60,13 +57,10 @@ async function claimableOf(
   providerId: number,
   relayIds: readonly number[],
 ): Promise<number[]> {
-  const contract = { address: chain.deployment.contracts.settlement, abi: settlementAbi } as const;
+  const { public: reader, deployment } = chain;
   const owed: number[] = [];
   for (const relayId of relayIds) {
-    const args = [relayId, providerId] as const;
-    const account = await ask(() =>
-      chain.public.readContract({ ...contract, functionName: "providerAccountOf", args }),
-    );
+    const account = await providerAccountOf(reader, { deployment, relayId, providerId });
     if (account.claimable > 0n) owed.push(relayId);
   }
   return owed;
@@ -78,14 +72,10 @@ type ClaimParameters = {
   readonly to: Address;
 };
 
-async function send(wallet: Wallet, { providerId, relayIds, to }: ClaimParameters): Promise<bigint> {
-  const { logs } = await wallet.send({
-    to: wallet.chain.deployment.contracts.settlement,
-    abi: settlementAbi,
-    functionName: "claimProvider",
-    args: [providerId, relayIds, to],
-    label: `Claim of provider ${providerId}`,
-  });
+async function send(wallet: Wallet, parameters: ClaimParameters): Promise<bigint> {
+  const { deployment } = wallet.chain;
+  const label = `Claim of provider ${parameters.providerId}`;
+  const { logs } = await wallet.send(claimProvider.request({ deployment, ...parameters, label }));
   const claims = parseEventLogs({ abi: settlementAbi, eventName: "ProviderClaimed", logs });
   return claims.reduce((sum, { args }) => sum + args.amount, 0n);
 }

@@ -1,22 +1,15 @@
 import type { CreditsJson } from "@aimo/protocol/routes";
-import { AimoClient } from "@aimo/sdk";
 import { privateKeyToAccount } from "viem/accounts";
 import { readUsd, readWhole, usd } from "../amounts.ts";
 import { authorizeChannel, channelOf, fundChannel } from "../channel.ts";
 import { CHAIN_OPTIONS, type Command, RELAY_OPTIONS, UsageError, WALLET_OPTIONS } from "../command.ts";
 import { creditsOf, deposit } from "../deposit.ts";
-import { openClient } from "../relay.ts";
+import { openClient, relayIdOf } from "../relay.ts";
 import { openSession } from "../session.ts";
-import { loadSettings, type Settings } from "../settings.ts";
+import { loadSettings } from "../settings.ts";
 import { loadWalletKey, openChain, openWallet } from "../wallet.ts";
 
 const SECONDS_PER_DAY = 86_400;
-
-async function relayIdOf(settings: Settings): Promise<number> {
-  if (settings.relayId !== undefined) return settings.relayId;
-  const { relay } = await new AimoClient({ baseURL: settings.baseUrl, apiKey: "" }).wellKnown();
-  return relay.id;
-}
 
 export const buy: Command = {
   name: "credits buy",
@@ -54,9 +47,7 @@ export const buy: Command = {
       const { userId, free } = await creditsOf(wallet);
       return { text: `User ${userId} has ${usd(free)} of free credits.`, json: { userId, freePusd: free } };
     }
-    const named = input.text("relay");
-    const relayId =
-      named === undefined ? await relayIdOf(settings) : readWhole("--relay", named, [1, 2 ** 32 - 1]);
+    const relayId = await relayIdOf(settings, input.text("relay"));
     const plan = { relayId, amount, expiry: wallet.chain.time.now() + days * SECONDS_PER_DAY };
     if (isGasless) await authorizeChannel(wallet, (await openSession(settings, context)).client, plan);
     else await fundChannel(wallet, plan);

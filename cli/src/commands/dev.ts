@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { testDollarAbi } from "@aimo/protocol/abi/test-dollar";
+import { waitForReceipt } from "@aimo/protocol/action";
+import { mint } from "@aimo/protocol/actions/test-dollar";
 import { AimoError } from "@aimo/protocol/errors";
 import { toTokenUnits } from "@aimo/protocol/units";
-import { type Address, createWalletClient, formatEther, http, isAddress, parseEther } from "viem";
+import { createWalletClient, formatEther, http, isAddress, parseEther } from "viem";
 import { readUsd, readWhole, usd } from "../amounts.ts";
 import { CHAIN_OPTIONS, type Command, UsageError } from "../command.ts";
 import { ask } from "../read.ts";
@@ -104,22 +105,11 @@ export const faucet: Command = {
       throw new AimoError("wrong_chain", { message: "Test dollars exist on local chains only." });
     const { token } = chain.deployment.contracts;
     const funder = await unlockedAccount(settings.rpcUrl());
-    const send = async (call: { to: Address; value: bigint } | { mint: bigint }) => {
-      const hash = await ask(() =>
-        "mint" in call
-          ? funder.writeContract({
-              chain: null,
-              address: token,
-              abi: testDollarAbi,
-              functionName: "mint",
-              args: [address, call.mint],
-            })
-          : funder.sendTransaction({ chain: null, ...call }),
-      );
-      await ask(() => chain.public.waitForTransactionReceipt({ hash }));
-    };
-    await send({ mint: toTokenUnits(amount) });
-    await send({ to: address, value: GAS_MONEY });
+    const { deployment } = chain;
+    const minted = await mint(funder, { deployment, to: address, amount: toTokenUnits(amount) });
+    await waitForReceipt(chain.public, { hash: minted });
+    const given = await ask(() => funder.sendTransaction({ chain: null, to: address, value: GAS_MONEY }));
+    await waitForReceipt(chain.public, { hash: given });
     const coin = formatEther(GAS_MONEY);
     return {
       text: `${address} got ${usd(amount)} in test dollars and ${coin} of native coin.`,

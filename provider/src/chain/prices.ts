@@ -1,35 +1,20 @@
-import { registryAbi } from "@aimo/protocol/abi/registry";
+import { ensureModel } from "@aimo/node/register";
+import { waitForReceipt } from "@aimo/protocol/action";
+import * as registry from "@aimo/protocol/actions/registry";
 import { type Price, type Prices, packKinds } from "@aimo/protocol/units";
-import { encodeFunctionData } from "viem";
 import type { PriceVersion } from "../core/types.ts";
-import { askChain, type ChainReader, type ChainSender } from "./sender.ts";
+import type { ChainReader, ChainSender } from "./sender.ts";
 
 /** Id of a model by its slug, 0 when it has none. */
 export function modelIdOf(client: ChainReader, slug: string): Promise<number> {
-  return askChain(() =>
-    client.public.readContract({
-      address: client.deployment.contracts.registry,
-      abi: registryAbi,
-      functionName: "modelIdOf",
-      args: [slug.toLowerCase()],
-      blockTag: client.readAt,
-    }),
-  );
+  const { public: reader, deployment, readAt: blockTag } = client;
+  return registry.modelIdOf(reader, { deployment, slug: slug.toLowerCase(), blockTag });
 }
 
 /** Gives a slug its id if it has none; returns the id. Throws `transaction_failed`. */
-export async function registerModel(client: ChainSender, slug: string): Promise<number> {
-  const { deployment, transactions } = client;
-  const { registry } = deployment.contracts;
-  const known = await modelIdOf({ ...client, readAt: "latest" as ChainReader["readAt"] }, slug);
-  if (known !== 0) return known;
-  const data = encodeFunctionData({
-    abi: registryAbi,
-    functionName: "registerModel",
-    args: [slug.toLowerCase()],
-  });
-  await transactions.send({ to: registry, data, label: `registration of model ${slug}` });
-  return modelIdOf({ ...client, readAt: "latest" }, slug);
+export function registerModel(client: ChainSender, slug: string): Promise<number> {
+  const { public: reader, deployment, transactions: sender } = client;
+  return ensureModel({ reader, sender, deployment }, slug);
 }
 
 export type SetPriceParameters = {
@@ -45,27 +30,19 @@ export type SetPriceParameters = {
  */
 export async function setPrice(client: ChainSender, parameters: SetPriceParameters): Promise<number> {
   const { providerId, modelId, prices, kinds } = parameters;
-  const { registry } = client.deployment.contracts;
-  const data = encodeFunctionData({
-    abi: registryAbi,
-    functionName: "setPrice",
-    args: [providerId, modelId, ...prices, packKinds(kinds)],
-  });
-  await client.transactions.send({ to: registry, data, label: `price of model ${modelId}` });
-  return latestVersion({ ...client, readAt: "latest" }, providerId, modelId);
+  const { public: reader, deployment, transactions } = client;
+  const [p0, p1, p2] = prices;
+  const ids = { deployment, providerId, modelId };
+  const price = { p0, p1, p2, kinds: packKinds(kinds), label: `price of model ${modelId}` };
+  const hash = await registry.setPrice(transactions, { ...ids, ...price });
+  const { blockNumber } = await waitForReceipt(reader, { hash });
+  return registry.latestVersion(reader, { ...ids, blockNumber });
 }
 
 /** Newest version of a price, perhaps not in force yet; 0 when there is none. */
 export function latestVersion(client: ChainReader, providerId: number, modelId: number): Promise<number> {
-  return askChain(() =>
-    client.public.readContract({
-      address: client.deployment.contracts.registry,
-      abi: registryAbi,
-      functionName: "latestVersion",
-      args: [providerId, modelId],
-      blockTag: client.readAt,
-    }),
-  );
+  const { public: reader, deployment, readAt: blockTag } = client;
+  return registry.latestVersion(reader, { deployment, providerId, modelId, blockTag });
 }
 
 export type PriceOnChain = PriceVersion & { readonly kinds: number };
@@ -79,22 +56,15 @@ export async function readPrices(
   providerId: number,
   modelId: number,
 ): Promise<readonly PriceOnChain[]> {
-  const { public: reader, readAt: blockTag, deployment } = client;
+  const { public: reader, deployment, readAt: blockTag } = client;
   const latest = await latestVersion(client, providerId, modelId);
   const first = Math.max(1, latest - VERSIONS_READ + 1);
   const numbers = Array.from({ length: latest === 0 ? 0 : latest - first + 1 }, (_, index) => first + index);
-  return askChain(() =>
-    Promise.all(
-      numbers.map(async (version) => {
-        const { p0, p1, p2, effectiveFrom, kinds } = await reader.readContract({
-          address: deployment.contracts.registry,
-          abi: registryAbi,
-          functionName: "priceOf",
-          args: [providerId, modelId, version],
-          blockTag,
-        });
-        return { version, prices: [p0, p1, p2] as const, effectiveFrom, kinds };
-      }),
-    ),
+  return Promise.all(
+    numbers.map(async (version) => {
+      const parameters = { deployment, providerId, modelId, version, blockTag };
+      const { p0, p1, p2, effectiveFrom, kinds } = await registry.priceOf(reader, parameters);
+      return { version, prices: [p0, p1, p2] as const, effectiveFrom, kinds };
+    }),
   );
 }

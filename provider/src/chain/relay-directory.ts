@@ -1,9 +1,9 @@
-import { registryAbi } from "@aimo/protocol/abi/registry";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import { relayOf } from "@aimo/protocol/actions/registry";
+import { isActive } from "@aimo/protocol/actions/stake-manager";
 import { ROLES } from "@aimo/protocol/deployment";
 import { zeroAddress } from "viem";
 import type { RelayDirectory, RelayOnChain } from "../flow/ports.ts";
-import { askChain, type ChainReader } from "./sender.ts";
+import type { ChainReader } from "./sender.ts";
 
 /** How long an answer of the chain is good for, also "no such relay". Below the recheck of open sessions. */
 const TTL_MS = 10_000;
@@ -33,25 +33,10 @@ export function createRelayDirectory(client: ChainReader, now: () => number): Re
 
 async function readRelay(client: ChainReader, relayId: number): Promise<RelayOnChain | undefined> {
   const { public: reader, readAt: blockTag, deployment } = client;
-  const { registry, stakeManager } = deployment.contracts;
-  const [relay, bonded] = await askChain(() =>
-    Promise.all([
-      reader.readContract({
-        address: registry,
-        abi: registryAbi,
-        functionName: "relayOf",
-        args: [relayId],
-        blockTag,
-      }),
-      reader.readContract({
-        address: stakeManager,
-        abi: stakeManagerAbi,
-        functionName: "isActive",
-        args: [ROLES.relay, relayId],
-        blockTag,
-      }),
-    ]),
-  );
+  const [relay, bonded] = await Promise.all([
+    relayOf(reader, { deployment, relayId, blockTag }),
+    isActive(reader, { deployment, role: ROLES.relay, id: relayId, blockTag }),
+  ]);
   if (relay.signer === zeroAddress) return undefined;
   return { relayId, signer: relay.signer, active: relay.deactivatedAt === 0, bonded };
 }

@@ -1,5 +1,6 @@
 import { GROUP_DEADLINE_MS } from "@aimo/protocol/groups";
 import type { GroupEvent } from "@aimo/protocol/session";
+import type { Hex } from "viem";
 
 /** A signed group, as it is kept until the relay acknowledges it. `total` in pUSD, times in wall-clock milliseconds. */
 export type SignedGroup = {
@@ -10,15 +11,25 @@ export type SignedGroup = {
   readonly closedAtMs: number;
 };
 
+/** What a relay signed that it owes over all time, pUSD. Whoever holds it can redeem it from the relay's reserve. */
+export type Voucher = {
+  readonly cumulative: bigint;
+  readonly signature: Hex;
+  /** Wall-clock milliseconds. */
+  readonly receivedAtMs: number;
+};
+
 /** Sums over all time with one relay, pUSD. `signed = acknowledged + lapsed + open`. */
 export type RelayTotals = {
   readonly relayId: number;
   readonly signed: bigint;
-  /** What the relay says it owes, by receipts that it verified. */
+  /** Own receipts that the relay's vouchers cover. */
   readonly acknowledged: bigint;
   /** Signed, but not acknowledged in time: owed by nobody. */
   readonly lapsed: bigint;
   readonly receipts: number;
+  /** The newest; undefined until the first. */
+  readonly voucher?: Voucher;
 };
 
 export const noTotals = (relayId: number): RelayTotals => ({
@@ -68,15 +79,18 @@ export class Outstanding {
   }
 
   /**
-   * Takes in the relay's cumulative. It only grows; a lower one changes nothing, and one above all that was signed
-   * counts as all of it (the relay may remember more than a provider that lost its journal).
+   * Takes in a voucher. Its cumulative only grows; a lower one changes nothing, one over the same amount replaces the
+   * signature (the relay has a new key). What it adds to the newest (to `paid`, where there is none: a journal that was
+   * lost) covers the oldest groups first.
    */
-  acknowledge(cumulative: bigint): Settled {
-    const ceiling = this.#totals.acknowledged + this.open;
-    const reached = cumulative < ceiling ? cumulative : ceiling;
-    if (reached <= this.#totals.acknowledged) return { groups: this.#dropCovered(), freed: 0n };
-    const freed = reached - this.#totals.acknowledged;
-    this.#totals = { ...this.#totals, acknowledged: reached };
+  acknowledge(voucher: Voucher, paid: bigint): Settled {
+    const { voucher: newest, acknowledged } = this.#totals;
+    const before = newest ? newest.cumulative : paid;
+    const isOld = newest && (voucher.cumulative < before || voucher.signature === newest.signature);
+    if (isOld) return { groups: [], freed: 0n };
+    const gain = voucher.cumulative > before ? voucher.cumulative - before : 0n;
+    const freed = gain < this.open ? gain : this.open;
+    this.#totals = { ...this.#totals, voucher, acknowledged: acknowledged + freed };
     this.#credit += freed;
     return { groups: this.#dropCovered(), freed };
   }

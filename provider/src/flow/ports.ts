@@ -1,6 +1,7 @@
 import type { AimoError } from "@aimo/protocol/errors";
 import type { Address, Hex } from "viem";
-import type { RelayTotals, SignedGroup } from "../core/outstanding.ts";
+import type { Cover } from "../core/exposure.ts";
+import type { RelayTotals, SignedGroup, Voucher } from "../core/outstanding.ts";
 import type { Route, ServedModel } from "../core/types.ts";
 import type { Vendor } from "../core/vendors.ts";
 
@@ -32,13 +33,59 @@ export interface Catalogue {
 export type ProtocolClock = () => number;
 
 /** store/: what must outlive the process. */
+export type JournalEntry = {
+  /** Groups that must be sent until they are settled. */
+  readonly saved?: readonly SignedGroup[];
+  /** Groups that need no re-sending. */
+  readonly settled?: readonly SignedGroup[];
+  readonly totals?: RelayTotals;
+  readonly debt?: DebtRecord;
+};
 export interface Journal {
-  load(): Promise<{ readonly groups: readonly SignedGroup[]; readonly totals: readonly RelayTotals[] }>;
-  /** Durable when it resolves. */
-  saveGroup(group: SignedGroup, totals: RelayTotals): Promise<void>;
-  /** Takes out groups that need no re-sending, and keeps the new totals. Durable when it resolves. */
-  settleGroups(groups: readonly SignedGroup[], totals: RelayTotals): Promise<void>;
+  load(): Promise<{
+    readonly groups: readonly SignedGroup[];
+    readonly totals: readonly RelayTotals[];
+    readonly debts: readonly DebtRecord[];
+  }>;
+  /** All of it or nothing; durable when it resolves. */
+  write(entries: readonly JournalEntry[]): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Since when a relay has left a voucher unpaid, and the last try to redeem one. pUSD, protocol seconds. */
+export type DebtRecord = {
+  readonly relayId: number;
+  /** What was paid when `since` was set. */
+  readonly paid: bigint;
+  readonly since: number;
+  /** `sent`: it may have been paid, the chain knows. */
+  readonly redemption?: {
+    readonly cumulative: bigint;
+    readonly paidBefore: bigint;
+    readonly state: "sent" | "done";
+  };
+};
+
+/** chain/: a relay's reserve and what it paid, and where the relay stands. */
+export type RelayFunds = Cover & {
+  /** All that is in the reserve, what thaws included: a redemption may take it. pUSD. */
+  readonly redeemable: bigint;
+  /** Why the relay may be gone soon: it left, unbonds, or thaws the reserve. */
+  readonly leaving: string | undefined;
+};
+export interface ReservesChain {
+  /** At the block that nodes act on, or at the latest. Throws `chain_unavailable`. */
+  fundsOf(relayId: number, at?: "latest"): Promise<RelayFunds>;
+  /** Redeems to the provider's owner; returns what was paid. Throws `transaction_failed`, `low_gas`. */
+  redeem(relayId: number, voucher: Voucher): Promise<bigint>;
+}
+
+/** store/: files that a person or a program redeems by, without this node. */
+export interface VoucherFiles {
+  /** Soon; of several in a row the last. */
+  write(relayId: number, voucher: Voucher): void;
+  /** Resolves when all is written, or could not be. */
+  flushed(): Promise<void>;
 }
 
 /** upstream/: one call to the inference server. Its callbacks never run before `call` has returned. */

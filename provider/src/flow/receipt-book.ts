@@ -1,17 +1,31 @@
+import { AimoError } from "@aimo/protocol/errors";
 import { buildGroup, groupDigest, type ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
-import { type GroupEvent, receiptToJson } from "@aimo/protocol/session";
-import type { Hex } from "viem";
+import { receiptToJson, type SessionEvent } from "@aimo/protocol/session";
+import { digestOf } from "@aimo/protocol/typed-data";
+import type { Address, Hex } from "viem";
 import type { Exposure } from "../core/exposure.ts";
 import { Grouper, type PendingReceipt, withinAge } from "../core/grouper.ts";
-import { noTotals, Outstanding, type RelayTotals, type SignedGroup } from "../core/outstanding.ts";
-import type { FlowLog, Journal, ProtocolClock } from "./ports.ts";
+import {
+  noTotals,
+  Outstanding,
+  type RelayTotals,
+  type SignedGroup,
+  type Voucher,
+} from "../core/outstanding.ts";
+import type { DebtRecord, FlowLog, Journal, JournalEntry, ProtocolClock, VoucherFiles } from "./ports.ts";
+import { WriteQueue } from "./write-queue.ts";
+
+type NewVoucher = Pick<Voucher, "cumulative" | "signature">;
 
 export type ReceiptBookModules = {
   readonly providerId: number;
   readonly separator: Uint8Array;
   readonly sign: (digest: Uint8Array) => Hex;
+  /** True when the address signed the digest. */
+  readonly isSignedBy: (signer: Address, digest: Uint8Array, signature: Hex) => boolean;
   readonly journal: Journal;
+  readonly files: VoucherFiles;
   readonly exposure: Exposure;
   readonly clock: ProtocolClock;
   /** Wall-clock milliseconds. */
@@ -29,7 +43,7 @@ export class ReceiptBook {
   readonly #m: ReceiptBookModules;
   readonly #grouper = new Grouper();
   readonly #relays = new Map<number, Outstanding>();
-  readonly #listeners = new Map<number, (event: GroupEvent) => void>();
+  readonly #listeners = new Map<number, (event: SessionEvent) => void>();
   readonly #warned = new Set<number>();
   /** Signed, and on the way to the disk. */
   readonly #unsaved = new Set<SignedGroup>();
@@ -37,15 +51,16 @@ export class ReceiptBook {
   #nextNumber = 1;
   #timer: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
-  #work: Promise<void> = Promise.resolve();
+  readonly #writes: WriteQueue;
 
   constructor(modules: ReceiptBookModules) {
     this.#m = modules;
+    this.#writes = new WriteQueue(modules.journal, modules.log);
   }
 
-  /** Reads the journal and takes up what still waits for an acknowledgement. */
-  async open(): Promise<void> {
-    const { groups, totals } = await this.#m.journal.load();
+  /** Reads the journal and takes up what still waits for an acknowledgement. Returns what it says of relays' debts. */
+  async open(): Promise<readonly DebtRecord[]> {
+    const { groups, totals, debts } = await this.#m.journal.load();
     const byRelay = Map.groupBy(groups, ({ event }) => event.group.relayId);
     const ids = new Set([...totals.map(({ relayId }) => relayId), ...byRelay.keys()]);
     for (const relayId of ids) {
@@ -53,10 +68,17 @@ export class ReceiptBook {
       const outstanding = new Outstanding(known, byRelay.get(relayId) ?? []);
       this.#relays.set(relayId, outstanding);
       this.#m.exposure.restore(relayId, outstanding.open);
+      if (known.voucher) this.#m.exposure.setVoucher(relayId, known.voucher.cumulative);
     }
     this.#nextNumber = groups.reduce((most, { number }) => Math.max(most, number), this.#m.now()) + 1;
     this.#lapse();
     this.#sweep = setInterval(() => this.#lapse(), LAPSE_SWEEP_MS).unref();
+    return debts;
+  }
+
+  /** Writes beside the book's own entries, in one queue. */
+  write(entry: JournalEntry): Promise<void> {
+    return this.#writes.push(entry);
   }
 
   /** Takes a receipt whose cost already counts in the exposure. */
@@ -66,9 +88,15 @@ export class ReceiptBook {
     this.#arm();
   }
 
-  /** Sends groups of a relay to `listener` from now on, those not acknowledged at once. Replaces an earlier listener. */
-  subscribe(relayId: number, listener: (event: GroupEvent) => void): () => void {
+  /**
+   * Shows the relay its newest voucher, and sends its groups to `listener` from now on, those not acknowledged at once.
+   * Replaces an earlier listener.
+   */
+  subscribe(relayId: number, listener: (event: SessionEvent) => void): () => void {
     this.#listeners.set(relayId, listener);
+    const voucher = this.#relays.get(relayId)?.totals.voucher;
+    if (voucher)
+      listener({ type: "voucher", cumulative: `${voucher.cumulative}`, signature: voucher.signature });
     for (const group of this.#relays.get(relayId)?.groups ?? [])
       if (!this.#unsaved.has(group)) listener(group.event);
     return () => {
@@ -76,15 +104,38 @@ export class ReceiptBook {
     };
   }
 
-  /** Takes in a relay's cumulative debt, pUSD; durable when it resolves. */
-  acknowledge(relayId: number, cumulative: bigint): Promise<void> {
+  /**
+   * Takes in a relay's voucher: durable when it resolves. An older one than the newest changes nothing. Throws
+   * `authentication_failed` when it is not by the relay's signer over exactly these parties and this amount.
+   */
+  acknowledge(relayId: number, signer: Address, { cumulative, signature }: NewVoucher): Promise<void> {
+    const { separator, providerId, exposure } = this.#m;
+    const digest = digestOf(separator, "ProviderVoucher", { relayId, providerId, cumulative });
+    if (!this.#m.isSignedBy(signer, digest, signature))
+      throw new AimoError("authentication_failed", {
+        message: `The voucher over ${cumulative} pUSD is not signed by relay ${relayId}'s registered key ${signer}.`,
+        param: "signature",
+      });
     const outstanding = this.#outstanding(relayId);
-    const { groups, freed } = outstanding.acknowledge(cumulative);
+    const newest = outstanding.totals.voucher;
+    const voucher = { cumulative, signature, receivedAtMs: this.#m.now() };
+    const { groups, freed } = outstanding.acknowledge(voucher, exposure.coverOf(relayId).paid);
     this.#warned.delete(relayId);
     this.#onSettled();
-    if (groups.length === 0 && freed === 0n) return Promise.resolve();
-    this.#m.exposure.release(relayId, freed);
-    return this.#enqueue(() => this.#m.journal.settleGroups(groups, outstanding.totals));
+    const { totals } = outstanding;
+    if (totals.voucher === newest) return Promise.resolve();
+    exposure.setVoucher(relayId, cumulative);
+    exposure.release(relayId, freed);
+    return this.#writes.push({ settled: groups, totals }).then(() => this.#m.files.write(relayId, voucher));
+  }
+
+  /** The newest voucher of each relay that has given one. */
+  vouchers(): ReadonlyMap<number, Voucher> {
+    return new Map(
+      [...this.#relays].flatMap(([relayId, { totals }]) =>
+        totals.voucher ? [[relayId, totals.voucher]] : [],
+      ),
+    );
   }
 
   totals(): readonly RelayTotals[] {
@@ -96,7 +147,7 @@ export class ReceiptBook {
     for (const group of this.#grouper.takeAll()) this.#close(group);
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#work;
+    await this.#writes.flushed();
   }
 
   /** Resolves when listening relays have acknowledged everything, or after `deadlineMs`. */
@@ -116,6 +167,7 @@ export class ReceiptBook {
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     await this.flush();
+    await this.#m.files.flushed();
     await this.#m.journal.close();
   }
 
@@ -154,7 +206,7 @@ export class ReceiptBook {
     const { totals } = outstanding;
     this.#unsaved.add(signed);
     // On disk before it leaves: what a relay may bill must survive a crash of this node.
-    void this.#enqueue(() => this.#m.journal.saveGroup(signed, totals)).then(() => {
+    void this.#writes.push({ saved: [signed], totals }).then(() => {
       this.#unsaved.delete(signed);
       this.#listeners.get(relayId)?.(signed.event);
     });
@@ -196,16 +248,7 @@ export class ReceiptBook {
         { relayId, groups: groups.length, pusd: freed.toString() },
         "Groups were not acknowledged in time and are unbilled.",
       );
-      void this.#enqueue(() => this.#m.journal.settleGroups(groups, outstanding.totals));
+      void this.#writes.push({ settled: groups, totals: outstanding.totals });
     }
-  }
-
-  /** One write after the other, in order. A failing disk is logged and stops nothing that is already owed. */
-  #enqueue(write: () => Promise<void>): Promise<void> {
-    const done = this.#work.then(write);
-    this.#work = done.catch((error: unknown) => {
-      this.#m.log.error({ err: error }, "The journal could not be written.");
-    });
-    return this.#work;
   }
 }

@@ -98,7 +98,9 @@ export class SessionRoutes {
         message: "'cumulative' is no decimal string of pUSD.",
         param: "cumulative",
       });
-    await this.#m.receipts.acknowledge(session.relayId, BigInt(cumulative));
+    const signature = requireHex(fields["signature"], "signature", 65);
+    const voucher = { cumulative: BigInt(cumulative), signature };
+    await this.#m.receipts.acknowledge(session.relayId, session.signer, voucher);
     response.writeHead(204).end();
   }
 

@@ -10,14 +10,14 @@ import {
 import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import type { SessionAnswer, SessionOffer } from "@aimo/protocol/session";
-import type { Hex } from "viem";
+import type { Address, Hex } from "viem";
 import type { RelayDirectory, RelayOnChain } from "../flow/ports.ts";
 
 /** A confirmed session of a relay. */
 export type Session = {
   readonly id: string;
   readonly relayId: number;
-  readonly signer: string;
+  readonly signer: Address;
   readonly macKey: Uint8Array;
   readonly window: ReplayWindow;
   /** Sequence of the events lines, over reconnections of the stream. */

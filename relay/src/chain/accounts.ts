@@ -1,9 +1,9 @@
-import { asking, type Chain } from "@aimo/node/chain";
+import type { Chain } from "@aimo/node/chain";
 import type { Transactions } from "@aimo/node/transactions";
-import { creditVaultAbi } from "@aimo/protocol/abi/credit-vault";
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { accountOf, ownerOf, userIdOf } from "@aimo/protocol/actions/credit-vault";
+import { channelOf, extendChannelBySig, openChannelBySig } from "@aimo/protocol/actions/settlement";
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
-import { type Address, encodeFunctionData, type Hex, isHex } from "viem";
+import { type Hex, isHex } from "viem";
 import type { ChannelOnChain } from "../core/types.ts";
 import type { Accounts, SignedSpendAuthorization } from "../flow/ports.ts";
 
@@ -23,8 +23,8 @@ const MAX_OPENING = 64;
 
 export function createAccounts(parameters: AccountsParameters): Accounts {
   const { chain, relayId, onChannel } = parameters;
-  const { vault, settlement } = chain.deployment.contracts;
-  const at = { blockTag: chain.readAt } as const;
+  const { public: reader, deployment } = chain;
+  const at = { deployment, blockTag: chain.readAt };
   const ids = new Map<string, number>();
   const opening = new Map<string, Promise<Hex>>();
   let lastOpening: Promise<unknown> = Promise.resolve();
@@ -32,14 +32,10 @@ export function createAccounts(parameters: AccountsParameters): Accounts {
 
   const refresh = async (userId: number): Promise<ChannelOnChain | undefined> => {
     if (userId === 0) return undefined;
-    const vaults = { ...at, address: vault, abi: creditVaultAbi } as const;
-    const channels = { ...at, address: settlement, abi: settlementAbi } as const;
-    const [channel, owner] = await ask(() =>
-      Promise.all([
-        chain.public.readContract({ ...channels, functionName: "channelOf", args: [relayId, userId] }),
-        chain.public.readContract({ ...vaults, functionName: "ownerOf", args: [userId] }),
-      ]),
-    );
+    const [channel, owner] = await Promise.all([
+      channelOf(reader, { ...at, relayId, userId }),
+      ownerOf(reader, { ...at, userId }),
+    ]);
     if (channel.epoch === 0) return undefined;
     const known = { ...channel, userId, owner };
     onChannel(known);
@@ -49,19 +45,12 @@ export function createAccounts(parameters: AccountsParameters): Accounts {
     async userIdOf(owner) {
       const known = ids.get(owner);
       if (known !== undefined) return known;
-      const read = { ...at, address: vault, abi: creditVaultAbi } as const;
-      const id = await ask(() =>
-        chain.public.readContract({ ...read, functionName: "userIdOf", args: [owner] }),
-      );
+      const id = await userIdOf(reader, { ...at, owner });
       if (id !== 0 && ids.size < MAX_IDS) ids.set(owner, id);
       return id;
     },
     async creditsOf(userId) {
-      const read = { ...at, address: vault, abi: creditVaultAbi } as const;
-      const account = await ask(() =>
-        chain.public.readContract({ ...read, functionName: "accountOf", args: [userId] }),
-      );
-      return account.free;
+      return (await accountOf(reader, { ...at, userId })).free;
     },
     refreshChannel(userId) {
       // Requests that arrive together share one read.
@@ -102,19 +91,13 @@ async function openFor(parameters: AccountsParameters, signed: SignedSpendAuthor
       retryAfterSeconds: 3_600,
     });
   const { signature, ...authorization } = signed;
-  const { settlement } = chain.deployment.contracts;
-  const settlements = { address: settlement, abi: settlementAbi } as const;
-  const vaults = { address: chain.deployment.contracts.vault, abi: creditVaultAbi } as const;
-  const owner: Address = signed.user;
-  const channel = await ask(async () => {
-    const userId = await chain.public.readContract({ ...vaults, functionName: "userIdOf", args: [owner] });
-    return chain.public.readContract({ ...settlements, functionName: "channelOf", args: [relayId, userId] });
-  });
+  const { public: reader, deployment } = chain;
+  const userId = await userIdOf(reader, { deployment, owner: signed.user });
+  const channel = await channelOf(reader, { deployment, relayId, userId });
   const isOver = channel.available === 0n && channel.settleBy < chain.time.now();
-  const functionName = isOver ? "openChannelBySig" : "extendChannelBySig";
-  const data = encodeFunctionData({ abi: settlementAbi, functionName, args: [authorization, signature] });
+  const bySig = isOver ? openChannelBySig : extendChannelBySig;
   try {
-    const receipt = await transactions.send({ to: settlement, data, label: functionName });
+    const receipt = await transactions.send(bySig.request({ deployment, authorization, signature }));
     gas.add(receipt.gasUsed * receipt.effectiveGasPrice);
     return receipt.transactionHash;
   } catch (error) {
@@ -130,5 +113,3 @@ async function addLost({ chain, gas }: AccountsParameters, error: unknown): Prom
   const receipt = await chain.public.getTransactionReceipt({ hash }).catch(() => undefined);
   if (receipt) gas.add(receipt.gasUsed * receipt.effectiveGasPrice);
 }
-
-const ask = <T>(read: () => Promise<T>): Promise<T> => asking("The chain's RPC endpoint", read);

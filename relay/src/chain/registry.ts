@@ -1,6 +1,7 @@
-import { type Chain, describeRpcError } from "@aimo/node/chain";
-import { registryAbi } from "@aimo/protocol/abi/registry";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import type { Chain } from "@aimo/node/chain";
+import { priceOf, signersOf, slugOf } from "@aimo/protocol/actions/registry";
+import { isActive } from "@aimo/protocol/actions/stake-manager";
+import { describeRpcError } from "@aimo/protocol/contract-errors";
 import { ROLES } from "@aimo/protocol/deployment";
 import { type Price, unpackKinds } from "@aimo/protocol/units";
 import { PRICE_GRACE_SECONDS } from "@aimo/protocol/windows";
@@ -123,23 +124,11 @@ async function readProvider(
   { chain }: RegistryParameters,
   providerId: number,
 ): Promise<Provider | undefined> {
-  const { registry, stakeManager } = chain.deployment.contracts;
-  const blockTag = chain.readAt;
-  const [isActive, [current, previous]] = await Promise.all([
-    chain.public.readContract({
-      address: stakeManager,
-      abi: stakeManagerAbi,
-      blockTag,
-      functionName: "isActive",
-      args: [ROLES.provider, providerId],
-    }),
-    chain.public.readContract({
-      address: registry,
-      abi: registryAbi,
-      blockTag,
-      functionName: "signersOf",
-      args: [ROLES.provider, providerId],
-    }),
+  const { public: reader, deployment, readAt: blockTag } = chain;
+  const provider = { deployment, role: ROLES.provider, id: providerId, blockTag };
+  const [staked, { current, previous }] = await Promise.all([
+    isActive(reader, provider),
+    signersOf(reader, provider),
   ]);
   const signers = [current, previous].map(({ key, validFrom, validUntil }) => ({
     key,
@@ -147,18 +136,12 @@ async function readProvider(
     validUntil: validUntil === 0 ? Number.POSITIVE_INFINITY : validUntil,
   }));
   const registered = signers.filter(({ key }) => BigInt(key) !== 0n);
-  return registered.length === 0 ? undefined : { isActive, signers: registered };
+  return registered.length === 0 ? undefined : { isActive: staked, signers: registered };
 }
 
 async function readSlug({ chain }: RegistryParameters, modelId: number): Promise<string | undefined> {
-  const { registry } = chain.deployment.contracts;
-  const slug = await chain.public.readContract({
-    address: registry,
-    abi: registryAbi,
-    blockTag: chain.readAt,
-    functionName: "slugOf",
-    args: [modelId],
-  });
+  const { public: reader, deployment, readAt: blockTag } = chain;
+  const slug = await slugOf(reader, { deployment, modelId, blockTag });
   return slug === "" ? undefined : slug;
 }
 
@@ -166,13 +149,9 @@ async function readVersion(
   { chain }: RegistryParameters,
   { providerId, modelId, version }: { providerId: number; modelId: number; version: number },
 ): Promise<Version | undefined> {
-  const contract = {
-    address: chain.deployment.contracts.registry,
-    abi: registryAbi,
-    blockTag: chain.readAt,
-  } as const;
+  const { public: reader, deployment, readAt: blockTag } = chain;
   const read = (number: number) =>
-    chain.public.readContract({ ...contract, functionName: "priceOf", args: [providerId, modelId, number] });
+    priceOf(reader, { deployment, providerId, modelId, version: number, blockTag });
   const [price, next] = await Promise.all([read(version), read(version + 1)]);
   if (price.effectiveFrom === 0) return undefined;
   return {

@@ -1,6 +1,6 @@
-import { asking, type Chain } from "@aimo/node/chain";
-import { registryAbi } from "@aimo/protocol/abi/registry";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import type { Chain } from "@aimo/node/chain";
+import { relayIdBySigner, relayOf } from "@aimo/protocol/actions/registry";
+import * as stakes from "@aimo/protocol/actions/stake-manager";
 import { PROTOCOL_VERSION, ROLES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import type { WellKnown } from "@aimo/protocol/routes";
@@ -24,10 +24,7 @@ type Entry = { readonly owner: Address; readonly feeBps: number; readonly bond: 
 /** Finds the relay that this key signs for. Throws `not_registered`, `not_bonded`, `chain_unavailable`. */
 export async function openRelayIdentity(chain: ChainReader, signer: Address): Promise<RelayIdentity> {
   const { public: reader, deployment, readAt: blockTag } = chain;
-  const registry = { address: deployment.contracts.registry, abi: registryAbi, blockTag } as const;
-  const relayId = await ask(() =>
-    reader.readContract({ ...registry, functionName: "relayIdBySigner", args: [signer] }),
-  );
+  const relayId = await relayIdBySigner(reader, { deployment, signer, blockTag });
   if (relayId === 0)
     throw new AimoError("not_registered", {
       message: `No relay is registered with the key ${signer}.`,
@@ -64,19 +61,13 @@ async function readEntry(
   { public: reader, deployment, readAt: blockTag }: ChainReader,
   relayId: number,
 ): Promise<Entry> {
-  const { registry, stakeManager } = deployment.contracts;
-  const stakes = { address: stakeManager, abi: stakeManagerAbi, blockTag } as const;
-  const args = [ROLES.relay, relayId] as const;
-  const [relay, bond, minimum, isActive] = await ask(() =>
-    Promise.all([
-      reader.readContract({
-        ...{ address: registry, abi: registryAbi, functionName: "relayOf", args: [relayId], blockTag },
-      } as const),
-      reader.readContract({ ...stakes, functionName: "bondOf", args }),
-      reader.readContract({ ...stakes, functionName: "MIN_RELAY_STAKE" }),
-      reader.readContract({ ...stakes, functionName: "isActive", args }),
-    ]),
-  );
+  const bonded = { deployment, role: ROLES.relay, id: relayId, blockTag };
+  const [relay, bond, minimum, isActive] = await Promise.all([
+    relayOf(reader, { deployment, relayId, blockTag }),
+    stakes.bondOf(reader, bonded),
+    stakes.MIN_RELAY_STAKE(reader, { deployment, blockTag }),
+    stakes.isActive(reader, bonded),
+  ]);
   if (relay.deactivatedAt !== 0)
     throw new AimoError("not_registered", { message: `Relay ${relayId} has left the network.` });
   if (!isActive)
@@ -86,5 +77,3 @@ async function readEntry(
     });
   return { owner: relay.owner, feeBps: relay.feeCurBps, bond: bond.active };
 }
-
-const ask = <T>(read: () => Promise<T>): Promise<T> => asking("The chain's RPC endpoint", read);

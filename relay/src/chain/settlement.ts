@@ -1,10 +1,11 @@
 import { asking, type Chain } from "@aimo/node/chain";
 import type { Transactions } from "@aimo/node/transactions";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
+import * as settlement from "@aimo/protocol/actions/settlement";
+import { bondOf } from "@aimo/protocol/actions/stake-manager";
 import { ROLES } from "@aimo/protocol/deployment";
-import { encodeFunctionData } from "viem";
-import type { PostedBatch, SettlementChain } from "../flow/ports.ts";
+import type { PostedBatch } from "../core/batch.ts";
+import type { SettlementChain } from "../flow/ports.ts";
 
 export type SettlementChainParameters = {
   readonly chain: Pick<Chain, "public" | "deployment" | "readAt">;
@@ -17,6 +18,7 @@ const INFLIGHT_NUMERATOR = 8n;
 const INFLIGHT_DENOMINATOR = 10n;
 /** RPC servers refuse longer ranges of events. */
 const MAX_BLOCKS = 2_000n;
+const READS_AT_ONCE = 16;
 
 /** The settlement contract as this relay's poster sees it. */
 export function createSettlementChain({
@@ -24,15 +26,10 @@ export function createSettlementChain({
   transactions,
   relayId,
 }: SettlementChainParameters): SettlementChain {
-  const { settlement, stakeManager } = chain.deployment.contracts;
-  const contract = { address: settlement, abi: settlementAbi, blockTag: chain.readAt } as const;
+  const { public: reader, deployment, readAt: blockTag } = chain;
   const enlisted = new Set<number>();
   return {
-    async nextBatchNo() {
-      const latest = { ...contract, blockTag: "latest" } as const;
-      const read = { ...latest, functionName: "relayAccountOf", args: [relayId] } as const;
-      return (await ask(() => chain.public.readContract(read))).batchNo;
-    },
+    nextBatchNo: async () => (await settlement.relayAccountOf(reader, { deployment, relayId })).batchNo,
     // Straight from the chain: viem keeps the last number for a while.
     blockNumber: async () => (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number,
     async isPending() {
@@ -47,39 +44,27 @@ export function createSettlementChain({
     },
     async enlist(providerIds) {
       for (const id of providerIds.filter((one) => !enlisted.has(one))) {
-        const read = { ...contract, functionName: "providerAccountOf", args: [relayId, id] } as const;
-        const account = await ask(() => chain.public.readContract({ ...read, blockTag: "latest" }));
-        if (!account.enlisted) {
-          const data = encodeFunctionData({
-            abi: settlementAbi,
-            functionName: "enlist",
-            args: [relayId, id],
-          });
-          await transactions.send({ to: settlement, data, label: `enlist provider ${id}` });
-        }
+        const pair = { deployment, relayId, providerId: id };
+        const account = await settlement.providerAccountOf(reader, pair);
+        if (!account.enlisted)
+          await settlement.enlist(transactions, { ...pair, label: `enlist provider ${id}` });
         enlisted.add(id);
       }
     },
+    paidTo: (providerIds) => readPaid({ chain, relayId }, providerIds),
+    funds: () => readFunds({ chain, relayId }),
     async room() {
-      const { readAt: blockTag } = chain;
-      const bonds = { address: stakeManager, abi: stakeManagerAbi, blockTag } as const;
-      const [inflight, bond] = await ask(() =>
-        Promise.all([
-          chain.public.readContract({ ...contract, functionName: "inflightOf", args: [relayId] }),
-          chain.public.readContract({ ...bonds, functionName: "bondOf", args: [ROLES.relay, relayId] }),
-        ]),
-      );
+      const [inflight, bond] = await Promise.all([
+        settlement.inflightOf(reader, { deployment, relayId, blockTag }),
+        bondOf(reader, { deployment, role: ROLES.relay, id: relayId, blockTag }),
+      ]);
       const limit = (bond.active * INFLIGHT_NUMERATOR) / INFLIGHT_DENOMINATOR;
       const used = inflight.cur + inflight.prev;
       return limit > used ? limit - used : 0n;
     },
     async post({ header, rows }) {
-      const data = encodeFunctionData({
-        abi: settlementAbi,
-        functionName: "post",
-        args: [relayId, header, rows],
-      });
-      await transactions.send({ to: settlement, data, label: `post batch ${header.batchNo}` });
+      const label = `post batch ${header.batchNo}`;
+      await settlement.post(transactions, { deployment, relayId, header, rows, label });
     },
     async posted(batchNo, since) {
       const last = (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number;
@@ -92,6 +77,34 @@ export function createSettlementChain({
       return undefined;
     },
   };
+}
+
+type Reading = Pick<SettlementChainParameters, "chain" | "relayId">;
+
+async function readPaid(
+  { chain, relayId }: Reading,
+  providerIds: readonly number[],
+): Promise<ReadonlyMap<number, bigint>> {
+  const { public: reader, deployment } = chain;
+  const paid = new Map<number, bigint>();
+  for (let first = 0; first < providerIds.length; first += READS_AT_ONCE)
+    await Promise.all(
+      providerIds.slice(first, first + READS_AT_ONCE).map(async (id) => {
+        const account = await settlement.providerAccountOf(reader, { deployment, relayId, providerId: id });
+        paid.set(id, account.paid);
+      }),
+    );
+  return paid;
+}
+
+async function readFunds({ chain, relayId }: Reading) {
+  const { public: reader, deployment } = chain;
+  const [account, feeBps] = await Promise.all([
+    settlement.relayAccountOf(reader, { deployment, relayId }),
+    settlement.PROTOCOL_FEE_BPS(reader, { deployment }),
+  ]);
+  const { earned, pendingCur, pendingPrev, float } = account;
+  return { own: earned + pendingCur + pendingPrev + float, feeBps };
 }
 
 async function readPosted(

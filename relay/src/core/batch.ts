@@ -23,6 +23,21 @@ export type Batch = {
   readonly tree: SumTree;
 };
 
+export type PreparedBatch = { readonly header: PostHeader; readonly rows: Hex };
+export type PostedBatch = {
+  readonly transaction: Hex;
+  readonly postedAt: number;
+  readonly skipped: readonly number[];
+  readonly receiptsRoot: Hex;
+};
+/** A batch that was written down and is not known to be posted. `since`: the block at which it was built. */
+export type OpenBatch = PreparedBatch & {
+  readonly batchNo: bigint;
+  readonly since: bigint;
+  readonly users: ReadonlySet<number>;
+  readonly ids: ReadonlySet<string>;
+};
+
 /** The part of a batch under one user: its receipts in order. Throws a RangeError when there are none. */
 export function buildUser(leaves: readonly BilledLeaf[]): UserPart {
   const first = leaves[0];

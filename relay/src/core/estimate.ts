@@ -36,8 +36,17 @@ function unitsOf(kind: UnitKind, slot: number, { ask, offer, maxTokens }: Contex
   return Math.min(ask.bodyBytes + TEMPLATE_TOKENS, offer.model.contextTokens);
 }
 
+/**
+ * What a provider can ask for a request at most, pUSD; 0 where the price counts what cannot be bounded. `maxTokens`: the
+ * limit that is sent along, what the client and the model allow when undefined.
+ */
+export function worstCost(ask: Ask, offer: Offer, maxTokens: number | undefined): bigint {
+  const units = worstUnits(ask, offer, maxTokens ?? (ask.route === "chat" ? wantedTokens(ask, offer) : 0));
+  return units ? costAt(units, offer.price) : 0n;
+}
+
 /** The dearer of the two prompt prices counts, should a cached token ever cost more. */
-function worstCost(units: Units, { prices }: Price): bigint {
+function costAt(units: Units, { prices }: Price): bigint {
   const prompt = prices[1] > prices[0] ? prices[1] : prices[0];
   return costOf(units, [prompt, 0n, prices[2]]);
 }
@@ -88,7 +97,7 @@ function holdAt(ask: Ask, offers: readonly Offer[], maxTokens: number, feeBps: n
   for (const offer of offers) {
     const units = worstUnits(ask, offer, maxTokens);
     if (!units) continue;
-    const bound = chargeBound(worstCost(units, offer.price), feeBps);
+    const bound = chargeBound(costAt(units, offer.price), feeBps);
     if (bound > hold) hold = bound;
   }
   return hold;
@@ -98,7 +107,7 @@ function holdAt(ask: Ask, offers: readonly Offer[], maxTokens: number, feeBps: n
 function coveredTokens(ask: Ask, offer: Offer, { free, feeBps }: { free: bigint; feeBps: number }): number {
   const units = worstUnits(ask, offer, 0);
   if (!units) return 0;
-  const cost = (free * BPS) / (BPS + BigInt(feeBps)) - worstCost(units, offer.price);
+  const cost = (free * BPS) / (BPS + BigInt(feeBps)) - costAt(units, offer.price);
   if (cost <= 0n) return 0;
   const perToken = offer.price.prices[2] * BigInt(ask.count);
   if (perToken === 0n || offer.price.kinds[2] !== "token") return MAX_U32;

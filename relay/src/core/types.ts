@@ -1,6 +1,8 @@
 import type { ModelOffer } from "@aimo/protocol/announcement";
 import type { GenerationState } from "@aimo/protocol/bill";
 import type { ErrorCode } from "@aimo/protocol/errors";
+import type { ReceiptGroup } from "@aimo/protocol/groups";
+import type { UsageReceipt } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
@@ -31,6 +33,12 @@ export type ChannelOnChain = {
   readonly expiry: number;
   readonly thawAmount: bigint;
   readonly thawEnd: number;
+  /** When this epoch began. */
+  readonly openedAt: number;
+  /** When its session key was revoked; 0 if it was not. */
+  readonly revokedAt: number;
+  /** Whose vouchers a SIGNED channel pays; zero on a METERED one. */
+  readonly sessionKey: Address;
 };
 
 /** What a channel covers now. `free = limit - charged - pending - held`, never negative by construction of holds. pUSD. */
@@ -121,4 +129,28 @@ export type Generation = GenerationStart & {
   readonly batchNo?: bigint;
   /** Why a request that was served is not billed, for people. */
   readonly note?: string;
+};
+
+/** A provider as its session knows it. */
+export type ProviderKey = { readonly id: number; readonly signer: Address };
+/** What this relay signs that it owes a provider over all time, pUSD. */
+export type SignedDebt = { readonly cumulative: bigint; readonly signature: Hex };
+
+/** A receipt that is about to be billed. */
+export type ReceiptCase = {
+  readonly receipt: UsageReceipt;
+  readonly group: ReceiptGroup;
+  /** Whose signature the group has. */
+  readonly signer: Address;
+  /** pUSD. */
+  readonly charge: bigint;
+};
+
+/** pUSD charged (provisionally too) by a key: in all, and in the current UTC day, week (from Monday) and month. */
+export type KeyUsage = {
+  readonly total: bigint;
+  readonly daily: bigint;
+  readonly weekly: bigint;
+  readonly monthly: bigint;
+  readonly held: bigint;
 };

@@ -8,11 +8,11 @@ import {
   type ReceiptGroup,
 } from "@aimo/protocol/groups";
 import { type UsageReceipt, usageDigest } from "@aimo/protocol/receipts";
-import { costOf, type Price } from "@aimo/protocol/units";
+import { digestOf } from "@aimo/protocol/typed-data";
 import { CLOCK_TOLERANCE_SECONDS } from "@aimo/protocol/windows";
 import type { Address, Hex } from "viem";
-import type { Outcome } from "../core/types.ts";
-import type { Billing, BillingStore } from "./ports.ts";
+import type { Outcome, ProviderKey, SignedDebt } from "../core/types.ts";
+import type { Billing, BillingStore, ReceiptJudge } from "./ports.ts";
 
 type Usage = Extract<Outcome, { kind: "usage" }>;
 
@@ -22,9 +22,16 @@ export type BillingParameters = {
   readonly separator: Uint8Array;
   readonly store: BillingStore;
   readonly recover: (digest: Uint8Array, signature: Hex) => Address | undefined;
-  readonly priceOf: (providerId: number, modelId: number, version: number) => Price | undefined;
+  /** This relay's key: signs what it owes. */
+  readonly signer: Address;
+  readonly sign: (digest: Uint8Array) => Hex;
+  readonly judge: ReceiptJudge;
+  /** What the chain has paid a provider over all time. */
+  readonly readPaid: (providerId: number) => Promise<bigint>;
   /** Protocol seconds. */
   readonly protocolNow: () => number;
+  /** Receipts issued before this would be too old when they are posted; protocol seconds. */
+  readonly oldestIssuedAt: () => number;
   readonly log: { warn(fields: object, message: string): void };
 };
 
@@ -36,37 +43,110 @@ export function createBilling(parameters: BillingParameters): Billing {
       const digests = receipts.map((receipt) => usageDigest(separator, receipt));
       const refused = refuseGroup(parameters, { group, signature, digests, provider });
       if (refused) return { refused };
+      const hashes = digests.map(toHex);
+      await beginDebt(parameters, provider);
+      const verdicts = await foresee(parameters, { group, receipts, hashes, provider });
+      // From here to the cumulative nothing is awaited: another group bills before all of this, or after.
       const { paths } = buildGroup(digests);
       for (const [index, receipt] of receipts.entries()) {
-        const digest = digests[index];
-        const path = paths[index];
-        if (!digest || !path) continue;
-        const receiptHash = toHex(digest);
+        const receiptHash = hashes[index] ?? "0x";
+        const path = paths[index] ?? [];
+        const verdict = verdicts.get(receiptHash);
         // Unknown, late or seen before: owed to nobody.
-        const expected = store.expected(receiptHash);
-        // Nor may a provider sign, or spoil, what another one waits for.
-        if (expected?.usage.providerId !== provider.id) continue;
-        const fault = faultOf(parameters, { receipt, usage: expected.usage, group });
-        if (fault) {
-          log.warn({ providerId: provider.id, fault }, "A receipt was rejected.");
-          store.reject(receiptHash, `The provider's receipt was rejected: ${fault}.`);
+        if (!verdict || !store.expected(receiptHash)) continue;
+        if (verdict.fault !== undefined) {
+          log.warn({ providerId: provider.id, fault: verdict.fault }, "A receipt was rejected.");
+          store.reject(receiptHash, `The provider's receipt was rejected: ${verdict.fault}.`);
           continue;
         }
         store.bill(receiptHash, receipt, toHex(encodeEvidence({ group, index, path, signature })));
       }
-      // Read before the wait: what is billed meanwhile is not on disk when it ends.
-      const cumulative = store.owedTo(provider.id);
-      await store.flushed();
-      return { cumulative };
+      return signDebt(parameters, provider);
+    },
+    async onVoucher(voucher, provider) {
+      await beginDebt(parameters, provider);
+      if (isOwn(parameters, voucher, provider)) {
+        const owed = store.owedTo(provider.id);
+        if (voucher.cumulative > owed)
+          log.warn(
+            { providerId: provider.id, owed: `${owed}`, signed: `${voucher.cumulative}` },
+            "The provider shows a voucher of this relay above what its books say: they were lost, and go on from it.",
+          );
+        store.raiseOwed(provider.id, voucher.cumulative);
+      }
+      return signDebt(parameters, provider);
     },
   };
+}
+
+function isOwn(parameters: BillingParameters, { cumulative, signature }: SignedDebt, provider: ProviderKey) {
+  const { recover, signer } = parameters;
+  const digest = voucherDigest(parameters, provider, cumulative);
+  return recover(digest, signature)?.toLowerCase() === signer.toLowerCase();
+}
+
+/** The counter of a debt is the chain's: it begins where that stands, also when this relay's books are empty. */
+async function beginDebt({ store, readPaid }: BillingParameters, { id }: ProviderKey): Promise<void> {
+  if (!store.knowsDebt(id)) store.notePaid(id, await readPaid(id));
+}
+
+function voucherDigest(
+  { separator, relayId }: BillingParameters,
+  { id: providerId }: ProviderKey,
+  cumulative: bigint,
+): Uint8Array {
+  return digestOf(separator, "ProviderVoucher", { relayId, providerId, cumulative });
+}
+
+/** A voucher over all that is owed now, signed when that is on disk. */
+async function signDebt(parameters: BillingParameters, provider: ProviderKey): Promise<SignedDebt> {
+  const { store, sign } = parameters;
+  // Read before the wait: what is billed meanwhile is not on disk when it ends.
+  const cumulative = store.owedTo(provider.id);
+  await store.flushed();
+  return { cumulative, signature: sign(voucherDigest(parameters, provider, cumulative)) };
+}
+
+type Foreseen = {
+  readonly group: ReceiptGroup;
+  readonly receipts: readonly UsageReceipt[];
+  readonly hashes: readonly Hex[];
+  readonly provider: ProviderKey;
+};
+
+/**
+ * What speaks against each receipt that is waited for: what this relay knows of the request, then what the chain would
+ * say. A relay answers with its bond for what it posts, so what the chain would not take is not billed.
+ */
+async function foresee(
+  parameters: BillingParameters,
+  { group, receipts, hashes, provider }: Foreseen,
+): Promise<ReadonlyMap<Hex, { readonly fault: string | undefined }>> {
+  const verdicts = new Map<Hex, { fault: string | undefined }>();
+  const cases = [];
+  const sound: Hex[] = [];
+  for (const [index, receipt] of receipts.entries()) {
+    const receiptHash = hashes[index] ?? "0x";
+    const expected = parameters.store.expected(receiptHash);
+    // A provider may neither sign, nor spoil, what another one waits for.
+    if (expected?.usage.providerId !== provider.id) continue;
+    const fault = faultOf(parameters, { receipt, usage: expected.usage, group });
+    verdicts.set(receiptHash, { fault });
+    if (fault !== undefined) continue;
+    cases.push({ receipt, group, signer: provider.signer, charge: expected.usage.charge });
+    sound.push(receiptHash);
+  }
+  if (cases.length === 0) return verdicts;
+  const faults = await parameters.judge.judge(cases);
+  for (const [index, receiptHash] of sound.entries()) verdicts.set(receiptHash, { fault: faults[index] });
+  return verdicts;
 }
 
 type GroupParts = {
   readonly group: ReceiptGroup;
   readonly signature: Hex;
   readonly digests: readonly Uint8Array[];
-  readonly provider: { readonly id: number; readonly signer: Address };
+  readonly provider: ProviderKey;
 };
 
 function refuseGroup(
@@ -92,7 +172,7 @@ type ReceiptParts = { readonly receipt: UsageReceipt; readonly usage: Usage; rea
 
 /** The digest binds the receipt to what was stated; this checks what the statement did not carry. */
 function faultOf(
-  { relayId, priceOf }: BillingParameters,
+  { relayId, oldestIssuedAt }: BillingParameters,
   { receipt, usage, group }: ReceiptParts,
 ): string | undefined {
   if (receipt.relayId !== relayId || receipt.providerId !== usage.providerId)
@@ -105,9 +185,6 @@ function faultOf(
     return "the cost differs from what was stated";
   if (receipt.issuedAt > group.closedAt || group.closedAt > receipt.issuedAt + MAX_GROUP_AGE_SECONDS)
     return "its time does not fit the group's";
-  // The price that the request was served at was registered. After a restart the registry may not be read yet.
-  const price = priceOf(receipt.providerId, receipt.modelId, receipt.priceVersion);
-  if (price && receipt.cost > costOf(receipt.units, price.prices))
-    return "the cost is above units times price";
+  if (receipt.issuedAt < oldestIssuedAt()) return "it is too old to be posted in time";
   return undefined;
 }

@@ -2,18 +2,21 @@ import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
-import type { PostHeader } from "@aimo/protocol/rows";
 import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
-import type { Batch, BilledLeaf } from "../core/batch.ts";
+import type { Batch, BilledLeaf, OpenBatch, PostedBatch, PreparedBatch } from "../core/batch.ts";
 import type {
   Caller,
   ChannelBalance,
   ChannelOnChain,
   Generation,
   GenerationStart,
+  KeyUsage,
   Offer,
   Outcome,
+  ProviderKey,
+  ReceiptCase,
+  SignedDebt,
 } from "../core/types.ts";
 
 /**
@@ -28,7 +31,7 @@ export interface Ledger {
   balanceOf(userId: number): ChannelBalance | undefined;
   /**
    * Sets `amount` pUSD aside and writes the generation down. Throws AimoError: `channel_exhausted` (no open channel),
-   * `insufficient_credits` (with `needed`, `free`), `key_limit_reached`.
+   * `channel_retired`, `signed_channel`, `insufficient_credits` (with `needed`, `free`), `key_limit_reached`.
    */
   hold(start: GenerationStart, caller: Caller, amount: bigint): void;
   /** Ends a hold, exactly once: charges provisionally, or frees all of it. Throws a RangeError on an unknown hold. */
@@ -41,15 +44,6 @@ export interface Ledger {
   /** Resolves when everything said so far is on disk (group commit). */
   flushed(): Promise<void>;
 }
-
-/** pUSD charged (provisionally too) by a key: in all, and in the current UTC day, week (from Monday) and month. */
-export type KeyUsage = {
-  readonly total: bigint;
-  readonly daily: bigint;
-  readonly weekly: bigint;
-  readonly monthly: bigint;
-  readonly held: bigint;
-};
 
 /** What an owner may set on a key. pUSD; times in wall-clock milliseconds. */
 export type KeySettings = {
@@ -96,7 +90,6 @@ export interface AuthSessions {
   ownerOf(token: string): Address | undefined;
 }
 
-/** store/: what an Idempotency-Key led to. */
 export type IdempotentReply = {
   readonly status: number;
   readonly contentType: string;
@@ -116,16 +109,34 @@ export interface Idempotency {
 
 /** flow/billing: turns signed groups into bills. */
 export interface Billing {
-  /**
-   * Verifies a provider's group and bills what it confirms. Returns the relay's new cumulative debt to the provider,
-   * durable before it is returned, or the reason why the group is refused.
-   */
+  /** Bills what a provider's group confirms; gives the voucher of its new cumulative debt, durable, or why not. */
   onGroup(
     group: ReceiptGroup,
     signature: Hex,
     receipts: readonly UsageReceipt[],
-    provider: { readonly id: number; readonly signer: Address },
-  ): Promise<{ readonly cumulative: bigint } | { readonly refused: string }>;
+    provider: ProviderKey,
+  ): Promise<SignedDebt | { readonly refused: string }>;
+  /**
+   * A voucher that a provider shows: where this relay did sign it, and lost its books since, its debt goes on from it.
+   * Returns the voucher of what is owed now.
+   */
+  onVoucher(voucher: SignedDebt, provider: ProviderKey): Promise<SignedDebt>;
+}
+
+/** chain/: judges receipts as the chain would, were they posted. */
+export interface ReceiptJudge {
+  /** Per receipt what speaks against it, or undefined. Throws `chain_unavailable`. */
+  judge(cases: readonly ReceiptCase[]): Promise<readonly (string | undefined)[]>;
+}
+
+/** chain/: what providers lend this relay, at the block that nodes act on. */
+export interface ProviderCovers {
+  /** Reads it, and again when it changes. */
+  watch(providerId: number): void;
+  /** pUSD that the provider serves unpaid: the reserve less what thaws, and its own limit. Undefined: not read yet. */
+  coverOf(providerId: number): bigint | undefined;
+  /** What was paid to the provider over all time, at the latest block. Throws `chain_unavailable`. */
+  readPaid(providerId: number): Promise<bigint>;
 }
 
 /** store/: what billing writes. One synchronous step, so that no crash and no second group comes between. */
@@ -137,6 +148,10 @@ export interface BillingStore {
   reject(receiptHash: Hex, note: string): void;
   /** The relay's debt to a provider over all time, pUSD. */
   owedTo(providerId: number): bigint;
+  /** False: what the chain paid the provider has to be noted before anything is owed on top of it. */
+  knowsDebt(providerId: number): boolean;
+  notePaid(providerId: number, paid: bigint): void;
+  raiseOwed(providerId: number, owed: bigint): void;
   flushed(): Promise<void>;
 }
 
@@ -156,6 +171,10 @@ export interface SettlementChain {
   /** True while a transaction of the relay may still be mined. */
   isPending(): Promise<boolean>;
   enlist(providerIds: readonly number[]): Promise<void>;
+  /** What providers were paid over all time, at the latest block: by rows and from reserves. pUSD. */
+  paidTo(providerIds: readonly number[]): Promise<ReadonlyMap<number, bigint>>;
+  /** What of its own money the relay's posts may draw on, pUSD, and the protocol's fee, at the latest block. */
+  funds(): Promise<{ readonly own: bigint; readonly feeBps: number }>;
   /** Metered pUSD that the bond still allows. */
   room(): Promise<bigint>;
   /** Sends these bytes and waits until they are mined. Throws when the chain refuses. */
@@ -163,26 +182,16 @@ export interface SettlementChain {
   /** What the chain says of a batch at the block nodes act on; undefined when it has none of this number from `since`. */
   posted(batchNo: bigint, since: bigint): Promise<PostedBatch | undefined>;
 }
-export type PreparedBatch = { readonly header: PostHeader; readonly rows: Hex };
-export type PostedBatch = {
-  readonly transaction: Hex;
-  readonly postedAt: number;
-  readonly skipped: readonly number[];
-  readonly receiptsRoot: Hex;
-};
-/** A batch that was written down and is not known to be posted. `since`: the block at which it was built. */
-export type OpenBatch = PreparedBatch & {
-  readonly batchNo: bigint;
-  readonly since: bigint;
-  readonly users: ReadonlySet<number>;
-  readonly ids: ReadonlySet<string>;
-};
-
 /** store/: what settling reads and writes. */
 export interface SettlingStore {
   unposted(): readonly { readonly leaf: BilledLeaf; readonly billedAt: number; readonly issuedAt: number }[];
-  /** What a batch of these leaves credits: provider id to cumulative. */
-  credits(taken: ReadonlySet<string>): Map<number, bigint>;
+  /** Providers that are owed more than was paid. */
+  creditors(): readonly number[];
+  notePaid(providerId: number, paid: bigint): void;
+  /** What a batch of these leaves credits: provider id to cumulative. `onlyCovered`: no more than its debits pay for. */
+  credits(taken: ReadonlySet<string>, onlyCovered?: boolean): Map<number, bigint>;
+  /** What these add to what was paid, pUSD. */
+  owedBeyond(credits: ReadonlyMap<number, bigint>): bigint;
   /** True when the channel was opened anew: what was billed before can never be posted. */
   isOver(leaf: BilledLeaf): boolean;
   openBatch(): OpenBatch | undefined;
@@ -192,7 +201,7 @@ export interface SettlingStore {
   savePosted(batchNo: bigint, posted: PostedBatch): Promise<void>;
   /** Forgets the open batch, which was not posted and never will be. Its leaves are unposted still. */
   dropBuilt(): Promise<void>;
-  /** Ends what can no longer be posted, as the relay's loss; later charges of the channel move up. Durable too. */
+  /** Ends what can no longer be posted, and what its channels were charged after it, as the relay's loss. Durable too. */
   giveUp(ids: readonly string[], note: string): Promise<void>;
 }
 

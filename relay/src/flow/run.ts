@@ -109,6 +109,7 @@ export class Run {
       },
     });
     this.#current = attempt;
+    void attempt.ended.then(dependencies.credit.begin({ ask, offer, maxTokens: upstreamRequest.maxTokens }));
     return { attempt, offer, nonce, requestHash, sentAt: dependencies.protocolNow() };
   }
 
@@ -266,17 +267,8 @@ export class Run {
     const { dependencies, request, id, epoch, clamped, maxTokens } = this.#parameters;
     const { userId } = request.caller;
     return metaJson({
-      ...{
-        offer,
-        nonce,
-        requestHash,
-        billing,
-        note,
-        epoch,
-        userId,
-        generationId: id,
-        requestId: request.requestId,
-      },
+      ...{ offer, nonce, requestHash, billing, note, epoch, userId },
+      ...{ generationId: id, requestId: request.requestId },
       relayId: dependencies.relayId,
       balance: dependencies.ledger.balanceOf(userId),
       attempts: this.#attempts,
@@ -296,5 +288,5 @@ export class Run {
   }
 }
 
-/** The client is gone: nobody reads this, but a promise must end. */
+/** Nobody reads this: the client is gone. */
 const cancelled = () => new AimoError("timeout", { message: "The client ended the request." });

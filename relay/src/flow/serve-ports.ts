@@ -2,6 +2,7 @@ import type { Hex } from "viem";
 import type { Ask } from "../core/ask.ts";
 import type { ProviderHealth } from "../core/health.ts";
 import type { Caller, Route } from "../core/types.ts";
+import type { ProviderCredit } from "./credit.ts";
 import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
 
 /** Where a reply goes. `http` implements it over a socket; a recorder stands before it for repeated requests. */
@@ -56,6 +57,7 @@ export type ServeDependencies = {
   readonly offers: Pick<OfferBook, "live" | "knows">;
   readonly upstream: Upstream;
   readonly accounts: Pick<Accounts, "refreshChannel">;
+  readonly credit: Pick<ProviderCredit, "covers" | "begin">;
   readonly health: ProviderHealth;
   readonly limits: ServeLimits;
   /** The relay's fee that is in force now. */

@@ -1,4 +1,4 @@
-import { AimoError, isAimoError } from "@aimo/protocol/errors";
+import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import { planHold } from "../core/estimate.ts";
 import { RateLimiter } from "../core/gcra.ts";
 import { rankOffers } from "../core/routing.ts";
@@ -10,6 +10,13 @@ import type { ReplySink, ServeDependencies, Served, ServeRequest } from "./serve
 const REFRESH_INTERVAL_MS = 1_000;
 /** How often silent streams and overdue requests are looked for. */
 const SWEEP_MS = 500;
+/** Refusals that news of the channel may lift. */
+const CHANNEL_ERRORS: ReadonlySet<ErrorCode> = new Set([
+  "channel_exhausted",
+  "channel_retired",
+  "signed_channel",
+  "insufficient_credits",
+]);
 /** What the channel covers is unknown before it is read: enough to make every hold fail with numbers. */
 const NOTHING: Pick<ChannelBalance, "epoch" | "free"> = { epoch: 0, free: 0n };
 
@@ -99,8 +106,7 @@ export class Serving {
     try {
       return this.#tryHold(request, sink);
     } catch (error) {
-      const isShort =
-        isAimoError(error) && (error.code === "channel_exhausted" || error.code === "insufficient_credits");
+      const isShort = isAimoError(error) && CHANNEL_ERRORS.has(error.code);
       if (!isShort || !mayRefresh) throw error;
       const { userId } = request.caller;
       // Of several that come while the chain is asked, all wait for its answer; only the asking is limited.
@@ -152,7 +158,7 @@ export class Serving {
   }
 
   #rank({ ask, caller, route }: ServeRequest): readonly Offer[] {
-    const { offers, health, now: clock, random, limits } = this.#dependencies;
+    const { offers, credit, health, now: clock, random, limits } = this.#dependencies;
     const { model } = ask;
     if (caller.models && !caller.models.includes(model))
       throw new AimoError("permission_denied", {
@@ -169,8 +175,15 @@ export class Serving {
           });
     const now = clock();
     const isEjected = (id: number) => health.isEjected(id, now);
-    const ranked = rankOffers({ ask, offers: live, now, random, isEjected, limit: limits.maxAttempts });
+    const able = live.filter((offer) => credit.covers({ ask, offer, maxTokens: undefined }));
+    const ranked = rankOffers({ ask, offers: able, now, random, isEjected, limit: limits.maxAttempts });
     if (ranked.length > 0) return ranked;
+    if (able.length < live.length)
+      throw new AimoError("overloaded", {
+        message:
+          "The providers of this model lend this relay no more until it has settled; raising their reserves helps.",
+        retryAfterSeconds: 1,
+      });
     const other = live.find((offer) => offer.model.route !== route)?.model.route;
     throw other
       ? new AimoError("invalid_request", {

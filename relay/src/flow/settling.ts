@@ -1,35 +1,22 @@
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
-import { type BilledLeaf, buildBatch } from "../core/batch.ts";
+import type { OpenBatch, PostedBatch } from "../core/batch.ts";
 import { type DueParameters, dueReason } from "../core/due.ts";
-import type { OpenBatch, PostedBatch, SettlementChain, Settling, SettlingStore } from "./ports.ts";
+import { buildNext, lostOf, type NextBatchParameters } from "./next-batch.ts";
+import type { Settling } from "./ports.ts";
 
-export type SettlingParameters = {
-  readonly chain: SettlementChain;
-  readonly store: SettlingStore;
+export type SettlingParameters = NextBatchParameters & {
   readonly refreshChannel: (userId: number) => Promise<unknown>;
   /** Channels and thresholds for the policy. */
   readonly due: () => DueParameters;
-  /** T_POST in seconds. */
-  readonly postWindow: number;
   /** E in seconds: how long batches are not final bounds how often one may be posted. */
   readonly epoch: number;
-  readonly protocolNow: () => number;
+  /** Wall-clock second at which a pause of the protocol ends, during which the chain takes no batch. */
+  readonly pausedUntil: () => number | undefined;
   readonly now: () => number;
   readonly intervalMs: number;
-  readonly log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-    error(fields: object, message: string): void;
-  };
+  readonly log: { info(fields: object, message: string): void };
 };
 
-/** Rows in a batch: at most this many users and as many providers keep a post under 2^24 gas. */
-const MAX_ROWS = 1_000;
-/** Receipts of one batch; bounds memory and the size of a bill. */
-const MAX_LEAVES = 100_000;
-/** A receipt must be posted within T_POST; this part of it, and at least so many seconds, is left for the transaction. */
-const POST_MARGIN_PART = 24;
-const MIN_POST_MARGIN_SECONDS = 5;
 /** The chain keeps 256 batches of a relay that are not final; a few stay free for those that an operator asks for. */
 const BATCHES_PER_TWO_EPOCHS = 240;
 /** What failed, or found no room in the bond, is tried again after a pause that doubles up to this. */
@@ -47,6 +34,7 @@ export function startSettling(parameters: SettlingParameters): Settling {
 
   const settleAll = async () => {
     for (;;) {
+      refusePaused(parameters);
       const open = store.openBatch();
       if (open) await finish(parameters, open, stopping.signal);
       else if (!(await buildNext(parameters))) return;
@@ -65,6 +53,7 @@ export function startSettling(parameters: SettlingParameters): Settling {
   };
   const tick = () => {
     if (stopping.signal.aborted || running || now() < notBefore) return;
+    if (parameters.pausedUntil() !== undefined) return;
     const reason = isDue();
     if (!reason) return;
     settle()
@@ -95,6 +84,16 @@ export function startSettling(parameters: SettlingParameters): Settling {
   };
 }
 
+/** Nothing is lost by waiting: protocol time stands still, so no receipt gets older. Throws `chain_unavailable`. */
+function refusePaused({ pausedUntil }: SettlingParameters): void {
+  const until = pausedUntil();
+  if (until === undefined) return;
+  throw new AimoError("chain_unavailable", {
+    message: `The protocol is paused until ${new Date(until * 1_000).toISOString()} at the latest; nothing is posted until then.`,
+    details: { paused_until: until },
+  });
+}
+
 function unsettledOf({ store, now }: SettlingParameters) {
   const all = store.unposted();
   const oldest = all.reduce<number | undefined>(
@@ -116,68 +115,6 @@ function hintOf(error: unknown): { readonly hint?: string } {
       "What users paid does not cover providers and the protocol's fee: the relay's fee is below the protocol's, or rows " +
       `were skipped. Call fundRelay with ${String(error.details["missing"] ?? "what is missing")} pUSD or more; then it goes on.`,
   };
-}
-
-/** Receipts that can never be posted, and why. */
-function lostOf({ store, protocolNow, postWindow }: SettlingParameters): { ids: string[]; note: string }[] {
-  const margin = Math.max(MIN_POST_MARGIN_SECONDS, Math.floor(postWindow / POST_MARGIN_PART));
-  const tooOld = protocolNow() - postWindow + margin;
-  const over: string[] = [];
-  const late: string[] = [];
-  for (const { leaf, issuedAt } of store.unposted())
-    if (store.isOver(leaf)) over.push(leaf.id);
-    else if (issuedAt < tooOld) late.push(leaf.id);
-  return [
-    { ids: over, note: "The channel was opened anew before it was posted." },
-    { ids: late, note: "It was not posted in time." },
-  ].filter(({ ids }) => ids.length > 0);
-}
-
-/** Writes the next batch down. False when there is nothing to post, or the bond has no room. */
-async function buildNext(parameters: SettlingParameters): Promise<boolean> {
-  const { chain, store, log } = parameters;
-  const since = await chain.blockNumber();
-  // Asked before the receipts are looked at: more may be billed while the chain answers.
-  const room = await chain.room();
-  for (const { ids, note } of lostOf(parameters)) {
-    log.error(
-      { receipts: ids.length, note },
-      "Receipts cannot be posted any more; they are this relay's loss.",
-    );
-    await store.giveUp(ids, note);
-  }
-  const unposted = store.unposted().map(({ leaf }) => leaf);
-  const leaves = takeLeaves(unposted, room);
-  const credits = new Map([...store.credits(new Set(leaves.map(({ id }) => id)))].slice(0, MAX_ROWS));
-  if (leaves.length === 0 && unposted.length > 0)
-    log.warn({}, "The bond has no room for another batch; it waits until older ones are final.");
-  // Without debits: what providers earned by receipts that are this relay's loss.
-  if (leaves.length === 0 && credits.size === 0) return false;
-  await chain.enlist([...credits.keys()]);
-  const batch = buildBatch(await chain.nextBatchNo(), leaves, credits);
-  await store.saveBuilt(batch, credits, since);
-  return true;
-}
-
-/** Receipts for one batch, whole channels in order, within the bond's room and the limits of a post. */
-export function takeLeaves(leaves: readonly BilledLeaf[], room: bigint): BilledLeaf[] {
-  const taken: BilledLeaf[] = [];
-  const users = new Set<number>();
-  const stopped = new Set<number>();
-  let sum = 0n;
-  for (const leaf of leaves) {
-    const isNew = !users.has(leaf.userId);
-    const fits = sum + leaf.charge <= room && taken.length < MAX_LEAVES && (!isNew || users.size < MAX_ROWS);
-    // A channel's receipts follow each other: after one is left, the rest of it is too.
-    if (!fits || stopped.has(leaf.userId)) {
-      stopped.add(leaf.userId);
-      continue;
-    }
-    users.add(leaf.userId);
-    sum += leaf.charge;
-    taken.push(leaf);
-  }
-  return taken;
 }
 
 /** Brings a batch that was written down to its end, from whatever step it stopped at. */

@@ -5,14 +5,22 @@ import { open } from "./schemas.ts";
 export type MetaOptions = {
   readonly identity: () => WellKnown;
   readonly serving: { readonly draining: boolean; readonly inFlight: number };
+  /** Wall-clock second at which a pause of the protocol ends by itself; undefined while it runs. */
+  readonly pausedUntil: () => number | undefined;
   readonly metrics: { readonly contentType: string; read(): Promise<string> };
 };
 
 /** Who this relay is and how it does. */
-export const metaRoutes: FastifyPluginAsync<MetaOptions> = async (app, { identity, serving, metrics }) => {
+export const metaRoutes: FastifyPluginAsync<MetaOptions> = async (
+  app,
+  { identity, serving, pausedUntil, metrics },
+) => {
   app.get("/health", { schema: open("getHealth", "Whether the relay serves") }, async (_request, reply) => {
     reply.code(serving.draining ? 503 : 200);
-    return { status: serving.draining ? "draining" : "ok", in_flight: serving.inFlight };
+    const until = pausedUntil();
+    // Requests are served during a pause; only nothing is posted.
+    const pause = until === undefined ? {} : { posting: "paused", paused_until: until };
+    return { status: serving.draining ? "draining" : "ok", in_flight: serving.inFlight, ...pause };
   });
   app.get("/.well-known/aimo", { schema: open("getIdentity", "Relay, chain and contracts") }, async () =>
     identity(),

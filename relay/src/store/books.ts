@@ -29,10 +29,7 @@ export class Books {
     const books = new Books(journal);
     const stored: Unposted[] = [];
     for await (const [, entry] of journal.entries("unposted")) stored.push(fromStored<Unposted>(entry));
-    stored.sort(
-      ({ leaf: a }, { leaf: b }) =>
-        a.userId - b.userId || a.epoch - b.epoch || (a.userCumulative < b.userCumulative ? -1 : 1),
-    );
+    stored.sort(({ leaf: a }, { leaf: b }) => compareLeaves(a, b));
     for (const entry of stored) books.#unposted.set(entry.leaf.id, entry);
     for await (const [key, debt] of journal.entries("debts"))
       books.#debts.set(Number(key), fromStored<Debt>(debt));
@@ -76,13 +73,38 @@ export class Books {
 
   /**
    * What a batch of the leaves `taken` credits: provider id to cumulative. All that is owed, less what leaves for later
-   * will pay: credits without their debits would draw on the relay's own money.
+   * will pay: credits without their debits draw on the relay's own money. With `onlyCovered` nothing is drawn: what no
+   * debit pays for (skipped rows, receipts given up, vouchers from before the books were lost) waits.
    */
-  credits(taken: ReadonlySet<string>): Map<number, bigint> {
-    const due = new Map([...this.#debts].map(([id, { owed }]) => [id, owed]));
-    for (const { leaf, cost } of this.#unposted.values())
-      if (!taken.has(leaf.id)) due.set(leaf.providerId, (due.get(leaf.providerId) ?? 0n) - cost);
-    return new Map([...due].filter(([id, cumulative]) => cumulative > this.debtOf(id).posted));
+  credits(taken: ReadonlySet<string>, onlyCovered = false): Map<number, bigint> {
+    const due = new Map([...this.#debts].map(([id, { owed, posted }]) => [id, onlyCovered ? posted : owed]));
+    for (const { leaf, cost } of this.#unposted.values()) {
+      if (taken.has(leaf.id) !== onlyCovered) continue;
+      due.set(leaf.providerId, (due.get(leaf.providerId) ?? 0n) + (onlyCovered ? cost : -cost));
+    }
+    const credits = new Map<number, bigint>();
+    for (const [id, sum] of due) {
+      const { owed, posted } = this.debtOf(id);
+      const cumulative = sum < owed ? sum : owed;
+      if (cumulative > posted) credits.set(id, cumulative);
+    }
+    return credits;
+  }
+
+  /** Providers that are owed more than the chain has paid. */
+  creditors(): readonly number[] {
+    return [...this.#debts].filter(([, { owed, posted }]) => owed > posted).map(([id]) => id);
+  }
+
+  /** What a provider is owed and was not paid, pUSD. */
+  unpaidTo(providerId: number): bigint {
+    const { owed, posted } = this.debtOf(providerId);
+    return owed - posted;
+  }
+
+  /** Whether anything is known of what a provider is owed. */
+  knowsDebt(providerId: number): boolean {
+    return this.#debts.has(providerId);
   }
 
   openBatch(): BatchRecord | undefined {
@@ -95,12 +117,6 @@ export class Books {
     this.#open = undefined;
   }
 
-  /** Gives a leaf another place in its channel's total. */
-  move(id: string, userCumulative: bigint): void {
-    const entry = this.#unposted.get(id);
-    if (entry) this.#save({ ...entry, leaf: { ...entry.leaf, userCumulative } });
-  }
-
   saveBatch(batch: BatchRecord): void {
     this.#open = batch.state === "built" ? batch : undefined;
     this.#journal.put("batches", batchKey(batch.batchNo), batch);
@@ -111,10 +127,17 @@ export class Books {
     for (const id of ids) if (this.#unposted.delete(id)) this.#journal.delete("unposted", id);
   }
 
-  /** What the chain has credited a provider by this relay's rows. */
+  /** What the chain has paid a provider for this relay, by rows and by redeemed vouchers. It only grows. */
   setPosted(providerId: number, posted: bigint): void {
     const debt = this.debtOf(providerId);
-    this.#setDebt(providerId, { owed: debt.owed > posted ? debt.owed : posted, posted });
+    const isNews = posted > debt.posted || !this.knowsDebt(providerId);
+    if (isNews) this.#setDebt(providerId, { owed: debt.owed > posted ? debt.owed : posted, posted });
+  }
+
+  /** This relay once signed that it owes this much. */
+  raiseOwed(providerId: number, owed: bigint): void {
+    const debt = this.debtOf(providerId);
+    if (owed > debt.owed) this.#setDebt(providerId, { ...debt, owed });
   }
 
   #save(entry: Unposted): void {
@@ -128,6 +151,15 @@ export class Books {
     this.#debts.set(providerId, debt);
     this.#journal.put("debts", `${providerId}`, toStored(debt));
   }
+}
+
+/** The order of billing. A free receipt leaves the total where it was, so it comes after the one that brought it there. */
+function compareLeaves(a: BilledLeaf, b: BilledLeaf): number {
+  const byTotal = a.userCumulative - b.userCumulative;
+  if (a.userId !== b.userId) return a.userId - b.userId;
+  if (a.epoch !== b.epoch) return a.epoch - b.epoch;
+  if (byTotal !== 0n) return byTotal < 0n ? -1 : 1;
+  return Number(a.charge === 0n) - Number(b.charge === 0n);
 }
 
 /** Keys sort as text: the last one is the newest batch. */

@@ -1,21 +1,44 @@
 import { AimoError } from "@aimo/protocol/errors";
 import { formatUsd } from "@aimo/protocol/units";
+import { channelRefusal } from "../core/channel-refusal.ts";
 import type { ChannelBalance, ChannelOnChain } from "../core/types.ts";
 import type { Journal } from "./journal.ts";
 
-type State = { onChain: ChannelOnChain; charged: bigint; pending: bigint; held: bigint };
-type Stored = { readonly epoch: number; readonly charged: string };
+type State = {
+  onChain: ChannelOnChain;
+  charged: bigint;
+  pending: bigint;
+  held: bigint;
+  /** Why this epoch is charged no more. */
+  retired: string | undefined;
+};
+type Stored = { readonly epoch: number; readonly charged: string; readonly retired?: string };
 
-/** Balances of channels. An amount always names the epoch it is for: what belongs to an old epoch touches no new one. */
+export type ChannelsParameters = {
+  readonly journal: Journal;
+  readonly protocolNow: () => number;
+  /** Protocol seconds: what this relay charged in channels opened before is not known any more. */
+  readonly lostBefore?: number | undefined;
+};
+
+const LOST = "This relay lost its records of the channel.";
+
+/**
+ * Balances of channels. An amount always names the epoch it is for: what belongs to an old epoch touches no new one. A
+ * running total is given out once: an epoch whose total cannot go on from there is retired, since two receipts with one
+ * total are what the chain punishes.
+ */
 export class Channels {
   readonly #journal: Journal;
   readonly #protocolNow: () => number;
+  readonly #lostBefore: number;
   readonly #states = new Map<number, State>();
   readonly #stored = new Map<number, Stored>();
 
-  constructor(journal: Journal, protocolNow: () => number) {
+  constructor({ journal, protocolNow, lostBefore = 0 }: ChannelsParameters) {
     this.#journal = journal;
     this.#protocolNow = protocolNow;
+    this.#lostBefore = lostBefore;
   }
 
   async restore(): Promise<void> {
@@ -33,9 +56,12 @@ export class Channels {
     }
     if (state && state.onChain.epoch > onChain.epoch) return;
     const stored = this.#stored.get(onChain.userId);
-    const known = stored?.epoch === onChain.epoch ? BigInt(stored.charged) : 0n;
+    const own = stored?.epoch === onChain.epoch ? stored : undefined;
+    const known = BigInt(own?.charged ?? 0);
     const charged = known > onChain.spent ? known : onChain.spent;
-    this.#states.set(onChain.userId, { onChain, charged, pending: 0n, held: 0n });
+    const isLost = own === undefined && onChain.openedAt < this.#lostBefore;
+    const retired = own?.retired ?? (isLost ? LOST : undefined);
+    this.#states.set(onChain.userId, { onChain, charged, pending: 0n, held: 0n, retired });
   }
 
   balanceOf(userId: number): ChannelBalance | undefined {
@@ -45,7 +71,7 @@ export class Channels {
     const thawing = onChain.thawAmount < onChain.available ? onChain.thawAmount : onChain.available;
     const limit = onChain.available + onChain.spent - thawing;
     const left = limit - charged - pending - held;
-    const isOpen = onChain.expiry > this.#protocolNow();
+    const isOpen = channelRefusal(onChain, state.retired, this.#protocolNow()) === undefined;
     return {
       userId,
       epoch: onChain.epoch,
@@ -62,12 +88,19 @@ export class Channels {
     return this.#states.get(userId)?.onChain;
   }
 
-  /** Throws `channel_exhausted`, `insufficient_credits`. */
+  /** Why an epoch is charged no more; undefined while it can be. */
+  retiredOf(userId: number, epoch: number): string | undefined {
+    return this.#at(userId, epoch)?.retired;
+  }
+
+  /** Throws `channel_exhausted`, `channel_retired`, `signed_channel`, `insufficient_credits`. */
   require(userId: number, epoch: number, amount: bigint): void {
     const state = this.#states.get(userId);
     const balance = this.balanceOf(userId);
-    if (!state || !balance || balance.epoch !== epoch || state.onChain.expiry <= this.#protocolNow())
+    if (!state || !balance || balance.epoch !== epoch)
       throw new AimoError("channel_exhausted", { details: { user_id: userId } });
+    const refusal = channelRefusal(state.onChain, state.retired, this.#protocolNow());
+    if (refusal) throw refusal;
     if (balance.free < amount)
       throw new AimoError("insufficient_credits", {
         message: `The request may cost ${formatUsd(amount)} USD; the channel has ${formatUsd(balance.free)} USD free.`,
@@ -90,10 +123,10 @@ export class Channels {
     if (state) state.pending += amount;
   }
 
-  /** Turns a pending charge into a billed one; returns the new running total, or undefined when the epoch is over. */
+  /** Turns a pending charge into a billed one; returns the new running total, or undefined when the epoch is over or retired. */
   charge(userId: number, epoch: number, amount: bigint): bigint | undefined {
     const state = this.#at(userId, epoch);
-    if (!state) return undefined;
+    if (!state || state.retired !== undefined) return undefined;
     state.pending -= amount;
     state.charged += amount;
     this.#save(userId, state);
@@ -105,6 +138,14 @@ export class Channels {
     const state = this.#at(userId, epoch);
     if (!state) return;
     state.charged -= amount;
+    this.#save(userId, state);
+  }
+
+  /** Charges the epoch no more, for good: totals were given out that will never be on the chain. */
+  retire(userId: number, epoch: number, why: string): void {
+    const state = this.#at(userId, epoch);
+    if (!state || state.retired !== undefined) return;
+    state.retired = why;
     this.#save(userId, state);
   }
 
@@ -122,7 +163,9 @@ export class Channels {
   }
 
   #save(userId: number, state: State): void {
-    const stored = { epoch: state.onChain.epoch, charged: `${state.charged}` };
+    const { retired } = state;
+    const about = { epoch: state.onChain.epoch, charged: `${state.charged}` };
+    const stored: Stored = retired === undefined ? about : { ...about, retired };
     this.#stored.set(userId, stored);
     this.#journal.put("channels", `${userId}`, stored);
   }

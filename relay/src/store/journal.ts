@@ -54,6 +54,13 @@ export class Journal {
     return text === undefined ? undefined : (JSON.parse(text) as T);
   }
 
+  /** True when nothing was ever written. */
+  async isEmpty(): Promise<boolean> {
+    for (const bucket of Object.keys(BUCKETS) as Bucket[])
+      if ((await this.last(bucket)) !== undefined) return false;
+    return true;
+  }
+
   /** The entry of a bucket with the highest key. */
   async last<T>(bucket: Bucket): Promise<T | undefined> {
     const start = keyOf(bucket, "");

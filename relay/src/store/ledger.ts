@@ -5,9 +5,10 @@ import type {
   ChannelOnChain,
   Generation,
   GenerationStart,
+  KeyUsage,
   Outcome,
 } from "../core/types.ts";
-import type { KeyUsage, Ledger } from "../flow/ports.ts";
+import type { Ledger } from "../flow/ports.ts";
 import { Channels } from "./channels.ts";
 import type { Journal } from "./journal.ts";
 import { type BilledRecord, fromStored, type StoredGeneration, toStored, usageOf } from "./records.ts";
@@ -22,6 +23,8 @@ export type LedgerParameters = {
   readonly now: () => number;
   /** Protocol seconds. */
   readonly protocolNow: () => number;
+  /** Protocol seconds: see `Channels`. */
+  readonly lostBefore?: number | undefined;
 };
 
 type Provisional = { readonly generation: StoredGeneration; readonly deadline: number };
@@ -43,11 +46,14 @@ export class LevelLedger implements Ledger {
   readonly #waiting = new Map<string, string>();
   readonly #recent = new Map<string, StoredGeneration>();
 
-  private constructor({ journal, now, protocolNow }: LedgerParameters) {
+  /** Cost of what waits, by provider, pUSD. */
+  readonly #unsigned = new Map<number, bigint>();
+
+  private constructor({ journal, now, protocolNow, lostBefore }: LedgerParameters) {
     this.#journal = journal;
     this.#now = now;
     this.#protocolNow = protocolNow;
-    this.#channels = new Channels(journal, protocolNow);
+    this.#channels = new Channels({ journal, protocolNow, lostBefore });
     this.#usages = new KeyUsages(now);
   }
 
@@ -126,10 +132,11 @@ export class LevelLedger implements Ledger {
     if (!waiting || !usage) throw new RangeError(`Receipt ${receiptHash} waits for nothing.`);
     const userCumulative = this.#channels.charge(waiting.userId, waiting.epoch, usage.charge);
     if (userCumulative === undefined) {
-      this.giveUp(receiptHash, "The channel was opened anew before the provider signed.");
+      const retired = this.#channels.retiredOf(waiting.userId, waiting.epoch);
+      this.giveUp(receiptHash, retired ?? "The channel was opened anew before the provider signed.");
       return undefined;
     }
-    this.#forget(receiptHash, waiting.id);
+    this.#forget(receiptHash, waiting);
     const generation: StoredGeneration = { ...waiting, state: "billed", userCumulative, billed };
     this.#close(generation);
     return generation;
@@ -140,7 +147,7 @@ export class LevelLedger implements Ledger {
     const waiting = this.#provisional.get(receiptHash)?.generation;
     const usage = waiting && usageOf(waiting);
     if (!waiting || !usage) return;
-    this.#forget(receiptHash, waiting.id);
+    this.#forget(receiptHash, waiting);
     this.#channels.addPending(waiting.userId, waiting.epoch, -usage.charge);
     this.#journal.put("usage", waiting.keyHash, this.#usages.charge(waiting.keyHash, -usage.charge));
     this.#close({ ...waiting, state: "unbilled", note });
@@ -167,11 +174,22 @@ export class LevelLedger implements Ledger {
     this.#close({ ...generation, state: "unbilled", note });
   }
 
-  /** Takes a skipped row's charges back, down to what the chain has. */
+  /** Takes a skipped row's charges back, down to what the chain has, and retires the epoch. */
   rollBack(userId: number, epoch: number, spent: bigint, generations: readonly StoredGeneration[]): void {
     for (const generation of generations)
       this.unbill(generation, "The chain skipped the channel's row: it no longer covers it.");
     this.#channels.rollBack(userId, epoch, spent);
+    this.retire(userId, epoch, "The chain skipped a debit of the channel.");
+  }
+
+  /** Serves and bills this epoch of the channel no more. `why`: a sentence for its user. */
+  retire(userId: number, epoch: number, why: string): void {
+    this.#channels.retire(userId, epoch, why);
+  }
+
+  /** Cost of receipts that a provider stated and has not signed yet, pUSD. */
+  unsignedOf(providerId: number): bigint {
+    return this.#unsigned.get(providerId) ?? 0n;
   }
 
   async generationOf(id: string): Promise<Generation | undefined> {
@@ -229,11 +247,21 @@ export class LevelLedger implements Ledger {
   #await(receiptHash: string, provisional: Provisional): void {
     this.#provisional.set(receiptHash, provisional);
     this.#waiting.set(provisional.generation.id, receiptHash);
+    this.#countUnsigned(provisional.generation, 1n);
   }
 
-  #forget(receiptHash: string, id: string): void {
+  #forget(receiptHash: string, generation: StoredGeneration): void {
     this.#provisional.delete(receiptHash);
-    this.#waiting.delete(id);
+    this.#waiting.delete(generation.id);
+    this.#countUnsigned(generation, -1n);
+  }
+
+  #countUnsigned(generation: StoredGeneration, sign: 1n | -1n): void {
+    const usage = usageOf(generation);
+    if (!usage) return;
+    const sum = this.unsignedOf(usage.providerId) + sign * BigInt(usage.statement.cost);
+    if (sum > 0n) this.#unsigned.set(usage.providerId, sum);
+    else this.#unsigned.delete(usage.providerId);
   }
 
   #close(generation: StoredGeneration): void {

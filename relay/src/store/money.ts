@@ -1,7 +1,7 @@
 import { receiptToJson } from "@aimo/protocol/session";
 import type { Hex } from "viem";
-import type { Batch } from "../core/batch.ts";
-import type { BillingStore, OpenBatch, PostedBatch, SettlingStore } from "../flow/ports.ts";
+import type { Batch, OpenBatch, PostedBatch } from "../core/batch.ts";
+import type { BillingStore, SettlingStore } from "../flow/ports.ts";
 import type { Books } from "./books.ts";
 import type { Journal } from "./journal.ts";
 import type { LevelLedger } from "./ledger.ts";
@@ -32,6 +32,9 @@ export function createBillingStore({ journal, ledger, books, now }: Parts): Bill
     },
     reject: (receiptHash, note) => ledger.giveUp(receiptHash, note),
     owedTo: (providerId) => books.debtOf(providerId).owed,
+    knowsDebt: (providerId) => books.knowsDebt(providerId),
+    notePaid: (providerId, paid) => books.setPosted(providerId, paid),
+    raiseOwed: (providerId, owed) => books.raiseOwed(providerId, owed),
     flushed: () => journal.flushed(),
   };
 }
@@ -41,7 +44,11 @@ export function createSettlingStore(parts: Parts): SettlingStore {
   const { journal, ledger, books } = parts;
   return {
     unposted: () => books.unposted(),
-    credits: (taken) => books.credits(taken),
+    creditors: () => books.creditors(),
+    notePaid: (providerId, paid) => books.setPosted(providerId, paid),
+    credits: (taken, onlyCovered) => books.credits(taken, onlyCovered),
+    owedBeyond: (credits) =>
+      [...credits].reduce((sum, [id, cumulative]) => sum + cumulative - books.debtOf(id).posted, 0n),
     isOver: ({ userId, epoch }) => (ledger.channelOf(userId)?.epoch ?? 0) > epoch,
     openBatch: () => {
       const open = books.openBatch();
@@ -84,33 +91,32 @@ async function withGenerations(
 
 const channelKey = ({ userId, epoch }: { userId: number; epoch: number }) => `${userId}/${epoch}`;
 
-/** The charges are taken back; what the channel was charged after them moves up, or the chain would skip its row. */
+/**
+ * The charges are taken back, and with them all that their channels were charged after them: those totals were given
+ * out, and without the ones before they cannot be posted. So such an epoch is retired.
+ */
 async function giveUp(
   { journal, ledger, books }: Parts,
   lost: ReadonlySet<string>,
   note: string,
 ): Promise<void> {
   const touched = () => {
-    const leaves = books.unposted().map(({ leaf }) => leaf);
-    const channels = new Set(leaves.filter(({ id }) => lost.has(id)).map(channelKey));
-    return leaves.filter((leaf) => channels.has(channelKey(leaf)));
+    const channels = new Set<string>();
+    return books.unposted().flatMap(({ leaf }) => {
+      if (lost.has(leaf.id)) channels.add(channelKey(leaf));
+      return channels.has(channelKey(leaf)) ? [leaf] : [];
+    });
   };
   await withGenerations(
     ledger,
     () => touched().map(({ id }) => id),
     (found) => {
-      const gaps = new Map<string, bigint>();
       for (const leaf of touched()) {
-        const gap = gaps.get(channelKey(leaf)) ?? 0n;
         const generation = found.get(leaf.id);
-        if (lost.has(leaf.id)) {
-          gaps.set(channelKey(leaf), gap + leaf.charge);
-          if (generation) ledger.unbill(generation, note);
-          books.remove([leaf.id]);
-        } else if (gap > 0n) {
-          books.move(leaf.id, leaf.userCumulative - gap);
-          if (generation) ledger.update({ ...generation, userCumulative: leaf.userCumulative - gap });
-        }
+        const why = lost.has(leaf.id) ? note : `A charge before it cannot be posted. ${note}`;
+        if (generation) ledger.unbill(generation, why);
+        ledger.retire(leaf.userId, leaf.epoch, "A charge of the channel could not be posted in time.");
+        books.remove([leaf.id]);
       }
     },
   );

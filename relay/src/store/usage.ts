@@ -1,7 +1,6 @@
 import { AimoError } from "@aimo/protocol/errors";
 import { formatUsd } from "@aimo/protocol/units";
-import type { Caller } from "../core/types.ts";
-import type { KeyUsage } from "../flow/ports.ts";
+import type { Caller, KeyUsage } from "../core/types.ts";
 
 type Periods = { readonly day: string; readonly week: string; readonly month: string };
 export type StoredUsage = Periods & {

@@ -8,10 +8,13 @@ import {
   type GroupEvent,
   receiptFromJson,
   SESSION_PATH,
+  type SessionAck,
   type SessionAnswer,
   type UsageStatement,
+  type VoucherEvent,
 } from "@aimo/protocol/session";
 import type { Address, Hex } from "viem";
+import type { SignedDebt } from "../core/types.ts";
 import type { Billing } from "../flow/ports.ts";
 import { readEvents } from "./events.ts";
 import type { InFlight } from "./in-flight.ts";
@@ -43,7 +46,7 @@ const EVENTS_SILENCE_MS = 20_000;
 
 /**
  * The relay's long-lived session with one provider: opens it, keeps its events stream, answers each verified group with
- * the relay's cumulative debt, and opens it again, with back-off, whenever it is lost.
+ * the relay's voucher, and opens it again, with back-off, whenever it is lost.
  */
 export class ProviderSession {
   readonly origin: Origin;
@@ -190,8 +193,10 @@ export class ProviderSession {
     const { headers } = keys.sign("GET", path, new Uint8Array(0));
     const signal = AbortSignal.any([this.#stopping.signal, this.#lost.signal]);
     const bytes = await this.origin.open({ path, headers }, { silenceMs: EVENTS_SILENCE_MS, signal });
-    for await (const event of readEvents(bytes, { keys, path }))
+    for await (const event of readEvents(bytes, { keys, path })) {
       if (event.type === "group") await this.#take(event, keys);
+      else if (event.type === "voucher") await this.#compare(event, keys);
+    }
   }
 
   /** One group after the other: the next is read when this one is on disk and answered. */
@@ -207,6 +212,14 @@ export class ProviderSession {
       .finally(() => this.#early--);
   }
 
+  /** The provider shows the newest voucher that it has, before its groups; it gets a newer one if there is one. */
+  async #compare({ cumulative, signature }: VoucherEvent, keys: SessionKeys): Promise<void> {
+    const { billing, provider } = this.#options;
+    if (!/^\d{1,25}$/.test(cumulative)) throw unavailable("The provider's voucher has no cumulative.");
+    const newest = await billing.onVoucher({ cumulative: BigInt(cumulative), signature }, provider);
+    if (newest.signature !== signature) await this.#acknowledge(newest, keys);
+  }
+
   async #bill({ group, signature, receipts }: GroupEvent, keys: SessionKeys): Promise<void> {
     const { billing, provider, log } = this.#options;
     const answer = await billing.onGroup(group, signature, receipts.map(receiptFromJson), provider);
@@ -214,11 +227,16 @@ export class ProviderSession {
       log.warn({ provider: provider.id, root: group.root, reason: answer.refused }, "group refused");
       return;
     }
+    await this.#acknowledge(answer, keys);
+  }
+
+  async #acknowledge({ cumulative, signature }: SignedDebt, keys: SessionKeys): Promise<void> {
     const path = `${SESSION_PATH}/${keys.id}/ack`;
-    const body = utf8(JSON.stringify({ cumulative: answer.cumulative.toString() }));
+    const ack: SessionAck = { cumulative: cumulative.toString(), signature };
+    const body = utf8(JSON.stringify(ack));
     const { headers } = keys.sign("POST", path, body);
-    const { status } = await this.origin.send({ method: "POST", path, headers, body });
-    if (status !== 204) throw unavailable(`The provider answered an acknowledgement with status ${status}.`);
+    const { status } = await this.#options.origin.send({ method: "POST", path, headers, body });
+    if (status !== 204) throw unavailable(`The provider answered a voucher with status ${status}.`);
   }
 }
 

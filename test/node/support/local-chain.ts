@@ -60,6 +60,11 @@ export async function startTestChain(): Promise<TestChain> {
       profile: "local",
       contracts: {
         clock,
+        accessManager: clock,
+        reserves: clock,
+        fraudProofs: clock,
+        depositRouter: clock,
+        lens: clock,
         token: clock,
         vault: clock,
         registry: clock,

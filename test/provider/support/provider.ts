@@ -1,16 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { type Database, type DataIdentity, openData } from "@aimo/node/data-dir";
-import { initFastCrypto } from "@aimo/node/fast-crypto";
+import { initFastCrypto, sign } from "@aimo/node/fast-crypto";
 import { generateKey, type NodeKey } from "@aimo/node/keys";
 import { silentLog } from "@aimo/node/log";
 import { toHex } from "@aimo/protocol/bytes";
 import type { Deployment } from "@aimo/protocol/deployment";
+import { digestOf, domainSeparator } from "@aimo/protocol/typed-data";
 import type { Assembled } from "@aimo/provider/assemble";
 import { assemble } from "@aimo/provider/assemble";
+import type { Voucher } from "@aimo/provider/core/outstanding";
 import type { ServedModel } from "@aimo/provider/core/types";
 import type { VendorName } from "@aimo/provider/core/vendors";
 import { countText } from "@aimo/provider/demo/tokens";
-import type { RelayOnChain } from "@aimo/provider/flow/ports";
+import type { RelayFunds, RelayOnChain, ReservesChain } from "@aimo/provider/flow/ports";
 import { createOpenaiUpstream } from "@aimo/provider/upstream/openai";
 import type { Hex } from "viem";
 import {
@@ -30,6 +32,11 @@ export const DEPLOYMENT: Deployment = {
   deployedAtBlock: 1,
   profile: "local",
   contracts: {
+    accessManager: address("7"),
+    reserves: address("8"),
+    fraudProofs: address("9"),
+    depositRouter: address("a"),
+    lens: address("b"),
     clock: address("1"),
     token: address("2"),
     vault: address("3"),
@@ -45,6 +52,20 @@ export const IDENTITY: DataIdentity = {
 };
 export const PROVIDER_ID = 3;
 export const RELAY_ID = 7;
+const SEPARATOR = domainSeparator({
+  chainId: DEPLOYMENT.chainId,
+  verifyingContract: DEPLOYMENT.contracts.settlement,
+});
+
+/** What a relay signs that it owes the provider of these tests. */
+export function signVoucher(
+  key: NodeKey,
+  cumulative: bigint,
+  { relayId = RELAY_ID, providerId = PROVIDER_ID } = {},
+): { cumulative: bigint; signature: Hex } {
+  const digest = digestOf(SEPARATOR, "ProviderVoucher", { relayId, providerId, cumulative });
+  return { cumulative, signature: sign(digest, key.privateKey) };
+}
 
 const priced = (prices: readonly [bigint, bigint, bigint]) => [
   { version: 1, prices, effectiveFrom: 1 },
@@ -78,12 +99,18 @@ export type World = {
   readonly key: NodeKey;
   readonly relayKey: NodeKey;
   readonly relays: Map<number, RelayOnChain>;
+  /** What the chain says of the relay's reserve and payments; call `covers.refresh` after a change. */
+  readonly funds: { -readonly [Field in keyof RelayFunds]: RelayFunds[Field] };
+  readonly files: Map<number, Voucher>;
   readonly db: Database;
   connect(changes?: Partial<ConnectParameters>): Promise<RelayClient>;
 };
 export type WorldOptions = {
   readonly upstream: string;
   readonly creditLimit?: bigint;
+  readonly redeem?: ReservesChain["redeem"];
+  readonly redeemAfterSeconds?: number;
+  readonly clock?: () => number;
   readonly maxConcurrency?: number;
   readonly vendor?: VendorName;
   readonly db?: Database;
@@ -103,6 +130,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   const relays = new Map<number, RelayOnChain>([
     [RELAY_ID, { relayId: RELAY_ID, signer: relayKey.address, active: true, bonded: true }],
   ]);
+  const funds = { reserve: 0n, redeemable: 0n, paid: 0n, leaving: undefined as string | undefined };
+  const files = new Map<number, Voucher>();
   const upstream = createOpenaiUpstream({
     baseUrl: options.upstream,
     apiKey: "secret",
@@ -119,11 +148,15 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       key,
       listen: { host: "127.0.0.1", port: 0 },
       creditLimit: options.creditLimit ?? 500_000_000_000n,
+      redeemAfterSeconds: options.redeemAfterSeconds ?? 3_600,
+      redeemLeast: 1_000_000n,
       maxConcurrency: options.maxConcurrency ?? 8,
       maxBodyBytes: 64 * 1024,
     },
     {
       relays: { relayOf: async (id) => relays.get(id) },
+      reserves: { fundsOf: async () => ({ ...funds }), redeem: options.redeem ?? (async () => 0n) },
+      files: { write: (relayId, voucher) => void files.set(relayId, voucher), flushed: async () => {} },
       catalogue: {
         byId: (id) => models.find(({ modelId }) => modelId === id),
         bySlug: (slug) => models.find((one) => one.slug === slug),
@@ -131,7 +164,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       },
       upstreams: new Map([["main", upstream]]),
       db,
-      clock: () => Math.floor(Date.now() / 1000),
+      clock: options.clock ?? (() => Math.floor(Date.now() / 1000)),
       countTokens: countText,
       log: silentLog(),
     },
@@ -143,8 +176,18 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     providerId: PROVIDER_ID,
     key: relayKey,
     providerSigner: key.address,
+    sign: (cumulative: bigint) => signVoucher(relayKey, cumulative).signature,
   };
-  return { provider, key, relayKey, relays, db, connect: (changes) => connectRelay({ ...base, ...changes }) };
+  return {
+    provider,
+    key,
+    relayKey,
+    relays,
+    funds,
+    files,
+    db,
+    connect: (changes) => connectRelay({ ...base, ...changes }),
+  };
 }
 
 /** A fresh attempt on a model of this provider. */

@@ -11,6 +11,7 @@ import {
   type SessionOffer,
   type UsageFrame,
   type UsageStatement,
+  type VoucherEvent,
 } from "@aimo/protocol/session";
 import { expect } from "chai";
 import type { Address, Hex } from "viem";
@@ -30,6 +31,8 @@ export type ConnectParameters = {
   readonly providerId: number;
   readonly key: NodeKey;
   readonly providerSigner: Address;
+  /** Signs vouchers. */
+  readonly sign: (cumulative: bigint) => Hex;
   readonly offer?: Partial<SessionOffer>;
 };
 
@@ -37,14 +40,19 @@ export class RelayClient {
   readonly url: string;
   readonly sessionId: string;
   readonly macKey: Uint8Array;
+  /** Signs a voucher. */
+  readonly sign: (cumulative: bigint) => Hex;
+  /** The voucher that the provider showed when the events stream opened. */
+  shown: VoucherEvent | undefined;
   /** Emits `group` with a verified GroupEvent. */
   readonly events = new EventEmitter();
   readonly groups: GroupEvent[] = [];
   #seq = 0n;
   #stream: ClientRequest | undefined;
 
-  constructor(url: string, sessionId: string, macKey: Uint8Array) {
+  constructor(url: string, sessionId: string, macKey: Uint8Array, sign: (cumulative: bigint) => Hex) {
     this.url = url;
+    this.sign = sign;
     this.sessionId = sessionId;
     this.macKey = macKey;
   }
@@ -81,8 +89,9 @@ export class RelayClient {
     return { response, request, seq };
   }
 
-  ack(cumulative: bigint): Promise<Answer> {
-    const body = JSON.stringify({ cumulative: cumulative.toString() });
+  /** Answers with a voucher, signed for real unless the test has another signature. */
+  ack(cumulative: bigint, signature = this.sign(cumulative)): Promise<Answer> {
+    const body = JSON.stringify({ cumulative: cumulative.toString(), signature });
     return this.send("POST", `${SESSION_PATH}/${this.sessionId}/ack`, body);
   }
 
@@ -137,6 +146,7 @@ export class RelayClient {
     const about = { direction: 1, seq: BigInt(seq), method: "GET", path, bodyHash } as const;
     expect(verifyMac(this.macKey, about, mac)).to.equal(true);
     if (event.type === "group") this.groups.push(event);
+    if (event.type === "voucher") this.shown = event;
     this.events.emit(event.type, event);
   }
 }
@@ -181,7 +191,7 @@ export async function offerSession(parameters: ConnectParameters) {
   expect(handshake.isPeerSignature(theirs, providerSigner)).to.equal(true);
   return {
     answer,
-    client: new RelayClient(url, sessionId, handshake.macKey),
+    client: new RelayClient(url, sessionId, handshake.macKey, parameters.sign),
     signature: handshake.signature,
   };
 }

@@ -2,6 +2,7 @@ import { connectChain } from "@aimo/node/chain";
 import { silentLog } from "@aimo/node/log";
 import { createTransactions } from "@aimo/node/transactions";
 import { toHex, uint } from "@aimo/protocol/bytes";
+import { isAimoError } from "@aimo/protocol/errors";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { PUSD_PER_USD } from "@aimo/protocol/units";
 import { createTestClient, type Hex, http } from "viem";
@@ -14,7 +15,7 @@ import { deployAll } from "../../../scripts/deploy.ts";
 import { startChain } from "../../../scripts/local/chain.ts";
 import { openChannel, registerProvider, registerRelay } from "../../../scripts/local/register.ts";
 import { ACCOUNT, deposit, faucet, localWallet } from "../../../scripts/local/wallets.ts";
-import { type Disk, openWorld, type Signer, signerOf } from "../store/books-world.ts";
+import { callerOf, type Disk, openWorld, type Signer, signerOf, startOf } from "../store/books-world.ts";
 
 /** E and T_POST of local deployments, seconds. */
 export const EPOCH = 5;
@@ -88,12 +89,13 @@ export type MoneyOptions = {
   /** Stands between settling and the chain: throws where the node is to crash. */
   readonly wrap?: (chain: SettlementChain) => SettlementChain;
   readonly gasLimit?: bigint;
+  readonly lostBefore?: number;
 };
 
 /** Books, billing and settling of a relay over a disk, as after a start of its node; posts only when asked. */
 export async function startMoney(
   network: TestNetwork,
-  { relay, disk, wrap, gasLimit = 10n ** 18n }: MoneyOptions,
+  { relay, disk, wrap, gasLimit = 10n ** 18n, lostBefore }: MoneyOptions,
 ) {
   const { rpcUrl, deployment, clock } = network;
   const connect = { rpcUrl, deployment, privateKey: relay.key, now: () => clock.ms };
@@ -101,8 +103,14 @@ export async function startMoney(
   const log = silentLog();
   const transactions = createTransactions({ chain, log });
   const { chainId, contracts } = deployment;
+  const real = createSettlementChain({ chain, transactions, relayId: relay.id });
   const separator = domainSeparator({ chainId, verifyingContract: contracts.settlement });
-  const world = await openWorld(disk.db, clock, { relayId: relay.id, separator, finality: 2 * EPOCH });
+  const world = await openWorld(disk.db, clock, {
+    ...{ relayId: relay.id, separator, finality: 2 * EPOCH, key: relay.key },
+    protocolNow: () => chain.time.now(),
+    ...(lostBefore === undefined ? {} : { lostBefore }),
+    readPaid: async (providerId) => (await real.paidTo([providerId])).get(providerId) ?? 0n,
+  });
   let gasSpent = 0n;
   const add = (wei: bigint) => {
     gasSpent += wei;
@@ -114,18 +122,33 @@ export async function startMoney(
   });
   for (const userId of await world.ledger.openUsers()) await accounts.refreshChannel(userId);
   await world.ledger.reconcile();
-  const real = createSettlementChain({ chain, transactions, relayId: relay.id });
   const logged: { fields: object; message: string }[] = [];
   const note = (fields: object, message: string) => void logged.push({ fields, message });
   const settling = startSettling({
     ...{ protocolNow: world.protocolNow, now: world.now, postWindow: POST_WINDOW, epoch: EPOCH },
+    pausedUntil: () => chain.time.pausedUntil(),
     ...{ chain: wrap ? wrap(real) : real, store: world.store, intervalMs: 3_600_000 },
     refreshChannel: (userId) => accounts.refreshChannel(userId),
     due: () => ({
       ...{ unsettled: 0n, oldestMs: undefined, channels: [], protocolNow: 0 },
-      limits: { amount: 1n, channelPercent: 100, maxAgeMs: 1, settleByMargin: 1 },
+      ...{ providers: [], oldestIssuedAt: undefined },
+      limits: {
+        ...{ amount: 1n, channelPercent: 100, maxAgeMs: 1, settleByMargin: 1 },
+        ...{ providerPercent: 100, receiptAge: 1 },
+      },
     }),
     log: { info: () => {}, warn: note, error: note },
   });
   return { ...world, accounts, settling, chain, transactions, real, logged, gasSpent: () => gasSpent };
+}
+
+/** The code with which a request on the user's channel is refused; undefined when it is served. */
+export function refusalOf(money: Relay, userId: number): unknown {
+  const epoch = money.ledger.channelOf(userId)?.epoch ?? 0;
+  try {
+    money.ledger.hold(startOf(money, userId, epoch), callerOf(userId), 1n);
+    return undefined;
+  } catch (error) {
+    return isAimoError(error) ? error.code : error;
+  }
 }

@@ -4,7 +4,8 @@ import { isAimoError } from "@aimo/protocol/errors";
 import { PUSD_PER_USD as USD } from "@aimo/protocol/units";
 import { expect } from "chai";
 import { encodeFunctionData } from "viem";
-import type { OpenBatch, SettlementChain } from "../../../relay/src/flow/ports.ts";
+import type { OpenBatch } from "../../../relay/src/core/batch.ts";
+import type { SettlementChain } from "../../../relay/src/flow/ports.ts";
 import { openChannel } from "../../../scripts/local/register.ts";
 import { type LocalWallet, write } from "../../../scripts/local/wallets.ts";
 import { billAll, type Disk, DRIVERS, type Signer, serveOne } from "../store/books-world.ts";
@@ -12,6 +13,7 @@ import {
   EPOCH,
   type MoneyOptions,
   type Relay,
+  refusalOf,
   startMoney,
   startTestNetwork,
   type TestNetwork,
@@ -184,6 +186,7 @@ describe("settling on a real chain", function () {
       ...["unbilled", "posted", "posted"],
     ]);
     expect(money.ledger.balanceOf(leaving.userId)).to.include({ charged: 0n, free: 0n });
+    expect(refusalOf(money, leaving.userId)).to.equal("channel_exhausted");
     expect(money.ledger.usageOfKey(`key-${leaving.userId}`).total).to.equal(0n);
     expect(money.store.unposted()).to.deep.equal([]);
   });
@@ -227,15 +230,20 @@ describe("settling on a real chain", function () {
       wrap: (chain) => ({ ...chain, post: (batch) => (isDown ? down() : chain.post(batch)) }),
     });
     money.books.setPosted(provider.id, await paidTo(money));
-    const { userId } = await addUser(money);
-    const old = await bill(money, userId, 1_000n);
+    const [late, other] = [await addUser(money), await addUser(money)];
+    const old = await bill(money, late.userId, 1_000n);
     await money.settling.settleNow().catch(() => {});
     await network.travel(60);
     isDown = false;
-    const fresh = await bill(money, userId, CENT);
+    const after = await bill(money, late.userId, CENT);
+    const fresh = await bill(money, other.userId, CENT);
     await money.settling.settleNow();
-    expect([await stateOf(money, old), await stateOf(money, fresh)]).to.deep.equal(["unbilled", "posted"]);
+    const states = await Promise.all([old, after, fresh].map((id) => stateOf(money, id)));
+    // The user may hold totals that count the old one: none of them is given to another receipt.
+    expect(states).to.deep.equal(["unbilled", "unbilled", "posted"]);
     const charge = (CENT * 105n) / 100n;
-    expect(money.ledger.balanceOf(userId)).to.include({ charged: charge, posted: charge });
+    expect(money.ledger.balanceOf(other.userId)).to.include({ charged: charge, posted: charge });
+    expect(money.ledger.balanceOf(late.userId)).to.include({ charged: 0n, free: 0n });
+    expect(refusalOf(money, late.userId)).to.equal("channel_retired");
   });
 });

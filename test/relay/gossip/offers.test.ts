@@ -19,7 +19,19 @@ const DEPLOYMENT = {
     deployedAtBlock: 0,
     profile: "local" as const,
   },
-  contracts: { clock: ZERO, token: ZERO, vault: ZERO, registry: ZERO, stakeManager: ZERO, settlement: ZERO },
+  contracts: {
+    clock: ZERO,
+    token: ZERO,
+    vault: ZERO,
+    registry: ZERO,
+    stakeManager: ZERO,
+    settlement: ZERO,
+    accessManager: ZERO,
+    reserves: ZERO,
+    fraudProofs: ZERO,
+    depositRouter: ZERO,
+    lens: ZERO,
+  },
 };
 const PROVIDER_KEY: Hex = `0x${"77".repeat(32)}`;
 const RELAY_KEY: Hex = `0x${"66".repeat(32)}`;

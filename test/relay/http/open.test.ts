@@ -40,6 +40,16 @@ describe("what is open to all", () => {
     expect(openapi.paths["/v1/chat/completions"].post.operationId).to.equal("createChatCompletion");
   });
 
+  it("says that a pause keeps it from posting, and serves on", async () => {
+    const paused = await startTestRelay({ pausedUntil: () => 1_790_000_000 });
+    const health = await fetch(`${paused.url}/health`);
+    expect([health.status, await jsonOf(health)]).to.deep.equal([
+      200,
+      { status: "ok", in_flight: 0, posting: "paused", paused_until: 1_790_000_000 },
+    ]);
+    await paused.close();
+  });
+
   it("lets web pages call", async () => {
     const response = await fetch(`${relay.url}/v1/chat/completions`, {
       method: "OPTIONS",

@@ -89,6 +89,7 @@ describe("the money of a request", () => {
     books.setChannel({
       ...{ userId: USER_ID, owner: identity.settlement, epoch: 1, mode: 0, available: 5n * USD, spent: 0n },
       ...{ settleBy: later, expiry: later, thawAmount: 0n, thawEnd: 0 },
+      ...{ openedAt: 1, revokedAt: 0, sessionKey: identity.settlement },
     });
     relay = await startTestRelay({ realLedger: books });
     const offer = providerOf(relay).offer();
@@ -118,6 +119,21 @@ describe("the money of a request", () => {
     await journal.close();
     await db.close();
   }).timeout(30_000);
+
+  it("is not sent to a provider that would refuse it for its credit, and is free when none is left", async () => {
+    let full: readonly number[] = [1];
+    const credit = {
+      covers: ({ offer }: { offer: { providerId: number } }) => !full.includes(offer.providerId),
+      begin: () => () => {},
+    };
+    relay = await startTestRelay({ providers: 2, credit });
+    expect((await relay.post("/v1/chat/completions", CHAT)).status).to.equal(200);
+    expect(relay.providers.map(({ asks }) => asks.length)).to.deep.equal([0, 1]);
+    full = [1, 2];
+    const refused = await relay.post("/v1/chat/completions", CHAT);
+    expect([refused.status, (await jsonOf(refused)).error.code]).to.deep.equal([503, "overloaded"]);
+    expect(relay.ledger.holds.size).to.equal(0);
+  });
 
   it("lowers the output to what the channel covers, and says so", async () => {
     // The prompt's bound, and about a hundred tokens of output.

@@ -11,6 +11,7 @@ import { expect } from "chai";
 import OpenAI from "openai";
 import { type Assembled, assemble } from "../../../relay/src/assemble.ts";
 import { makeConfig } from "../../../relay/src/config.ts";
+import type { ProviderCredit } from "../../../relay/src/flow/credit.ts";
 import type { Billing, Idempotency } from "../../../relay/src/flow/ports.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
 import {
@@ -19,6 +20,7 @@ import {
   openMemory,
   PROVIDER_ID,
   RELAY_ID,
+  signVoucher,
   startWorld,
   type World,
 } from "../../provider/support/provider.ts";
@@ -40,6 +42,7 @@ describe("a relay with a real provider", () => {
   const relayKey = generateKey();
   const ledger = new PlainLedger();
   const signed: { count: number; genuine: boolean }[] = [];
+  let owed = 0n;
   let demo: DemoServer;
   let world: World;
   let relay: Assembled;
@@ -50,8 +53,10 @@ describe("a relay with a real provider", () => {
     onGroup: async (group, signature, receipts, { signer }) => {
       const genuine = isSignedBy(signer, groupDigest(SEPARATOR, group), signature);
       signed.push({ count: receipts.length, genuine });
-      return { cumulative: receipts.reduce((sum, { cost }) => sum + cost, 0n) };
+      owed += receipts.reduce((sum, { cost }) => sum + cost, 0n);
+      return signVoucher(relayKey, owed);
     },
+    onVoucher: async (voucher) => voucher,
   };
   const idempotency: Idempotency = { claim: async () => "new", settle: () => {} };
 
@@ -107,6 +112,9 @@ describe("a relay with a real provider", () => {
         },
         isModel: (modelId, slug) => models.some((model) => model.modelId === modelId && model.slug === slug),
       },
+      covers: { watch: () => {}, coverOf: () => undefined, readPaid: async () => 0n },
+      credit: { covers: () => true, begin: () => () => {} } as unknown as ProviderCredit,
+      pausedUntil: () => undefined,
       feeBps: () => 500,
       identity: () => ({}) as never,
       protocolNow: () => Math.floor(Date.now() / 1000),

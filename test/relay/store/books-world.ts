@@ -10,6 +10,7 @@ import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { Address, Hex } from "viem";
 import type { Caller, ChannelOnChain, GenerationStart, Outcome } from "../../../relay/src/core/types.ts";
 import { createBilling } from "../../../relay/src/flow/billing.ts";
+import type { ReceiptJudge } from "../../../relay/src/flow/ports.ts";
 import { createBills } from "../../../relay/src/store/bills.ts";
 import { Books } from "../../../relay/src/store/books.ts";
 import { IdempotentReplies } from "../../../relay/src/store/idempotency.ts";
@@ -52,23 +53,39 @@ export const DRIVERS = {
 } satisfies Record<string, () => Promise<Disk>>;
 export type Disk = { db: Database; reopen(): Promise<Database>; remove(): Promise<void> };
 
-export type WorldOptions = { relayId?: number; separator?: Uint8Array; finality?: number };
+export type WorldOptions = {
+  relayId?: number;
+  separator?: Uint8Array;
+  finality?: number;
+  /** The relay's own key, and what the chain says of receipts and payments: nothing by default. */
+  key?: Hex;
+  judge?: ReceiptJudge;
+  readPaid?: (providerId: number) => Promise<bigint>;
+  oldestIssuedAt?: () => number;
+  lostBefore?: number;
+  protocolNow?: () => number;
+};
+export const RELAY_KEY: Hex = toHex(uint(7_000, 32));
+const NO_FAULT: ReceiptJudge = { judge: async (cases) => cases.map(() => undefined) };
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 export const SEPARATOR = domainSeparator({ chainId: 1, verifyingContract: OWNER });
 
 /** The relay's books over a database, as `money.ts` puts them together; without channels until they are set. */
 export async function openWorld(db: Database, clock: Clock, options: WorldOptions = {}) {
-  const { relayId = RELAY_ID, separator = SEPARATOR, finality = 10 } = options;
+  const { relayId = RELAY_ID, separator = SEPARATOR, finality = 10, key = RELAY_KEY } = options;
+  const { judge = NO_FAULT, readPaid = async () => 0n, oldestIssuedAt = () => 0, lostBefore } = options;
   const now = () => clock.ms;
-  const protocolNow = () => Math.floor(clock.ms / 1000);
+  const { protocolNow = () => Math.floor(clock.ms / 1000) } = options;
   const journal = new Journal(db);
-  const ledger = await LevelLedger.open({ journal, now, protocolNow });
+  const ledger = await LevelLedger.open({ journal, now, protocolNow, lostBefore });
   const books = await Books.open(journal);
   const parts = { journal, ledger, books, now, finality };
   const faults: object[] = [];
   const billing = createBilling({
-    ...{ relayId, separator, protocolNow, recover: recoverAddress, priceOf: () => undefined },
+    ...{ relayId, separator, protocolNow, recover: recoverAddress },
+    ...{ signer: signerOf(relayId, key).signer, sign: (digest: Uint8Array) => sign(digest, key) },
+    ...{ judge, readPaid, oldestIssuedAt },
     store: createBillingStore(parts),
     log: { warn: (fields) => void faults.push(fields) },
   });
@@ -83,6 +100,7 @@ export async function openWorld(db: Database, clock: Clock, options: WorldOption
 export const channelOf = (userId: number, change: Partial<ChannelOnChain> = {}): ChannelOnChain => ({
   ...{ userId, owner: OWNER, epoch: 1, mode: 0, available: 5n * USD, spent: 0n },
   ...{ settleBy: 2_000_000_060, expiry: 2_000_000_000, thawAmount: 0n, thawEnd: 0 },
+  ...{ openedAt: 1, revokedAt: 0, sessionKey: "0x0000000000000000000000000000000000000000" },
   ...change,
 });
 

@@ -4,9 +4,10 @@ import type {
   ChannelBalance,
   Generation,
   GenerationStart,
+  KeyUsage,
   Outcome,
 } from "../../../relay/src/core/types.ts";
-import type { KeyUsage, Ledger } from "../../../relay/src/flow/ports.ts";
+import type { Ledger } from "../../../relay/src/flow/ports.ts";
 
 /** A ledger in plain sight, for tests of what calls it: the arithmetic of holds, and a record of every commit. */
 export class PlainLedger implements Ledger {

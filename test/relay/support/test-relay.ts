@@ -10,7 +10,7 @@ import { ProviderHealth } from "../../../relay/src/core/health.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 import type { Accounts, Bills, Idempotency, IdempotentReply, Ledger } from "../../../relay/src/flow/ports.ts";
 import { Serving } from "../../../relay/src/flow/serve.ts";
-import type { ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
+import type { ServeDependencies, ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
 import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
 import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
@@ -24,6 +24,7 @@ export const USER_ID = 9;
 export const FEE_BPS = 500;
 const RELAY_KEY: Hex = `0x${"11".repeat(32)}`;
 const SETTLEMENT: Address = "0x00000000000000000000000000000000000000AA";
+const NO_SIGNATURE: Hex = `0x${"00".repeat(65)}`;
 const GENESIS: Hex = `0x${"00".repeat(32)}`;
 const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
 export const owner = privateKeyToAccount(`0x${"22".repeat(32)}`);
@@ -54,6 +55,8 @@ export type TestRelayOptions = {
   readonly settings?: Partial<HttpSettings>;
   readonly accounts?: Partial<Accounts>;
   readonly bills?: Partial<Bills>;
+  readonly credit?: ServeDependencies["credit"];
+  readonly pausedUntil?: () => number | undefined;
   readonly connections?: number;
   readonly firstByteMs?: number;
   /** Instead of the ledger in plain sight. */
@@ -115,8 +118,9 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       onGroup: async (group, _signature, receipts) => {
         groups.push(group);
         cumulative += receipts.reduce((sum, { cost }) => sum + cost, 0n);
-        return { cumulative };
+        return { cumulative, signature: NO_SIGNATURE };
       },
+      onVoucher: async (voucher) => voucher,
     },
     now,
     log: silentLog(),
@@ -138,6 +142,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
     upstream,
     accounts,
+    credit: options.credit ?? { covers: () => true, begin: () => () => {} },
     health: new ProviderHealth(),
     limits: { ...LIMITS, ...options.limits },
     feeBps: () => FEE_BPS,
@@ -173,6 +178,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       chain: { id: CHAIN_ID, genesis_hash: GENESIS, profile: "local", deployed_at_block: 0 },
       contracts: {},
     }),
+    pausedUntil: options.pausedUntil ?? (() => undefined),
     metrics: { contentType: "text/plain", read: async () => "" },
   });
   await app.listen({ host: "127.0.0.1", port: 0 });

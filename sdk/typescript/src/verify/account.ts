@@ -1,6 +1,7 @@
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { skippedHash } from "@aimo/protocol/batches";
 import { toBytes } from "@aimo/protocol/bytes";
-import { decodeRows, type PostHeader, type Rows, rowsHash, skippedHash } from "@aimo/protocol/rows";
+import { type DebitRow, decodeRows, type PostHeader, type Rows, rowsHash } from "@aimo/protocol/rows";
 import { decodeFunctionData, type Hex, isAddressEqual } from "viem";
 import { asking, mapSome, readEvents, type Snapshot } from "./snapshot.ts";
 import type { AccountOnChain, PostedRow, Problem } from "./types.ts";
@@ -44,17 +45,18 @@ export async function readAccount(
   const rows = batches.flatMap((batch, index): PostedRow[] => {
     const post = posts[index];
     if (!post || "kind" in batch) return [];
-    const rowIndex = batch.rows.metered.findIndex((row) => row.userId === userId);
-    const row = batch.rows.metered[rowIndex];
+    // metered rows, then signed ones; a channel's mode puts its user into one of both
+    const userRows: readonly DebitRow[] = [...batch.rows.metered, ...batch.rows.signed];
+    const rowIndex = userRows.findIndex((row) => row.userId === userId);
+    const row = userRows[rowIndex];
     if (!row) return [];
     const { cumEnd, delta } = row;
     const { batchNo, postedAt } = post.args;
     const epoch = opened.findLast((event) => isBefore(event, post))?.args.epoch ?? 0;
     const isSkipped = batch.skipped.includes(userId);
-    const transaction = post.transactionHash;
-    return [
-      { batchNo, transaction, postedAt, header: batch.header, rowIndex, cumEnd, delta, epoch, isSkipped },
-    ];
+    const place = { batchNo, transaction: post.transactionHash, postedAt, header: batch.header, rowIndex };
+    const opening = epoch === channel.epoch ? { openedAt: channel.openedAt } : {};
+    return [{ ...place, cumEnd, delta, epoch, ...opening, isSkipped }];
   });
   const problems = [
     ...batches.flatMap((batch) => ("kind" in batch ? [batch] : [])),
@@ -81,7 +83,7 @@ function readPosts(snapshot: Snapshot, relayId: number) {
   );
 }
 
-/** Skipped user ids of each batch, ascending as the rows are. */
+/** Skipped user ids of each batch, in row order. */
 async function readSkips(
   snapshot: Snapshot,
   relayId: number,
@@ -112,7 +114,11 @@ function missingBatches(posts: readonly PostedLog[]): Problem[] {
   });
 }
 
-type Batch = { readonly header: PostHeader; readonly rows: Rows; readonly skipped: readonly number[] };
+type Batch = {
+  readonly header: PostHeader;
+  readonly rows: Required<Rows>;
+  readonly skipped: readonly number[];
+};
 
 /** Rows of a batch out of its transaction, held to what the contract said of them. */
 async function readBatch(
@@ -133,16 +139,16 @@ async function readBatch(
   const { header, data } = call;
   const rows = decodeOrUndefined(data, header);
   if (!rows) return failed("The transaction's rows cannot be read.");
-  const debited = rows.metered.reduce(
-    (sum, row) => (skipped.includes(row.userId) ? sum : sum + row.delta),
-    0n,
-  );
+  const left = new Set(skipped);
+  const debited = (section: readonly DebitRow[]) =>
+    section.reduce((sum, row) => (left.has(row.userId) ? sum : sum + row.delta), 0n);
   const agrees =
     rowsHash(data, header) === post.args.rowsHash &&
     skippedHash(skipped) === post.args.skippedHash &&
     header.receiptsRoot === post.args.receiptsRoot &&
     header.receiptsSum === post.args.receiptsSum &&
-    debited === post.args.debitA;
+    debited(rows.metered) === post.args.debitA &&
+    debited(rows.signed) === post.args.debitB;
   return agrees
     ? { header, rows, skipped }
     : failed("The transaction's rows are not those that the event commits to.");
@@ -160,7 +166,7 @@ function decodePost(input: Hex): { relayId: number; header: PostHeader; data: Ui
   }
 }
 
-function decodeOrUndefined(data: Uint8Array, header: PostHeader): Rows | undefined {
+function decodeOrUndefined(data: Uint8Array, header: PostHeader): Required<Rows> | undefined {
   try {
     return decodeRows(data, header);
   } catch (error) {

@@ -1,29 +1,41 @@
+import { protocolClockAbi } from "@aimo/protocol/abi/protocol-clock";
 import { registryAbi } from "@aimo/protocol/abi/registry";
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
+import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
 import { ROLES } from "@aimo/protocol/deployment";
+import { feeBoundAt, type ReceiptFacts, type RelayFee } from "@aimo/protocol/judgement";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { unpackKinds } from "@aimo/protocol/units";
-import { PRICE_GRACE_SECONDS } from "@aimo/protocol/windows";
+import { CLOCK_TOLERANCE_SECONDS, PRICE_GRACE_SECONDS } from "@aimo/protocol/windows";
+import type { Address } from "viem";
 import { asking, readEvents, type Snapshot } from "./snapshot.ts";
 import type { ChainFacts, PriceOnChain, SignerOnChain } from "./types.ts";
 
 /** What receipts of a relay are checked against. Reads once what is asked for. Throws `chain_unavailable`. */
 export async function readFacts(snapshot: Snapshot, relayId: number): Promise<ChainFacts> {
   const { client, deployment, blockNumber } = snapshot;
-  const { settlement } = deployment.contracts;
+  const { settlement, clock } = deployment.contracts;
   const windows = await asking(() =>
-    client.readContract({ address: settlement, abi: settlementAbi, functionName: "windows", blockNumber }),
+    client.readContract({ address: clock, abi: protocolClockAbi, functionName: "windows", blockNumber }),
   );
   const fees = await readFees(snapshot, relayId);
   const signers = new Map<number, Promise<readonly SignerOnChain[]>>();
   const prices = new Map<string, Promise<PriceOnChain | undefined>>();
+  const providers = new Map<number, Promise<ProviderOnChain>>();
+  const providerOf = (id: number) => remember(providers, id, () => readProvider(snapshot, id));
   return {
     relayId,
     separator: domainSeparator({ chainId: deployment.chainId, verifyingContract: settlement }),
     postWindow: windows.post,
-    feeBoundAt: (issuedAt) => highestFee(fees, issuedAt),
+    feeBoundAt: (issuedAt) => feeBoundAt(fees, issuedAt),
+    providerOf: async (providerId) => {
+      const provider = await providerOf(providerId);
+      return provider.registeredAt === 0 ? undefined : provider;
+    },
+    wasStaked: stakeReader(snapshot),
     signersOf: (providerId) =>
-      remember(signers, providerId, () => readSigners(snapshot, providerId, windows.signerThaw)),
+      remember(signers, providerId, async () =>
+        readSigners(snapshot, providerId, await providerOf(providerId), windows.signerThaw),
+      ),
     priceOf: (providerId, modelId, version) =>
       remember(prices, `${providerId}/${modelId}/${version}`, () =>
         readPrice(snapshot, providerId, modelId, version),
@@ -37,9 +49,57 @@ function remember<K, V>(known: Map<K, Promise<V>>, key: K, read: () => Promise<V
   return found;
 }
 
-type Fee = { readonly bps: number; readonly from: number };
+/** A time that any span in which a provider must have been active has one multiple of. */
+const STAKE_STEP = PRICE_GRACE_SECONDS + CLOCK_TOLERANCE_SECONDS;
 
-async function readFees(snapshot: Snapshot, relayId: number): Promise<readonly Fee[]> {
+/** Asks for one second of many spans first, and for the span itself only where that says no. */
+function stakeReader(snapshot: Snapshot): ChainFacts["wasStaked"] {
+  const known = new Map<string, Promise<boolean>>();
+  const ask = (providerId: number, from: number, to: number) =>
+    remember(known, `${providerId}/${from}/${to}`, () => readStaked(snapshot, providerId, from, to));
+  return async (providerId, from, to) => {
+    const second = to - (to % STAKE_STEP);
+    const isInside = second >= from && (await ask(providerId, second, second));
+    return isInside || ask(providerId, from, to);
+  };
+}
+
+function readStaked(
+  { client, deployment, blockNumber }: Snapshot,
+  providerId: number,
+  from: number,
+  to: number,
+): Promise<boolean> {
+  return asking(() =>
+    client.readContract({
+      address: deployment.contracts.stakeManager,
+      abi: stakeManagerAbi,
+      functionName: "wasStaked",
+      args: [ROLES.provider, providerId, from, to],
+      blockNumber,
+    }),
+  );
+}
+
+type ProviderOnChain = NonNullable<ReceiptFacts["provider"]> & { readonly signer: Address };
+
+/** Registered at 0: there is none. */
+function readProvider(
+  { client, deployment, blockNumber }: Snapshot,
+  providerId: number,
+): Promise<ProviderOnChain> {
+  return asking(() =>
+    client.readContract({
+      address: deployment.contracts.registry,
+      abi: registryAbi,
+      functionName: "providerOf",
+      args: [providerId],
+      blockNumber,
+    }),
+  );
+}
+
+async function readFees(snapshot: Snapshot, relayId: number): Promise<readonly RelayFee[]> {
   const { client, deployment } = snapshot;
   const address = deployment.contracts.registry;
   const registered = await readEvents(snapshot, (range) =>
@@ -68,32 +128,15 @@ async function readFees(snapshot: Snapshot, relayId: number): Promise<readonly F
   ];
 }
 
-/** The fee in force then, or a higher one that it had replaced just before (protocol section 2). */
-function highestFee(fees: readonly Fee[], issuedAt: number): number {
-  const allowed = fees.filter(({ from }, index) => {
-    const until = fees[index + 1]?.from ?? Number.POSITIVE_INFINITY;
-    return from <= issuedAt && issuedAt < until + PRICE_GRACE_SECONDS;
-  });
-  return Math.max(0, ...allowed.map(({ bps }) => bps));
-}
-
 /** Every key of a provider with the time for which it was valid, from the events of its whole life. */
 async function readSigners(
   snapshot: Snapshot,
   providerId: number,
+  provider: ProviderOnChain,
   thaw: number,
 ): Promise<readonly SignerOnChain[]> {
-  const { client, deployment, blockNumber } = snapshot;
+  const { client, deployment } = snapshot;
   const address = deployment.contracts.registry;
-  const provider = await asking(() =>
-    client.readContract({
-      address,
-      abi: registryAbi,
-      functionName: "providerOf",
-      args: [providerId],
-      blockNumber,
-    }),
-  );
   if (provider.registeredAt === 0) return [];
   const filter = { role: ROLES.provider, id: providerId };
   const rotations = await readEvents(snapshot, (range) =>

@@ -1,4 +1,5 @@
 import { depthOf, toBytes, toHex } from "@aimo/protocol/bytes";
+import { isEpochOf } from "@aimo/protocol/openings";
 import { usageDigest } from "@aimo/protocol/receipts";
 import { buildSumTree, leafNode, openSum, type SumNode, userLeafNode } from "@aimo/protocol/tree";
 import { chargeBound } from "@aimo/protocol/units";
@@ -38,7 +39,7 @@ export function checkUserLeaf(
   if (top?.root !== row.header.receiptsRoot || top.sum !== row.header.receiptsSum)
     return wrong("The user leaf that the relay shows does not lead to the root on the chain.");
   const { epoch, cumStart, sum } = userLeaf;
-  if (epoch !== row.epoch)
+  if (!isOfEpoch(row, epoch))
     return wrong(`The leaf is of epoch ${epoch}, the channel was in epoch ${row.epoch}.`);
   if (sum !== row.delta || cumStart !== startOf(row))
     return wrong(
@@ -47,10 +48,17 @@ export function checkUserLeaf(
   return undefined;
 }
 
+/** The epoch of the channel, or one before it when the channel was opened again just before the post. */
+function isOfEpoch({ epoch, openedAt, postedAt }: PostedRow, given: number): boolean {
+  return epoch === given || (openedAt !== undefined && isEpochOf({ epoch, openedAt }, postedAt, given));
+}
+
 /** Everything that is wrong with one row of a bill; each receipt is named once. */
-export async function checkRow(bill: Bill, context: RowContext): Promise<Problem[]> {
-  const { row } = context;
-  const leafFinding = checkUserLeaf(bill, context);
+export async function checkRow(bill: Bill, posted: RowContext): Promise<Problem[]> {
+  const { row } = posted;
+  const leafFinding = checkUserLeaf(bill, posted);
+  // its receipts are bound to the epoch that the leaf names
+  const context = leafFinding ? posted : { ...posted, row: { ...row, epoch: bill.userLeaf.epoch } };
   const isCommitted = leafFinding === undefined && isWhatWasCommitted(bill, context);
   const problems: Problem[] = [];
   // Where the receipts so far end; undefined after one whose amounts cannot be trusted.

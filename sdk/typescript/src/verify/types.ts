@@ -1,6 +1,7 @@
+import type { PriceTerm, ReceiptFacts, SignerTerm } from "@aimo/protocol/judgement";
 import type { PostHeader } from "@aimo/protocol/rows";
-import type { Price, Prices } from "@aimo/protocol/units";
-import type { Address, Hex } from "viem";
+import type { Price } from "@aimo/protocol/units";
+import type { Hex } from "viem";
 
 /**
  * What can be wrong with a bill:
@@ -44,6 +45,8 @@ export type PostedRow = {
   readonly delta: bigint;
   /** Of the channel when the batch was posted. */
   readonly epoch: number;
+  /** When that epoch began, where the chain still knows it. */
+  readonly openedAt?: number;
   readonly isSkipped: boolean;
 };
 
@@ -55,19 +58,8 @@ export type AccountOnChain = {
   readonly problems: readonly Problem[];
 };
 
-export type SignerOnChain = {
-  readonly key: Address;
-  readonly validFrom: number;
-  readonly validUntil: number;
-};
-
-export type PriceOnChain = {
-  readonly prices: Prices;
-  readonly kinds: Price["kinds"];
-  readonly effectiveFrom: number;
-  /** When the next version took over; undefined: in force. */
-  readonly effectiveUntil: number | undefined;
-};
+export type SignerOnChain = SignerTerm;
+export type PriceOnChain = PriceTerm & { readonly kinds: Price["kinds"] };
 
 /** What receipts are checked against: all of it from the chain. */
 export type ChainFacts = {
@@ -78,6 +70,10 @@ export type ChainFacts = {
   readonly postWindow: number;
   /** Highest fee that the relay may add to a request accepted then, basis points. */
   feeBoundAt(issuedAt: number): number;
+  /** Undefined: not registered. */
+  providerOf(providerId: number): Promise<ReceiptFacts["provider"]>;
+  /** Whether the provider had the minimum stake at some time from the first second to the second. */
+  wasStaked(providerId: number, from: number, to: number): Promise<boolean>;
   /** Every key the provider had; empty: not registered. */
   signersOf(providerId: number): Promise<readonly SignerOnChain[]>;
   /** Undefined: no such version. */

@@ -131,7 +131,7 @@ async function checkProof(
     return { kind: "altered", detail: "The receipt does not lead to the root on the chain." };
   if (userLeaf.cumStart + opened.prefix + line.charge !== line.userCumulative)
     return { kind: "dropped", detail: "The running total does not follow from the receipts before it." };
-  return checkLine(line, { userId, row, facts });
+  return checkLine(line, { userId, row: { ...row, epoch: userLeaf.epoch }, facts });
 }
 
 async function openScene(parameters: VerifyParameters): Promise<Scene> {

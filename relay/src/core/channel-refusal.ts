@@ -1,0 +1,28 @@
+import { CHANNEL_MODES } from "@aimo/protocol/deployment";
+import { AimoError } from "@aimo/protocol/errors";
+import type { ChannelOnChain } from "./types.ts";
+
+/**
+ * Why a channel is not served now, or undefined. `retired`: why this relay charges this epoch no more. Codes:
+ * `channel_exhausted`, `channel_retired`, `signed_channel`.
+ */
+export function channelRefusal(
+  channel: Pick<ChannelOnChain, "userId" | "epoch" | "mode" | "expiry" | "revokedAt">,
+  retired: string | undefined,
+  protocolNow: number,
+): AimoError | undefined {
+  const details = { user_id: channel.userId, epoch: channel.epoch };
+  if (channel.expiry <= protocolNow) return new AimoError("channel_exhausted", { details });
+  if (channel.revokedAt !== 0)
+    return new AimoError("channel_exhausted", {
+      message: `The channel's session key was revoked at ${channel.revokedAt}: it is served no longer.`,
+      details,
+    });
+  if (channel.mode !== CHANNEL_MODES.metered) return new AimoError("signed_channel", { details });
+  if (retired !== undefined)
+    return new AimoError("channel_retired", {
+      message: `${retired} Close the channel and open it again: its next epoch is served.`,
+      details,
+    });
+  return undefined;
+}

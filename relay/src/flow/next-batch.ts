@@ -1,0 +1,125 @@
+import { type BilledLeaf, buildBatch } from "../core/batch.ts";
+import type { SettlementChain, SettlingStore } from "./ports.ts";
+
+export type NextBatchParameters = {
+  readonly chain: SettlementChain;
+  readonly store: SettlingStore;
+  /** T_POST in seconds. */
+  readonly postWindow: number;
+  /** Protocol seconds. */
+  readonly protocolNow: () => number;
+  readonly log: {
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+};
+
+/** Rows in a batch: at most this many users and as many providers keep a post under 2^24 gas. */
+const MAX_ROWS = 1_000;
+/** Receipts of one batch; bounds memory and the size of a bill. */
+const MAX_LEAVES = 100_000;
+/** A receipt must be posted within T_POST; this part of it, and at least so many seconds, is left for the transaction. */
+const POST_MARGIN_PART = 24;
+const MIN_POST_MARGIN_SECONDS = 5;
+const BPS = 10_000n;
+
+/** Seconds that are left, of the time in which a receipt can be posted, for the transaction itself. */
+export function postMargin(postWindow: number): number {
+  return Math.max(MIN_POST_MARGIN_SECONDS, Math.floor(postWindow / POST_MARGIN_PART));
+}
+
+/** Receipts that can never be posted, and why. */
+export function lostOf({
+  store,
+  protocolNow,
+  postWindow,
+}: NextBatchParameters): { ids: string[]; note: string }[] {
+  const tooOld = protocolNow() - postWindow + postMargin(postWindow);
+  const over: string[] = [];
+  const late: string[] = [];
+  for (const { leaf, issuedAt } of store.unposted())
+    if (store.isOver(leaf)) over.push(leaf.id);
+    else if (issuedAt < tooOld) late.push(leaf.id);
+  return [
+    { ids: over, note: "The channel was opened anew before it was posted." },
+    { ids: late, note: "It was not posted in time." },
+  ].filter(({ ids }) => ids.length > 0);
+}
+
+/** Writes the next batch down. False when there is nothing to post, or the bond has no room. */
+export async function buildNext(parameters: NextBatchParameters): Promise<boolean> {
+  const { chain, store, log } = parameters;
+  const since = await chain.blockNumber();
+  // Asked before the receipts are looked at: more may be billed while the chain answers.
+  const room = await chain.room();
+  const funds = await chain.funds();
+  // A provider may have redeemed a voucher meanwhile: what it was paid is not owed.
+  const paid = await chain.paidTo(store.creditors());
+  for (const { ids, note } of lostOf(parameters)) {
+    log.error(
+      { receipts: ids.length, note },
+      "Receipts cannot be posted any more; they are this relay's loss.",
+    );
+    await store.giveUp(ids, note);
+  }
+  for (const [providerId, sum] of paid) store.notePaid(providerId, sum);
+  const unposted = store.unposted().map(({ leaf }) => leaf);
+  const leaves = takeLeaves(unposted, room);
+  const credits = creditsOf(parameters, leaves, funds);
+  if (leaves.length === 0 && unposted.length > 0)
+    log.warn({}, "The bond has no room for another batch; it waits until older ones are final.");
+  // Without debits: what providers earned by receipts that are this relay's loss.
+  if (leaves.length === 0 && credits.size === 0) return false;
+  await chain.enlist([...credits.keys()]);
+  const batch = buildBatch(await chain.nextBatchNo(), leaves, credits);
+  await store.saveBuilt(batch, credits, since);
+  return true;
+}
+
+type Funds = Awaited<ReturnType<SettlementChain["funds"]>>;
+
+/**
+ * All that providers are owed, if the debits and the relay's own money pay for it: the chain refuses a batch whole
+ * otherwise. Then only what the debits pay for; the rest waits for earnings, or is redeemed from the reserve.
+ */
+function creditsOf(
+  { store, log }: NextBatchParameters,
+  leaves: readonly BilledLeaf[],
+  { own, feeBps }: Funds,
+): Map<number, bigint> {
+  const taken = new Set(leaves.map(({ id }) => id));
+  const debits = leaves.reduce((sum, { charge }) => sum + charge, 0n);
+  const fee = (debits * BigInt(feeBps)) / BPS;
+  const within = (credits: Map<number, bigint>) => new Map([...credits].slice(0, MAX_ROWS));
+  const all = within(store.credits(taken));
+  const missing = store.owedBeyond(all) + fee - debits - own;
+  if (missing <= 0n) return all;
+  const covered = within(store.credits(taken, true));
+  if (store.owedBeyond(covered) < store.owedBeyond(all))
+    log.warn(
+      { missing: `${missing}` },
+      "Debts to providers that no user pays for wait: the relay's earnings and float do not cover them.",
+    );
+  return covered;
+}
+
+/** Receipts for one batch, whole channels in order, within the bond's room and the limits of a post. */
+export function takeLeaves(leaves: readonly BilledLeaf[], room: bigint): BilledLeaf[] {
+  const taken: BilledLeaf[] = [];
+  const users = new Set<number>();
+  const stopped = new Set<number>();
+  let sum = 0n;
+  for (const leaf of leaves) {
+    const isNew = !users.has(leaf.userId);
+    const fits = sum + leaf.charge <= room && taken.length < MAX_LEAVES && (!isNew || users.size < MAX_ROWS);
+    // A channel's receipts follow each other: after one is left, the rest of it is too.
+    if (!fits || stopped.has(leaf.userId)) {
+      stopped.add(leaf.userId);
+      continue;
+    }
+    users.add(leaf.userId);
+    sum += leaf.charge;
+    taken.push(leaf);
+  }
+  return taken;
+}

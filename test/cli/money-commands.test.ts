@@ -1,0 +1,147 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { domainOf, TYPES } from "@aimo/protocol/typed-data";
+import { PUSD_PER_USD } from "@aimo/protocol/units";
+import { expect } from "chai";
+import { createTestClient, http } from "viem";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
+import { hardhat } from "viem/chains";
+import { ACCOUNT, localPrivateKey } from "../../scripts/local/wallets.ts";
+import { type ChainWorld, startChainWorld } from "../sdk/chain-world.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+/** The relay's hot key in `startChainWorld`. */
+const RELAY_SIGNER = 16;
+
+/** Signed channels, reserves and vouchers by the command line, on a real chain. */
+describe("cli/money commands", function () {
+  this.timeout(120_000);
+  let world: ChainWorld;
+  let terminal: Terminal;
+  const realNow = Date.now;
+  let passed = 0;
+
+  before(async () => {
+    world = await startChainWorld();
+    terminal = await openTerminal({ AIMO_RPC_URL: world.rpcUrl, AIMO_DEPLOYMENT: "deployment.json" });
+    const write = (name: string, text: string) =>
+      writeFile(join(terminal.folder, name), text, { mode: 0o600 });
+    await write("deployment.json", JSON.stringify(world.deployment));
+    await write("relay.key", localPrivateKey(ACCOUNT.relayOwner));
+    await write("provider.key", localPrivateKey(ACCOUNT.providerOwner));
+    await write("user.key", generatePrivateKey());
+    const user = privateKeyToAccount(
+      (await readFile(join(terminal.folder, "user.key"), "utf8")) as `0x${string}`,
+    );
+    await run(`dev faucet ${user.address} --usd 20`);
+    await run(`dev faucet ${privateKeyToAccount(localPrivateKey(ACCOUNT.relayOwner)).address} --usd 50`);
+  });
+  after(async () => {
+    Date.now = realNow;
+    await terminal?.close();
+    await world?.close();
+  });
+
+  async function run(line: string): Promise<string> {
+    const { code, out, notes } = await terminal.run(line);
+    expect([code, code === 0 ? "" : notes]).to.deep.equal([0, ""]);
+    return out;
+  }
+  async function refusal(line: string): Promise<string> {
+    const { code, notes } = await terminal.run(line);
+    expect(code).to.not.equal(0);
+    return notes;
+  }
+  /** The chain's clock goes on, and this machine's with it: a wallet refuses a chain that is out of step. */
+  async function pass(seconds: number): Promise<void> {
+    passed += seconds;
+    Date.now = () => realNow() + passed * 1_000;
+    const test = createTestClient({ chain: hardhat, mode: "hardhat", transport: http(world.rpcUrl) });
+    await test.increaseTime({ seconds });
+    await test.mine({ blocks: 1 });
+  }
+
+  const RELAY = () => `--relay ${world.ids.relayId} --wallet user.key`;
+
+  it("opens a signed channel with a session key that it makes, and keeps to itself", async () => {
+    const { channel } = await terminal.json<{
+      channel: { mode: number; available: string; sessionKey: string };
+    }>(`channel open 5 --signed --session-key session.key ${RELAY()}`);
+    const file = join(terminal.folder, "session.key");
+    const { address } = privateKeyToAccount(`0x${(await readFile(file, "utf8")).trim()}`);
+    expect(channel).to.deep.include({ mode: 1, available: `${5n * PUSD_PER_USD}`, sessionKey: address });
+    expect((await stat(file)).mode & 0o077).to.equal(0);
+  });
+
+  it("says in words why a channel cannot be opened twice, and what options do not go together", async () => {
+    expect(await refusal(`channel open 1 ${RELAY()}`))
+      .to.contain("holds 5 USD and runs until")
+      .and.to.contain("aimo credits buy");
+    expect(await refusal(`channel open 1 --session-key session.key ${RELAY()}`)).to.contain("--signed");
+    expect(await refusal(`channel open 0 ${RELAY()}`)).to.contain("AMOUNT is 0");
+  });
+
+  it("takes the session key back once, then the rest of the channel when it is over", async () => {
+    expect(await run(`channel revoke-key ${RELAY()}`)).to.contain("The session key is revoked");
+    expect(await refusal(`channel revoke-key ${RELAY()}`)).to.contain("KeyRevoked");
+    expect(await run(`channel thaw ${RELAY()}`)).to.match(/^5 USD can be withdrawn from 20/);
+    expect(await refusal(`channel withdraw ${RELAY()}`)).to.contain("NotWithdrawable");
+    await pass(71);
+    expect(await run(`channel withdraw ${RELAY()}`))
+      .to.contain("has 0 USD in its channel")
+      .and.to.contain("5 USD of free credits");
+  });
+
+  it("funds a reserve and shows it with what the provider lends", async () => {
+    expect(await run("relay reserve fund 1 10 --wallet relay.key")).to.equal(
+      "The reserve of relay 1 for provider 1 is 10 USD.\n",
+    );
+    expect(await run("provider credit-limit --wallet provider.key")).to.contain("up to 0.5 USD above");
+    expect(await run("provider credit-limit 2.5 --wallet provider.key")).to.contain("up to 2.5 USD above");
+    const shown = await run("relay reserve show --wallet relay.key");
+    expect(shown).to.match(/PROVIDER +RESERVE.*\n +1 +10 USD +0 USD +2\.5 USD/);
+    const { pairs } = await terminal.json<{ pairs: { creditLimit: string }[] }>(
+      "relay reserve show --wallet relay.key",
+    );
+    expect(pairs.map(({ creditLimit }) => creditLimit)).to.deep.equal([`${(25n * PUSD_PER_USD) / 10n}`]);
+    expect(await refusal("relay reserve fund 99 1 --wallet relay.key")).to.contain("there is no provider 99");
+    expect(await refusal("relay reserve fund 1 1 --wallet provider.key")).to.contain("not_registered");
+  });
+
+  it("redeems a stored voucher, in part while the reserve lasts, and no voucher twice", async () => {
+    const { chainId, contracts } = world.deployment;
+    const cumulative = 12n * PUSD_PER_USD;
+    const signature = await privateKeyToAccount(localPrivateKey(RELAY_SIGNER)).signTypedData({
+      domain: domainOf({ chainId, verifyingContract: contracts.settlement }),
+      types: TYPES,
+      primaryType: "ProviderVoucher",
+      message: { relayId: 1, providerId: 1, cumulative },
+    });
+    const ids = { chainId, reserves: contracts.reserves, relayId: 1, providerId: 1 };
+    const voucher = { ...ids, cumulative: `${cumulative}`, signature };
+    const save = (name: string, value: unknown) =>
+      writeFile(join(terminal.folder, name), JSON.stringify(value));
+    await save("relay-1.json", voucher);
+    await save("bad.json", { ...voucher, cumulative: "12.5" });
+    await save("other.json", { ...voucher, chainId: 1 });
+    expect(await refusal("provider redeem bad.json --wallet user.key")).to.contain("cumulative is no amount");
+    expect(await refusal("provider redeem other.json --wallet user.key")).to.contain("wrong_deployment");
+    expect(await refusal("provider redeem none.json --wallet user.key")).to.contain("There is no file");
+    // Anybody can have the owner paid; nobody else.
+    const me = privateKeyToAccount(localPrivateKey(ACCOUNT.user)).address;
+    expect(await refusal(`provider redeem relay-1.json --to ${me} --wallet user.key`)).to.contain("NotPayee");
+    const out = await run("provider redeem relay-1.json --wallet user.key");
+    expect(out).to.contain("was paid 10 USD").and.to.contain("did not hold the other 2 USD");
+    expect(await refusal("provider redeem relay-1.json --wallet user.key")).to.contain("EmptyReserve");
+  });
+
+  it("takes a reserve back when its thaw has ended", async () => {
+    await run("relay reserve fund 1 4 --wallet relay.key");
+    expect(await run("relay reserve thaw 1 3 --wallet relay.key")).to.contain("of which 3 USD thaw until 20");
+    expect(await refusal("relay reserve withdraw 1 --wallet relay.key")).to.contain("StillThawing");
+    await pass(71);
+    expect(await run("relay reserve withdraw 1 --wallet relay.key")).to.equal(
+      "Withdrew 3 USD. The reserve of relay 1 for provider 1 is 1 USD.\n",
+    );
+  });
+});
