@@ -25,6 +25,7 @@ export async function benchLedger(): Promise<Readonly<Record<string, number>>> {
     ledger.setChannel({
       ...{ userId: 1, owner: ADDRESS, epoch: 1, mode: 0, available: 10n ** 18n, spent: 0n },
       ...{ settleBy: 2, expiry: 1, thawAmount: 0n, thawEnd: 0 },
+      ...{ openedAt: 0, revokedAt: 0, sessionKey: ADDRESS },
     });
     const caller = {
       userId: 1,
