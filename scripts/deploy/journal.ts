@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { deploymentFault } from "@aimo/node/deployment-file";
@@ -117,7 +118,7 @@ function parse(text: string): unknown {
 /** The file is whole and on disk when this resolves; a fresh one must not exist yet. */
 async function writeJson(path: string, value: unknown, { isFresh }: { isFresh: boolean }): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const draft = `${path}.${process.pid}.tmp`;
+  const draft = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   const file = await open(draft, "w", 0o644);
   try {
     await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
