@@ -1,21 +1,7 @@
 import { readFile } from "node:fs/promises";
-import type { Deployment } from "@aimo/protocol/deployment";
+import { CONTRACT_NAMES, type Deployment } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { isAddress, isHash } from "viem";
-
-const CONTRACTS = [
-  "accessManager",
-  "clock",
-  "token",
-  "registry",
-  "vault",
-  "stakeManager",
-  "settlement",
-  "reserves",
-  "fraudProofs",
-  "depositRouter",
-  "lens",
-] as const satisfies readonly (keyof Deployment["contracts"])[];
 
 /** Reads a deployment file. Throws `config_invalid` that names the file and the field at fault. */
 export async function loadDeployment(path: string): Promise<Deployment> {
@@ -41,7 +27,7 @@ export function deploymentFault(value: unknown): string | undefined {
   if (!isCount(deployedAtBlock)) return "deployedAtBlock is no block number";
   if (profile !== "main" && profile !== "local") return 'profile is neither "main" nor "local"';
   if (!isRecord(contracts)) return "contracts is no object";
-  for (const name of CONTRACTS) {
+  for (const name of CONTRACT_NAMES) {
     const address = contracts[name];
     if (typeof address !== "string" || !isAddress(address, { strict: false }))
       return `contracts.${name} is no address`;

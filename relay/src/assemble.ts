@@ -11,41 +11,23 @@ import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
 import type { RelayConfig } from "./config.ts";
 import { ProviderHealth } from "./core/health.ts";
-import type { ProviderCredit } from "./flow/credit.ts";
-import type {
-  Accounts,
-  Billing,
-  Bills,
-  Idempotency,
-  Ledger,
-  ProviderCovers,
-  ProviderRegistry,
-  Settling,
-} from "./flow/ports.ts";
+import type { Ledger } from "./flow/ports.ts";
 import { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
 import { LiveOffers } from "./gossip/offer-book.ts";
 import { buildApp } from "./http/app.ts";
 import { createMetrics, type RelayMetrics } from "./metrics.ts";
+import type { Money } from "./money.ts";
 import { AuthSessionStore } from "./store/auth-sessions.ts";
 import { KeyStore } from "./store/keys.ts";
 import { Providers } from "./upstream/providers.ts";
 
 /** What a relay is put together from, once its chain is connected and its money is open. */
-export type RelayParts = {
+export type RelayParts = Omit<Money, "close"> & {
   readonly relayId: number;
   readonly privateKey: Hex;
   readonly deployment: Deployment;
   readonly db: Database;
-  readonly ledger: Ledger;
-  readonly idempotency: Idempotency;
-  readonly billing: Billing;
-  readonly settling: Settling;
-  readonly bills: Bills;
-  readonly accounts: Accounts;
-  readonly registry: ProviderRegistry;
-  readonly covers: ProviderCovers;
-  readonly credit: ProviderCredit;
   /** The relay's own fee in force, and what `/.well-known/aimo` says. */
   readonly feeBps: () => number;
   readonly identity: () => WellKnown;

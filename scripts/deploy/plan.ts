@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Deployment } from "@aimo/protocol/deployment";
+import { CONTRACT_NAMES, type ContractName, type Deployment } from "@aimo/protocol/deployment";
 import { PROFILES } from "@aimo/protocol/windows";
 import { type Abi, type Address, getContractAddress, type Hash, type Hex } from "viem";
 
@@ -42,24 +42,9 @@ export const PERMIT2 = "0x000000000022D473030F116dDEE9F6B43aC78BA3";
 /** Seconds between a governor's word and its effect. */
 export const GOVERNOR_DELAYS = { main: 7 * 24 * 60 * 60, local: 5 } as const;
 
-/** Contracts in the order of `ISettlement`: some are known to earlier ones by their predicted address. */
-const STEPS = [
-  "accessManager",
-  "clock",
-  "token",
-  "registry",
-  "vault",
-  "stakeManager",
-  "settlement",
-  "reserves",
-  "fraudProofs",
-  "depositRouter",
-  "lens",
-] as const;
-export type Step = (typeof STEPS)[number];
 export type Contracts = Deployment["contracts"];
 
-const ARTIFACTS: Record<Step, string> = {
+const ARTIFACTS: Record<ContractName, string> = {
   accessManager: "@openzeppelin/contracts/access/manager/AccessManager.sol/AccessManager",
   clock: "contracts/ProtocolClock.sol/ProtocolClock",
   token: "contracts/test/TestDollar.sol/TestDollar",
@@ -74,8 +59,8 @@ const ARTIFACTS: Record<Step, string> = {
 };
 
 /** The steps of a deployment; the token's only where it brings its own. */
-export function stepsFor(token: Address | undefined): readonly Step[] {
-  return STEPS.filter((step) => step !== "token" || token === undefined);
+export function stepsFor(token: Address | undefined): readonly ContractName[] {
+  return CONTRACT_NAMES.filter((step) => step !== "token" || token === undefined);
 }
 
 /** Where everything will be when `deployer` creates it in order from `firstNonce` on. */
@@ -85,7 +70,7 @@ export function predictContracts(
   token: Address | undefined,
 ): Contracts {
   const steps = stepsFor(token);
-  const at = (step: Step): Address =>
+  const at = (step: ContractName): Address =>
     step === "token" && token !== undefined
       ? token
       : getContractAddress({ from: deployer, nonce: BigInt(firstNonce + steps.indexOf(step)) });
@@ -112,7 +97,7 @@ export type ArgumentsParameters = {
 };
 
 /** Constructor arguments of a step. */
-export function argumentsOf(step: Step, parameters: ArgumentsParameters): readonly unknown[] {
+export function argumentsOf(step: ContractName, parameters: ArgumentsParameters): readonly unknown[] {
   const { at, deployer, profile, terms } = parameters;
   const modules = [at.stakeManager, at.settlement, at.reserves, at.fraudProofs];
   switch (step) {
@@ -156,7 +141,7 @@ export type Artifact = {
 };
 
 /** What the compiler made of a step's contract. */
-export function artifactOf(step: Step): Artifact {
+export function artifactOf(step: ContractName): Artifact {
   const url = new URL(`../../artifacts/${ARTIFACTS[step]}.json`, import.meta.url);
   return JSON.parse(readFileSync(url, "utf8")) as Artifact;
 }

@@ -1,4 +1,4 @@
-import type { Deployment } from "@aimo/protocol/deployment";
+import type { ContractName, Deployment } from "@aimo/protocol/deployment";
 import { PROFILES } from "@aimo/protocol/windows";
 import { type Abi, type Address, encodeDeployData, type Hex, type PublicClient } from "viem";
 import {
@@ -7,14 +7,13 @@ import {
   artifactOf,
   type Contracts,
   type DeploymentRecord,
-  type Step,
   stepsFor,
   type Terms,
 } from "./plan.ts";
 import { roleCalls } from "./roles.ts";
 import { roleFaults } from "./verify-roles.ts";
 
-type Wanted = readonly [step: Step, name: string, args: readonly unknown[], want: unknown];
+type Wanted = readonly [step: ContractName, name: string, args: readonly unknown[], want: unknown];
 
 /**
  * Reads a deployment back from the chain and names everything that is not as it should be; empty when all is. It looks
@@ -109,7 +108,7 @@ function createdFaults(reader: PublicClient, record: DeploymentRecord): Promise<
 }
 
 /** The code on the chain is the compiler's, but for the immutables. */
-async function codeFault(reader: PublicClient, step: Step, address: Address): Promise<string> {
+async function codeFault(reader: PublicClient, step: ContractName, address: Address): Promise<string> {
   const code = await reader.getCode({ address });
   if (!code || code === "0x") return `there is no contract at ${step} ${address}`;
   const artifact = artifactOf(step);

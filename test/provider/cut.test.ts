@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { textResponseHash } from "@aimo/protocol/receipts";
-import type { UsageFrame, UsageStatement } from "@aimo/protocol/session";
 import { expect } from "chai";
 import {
   chunkOf,
@@ -39,12 +38,6 @@ describe("provider, when the relay cuts a stream", () => {
     await upstream.close();
   });
 
-  /** The usage frame of a finished stream, its MAC checked. */
-  const usageOf = (text: string, seq: bigint, path: string): UsageStatement => {
-    const data = /event: aimo\.usage\ndata: (.*)\n\ndata: \[DONE\]\n\n$/.exec(text)?.[1] ?? "";
-    return relay.checkUsage(JSON.parse(data) as UsageFrame, seq, path);
-  };
-
   it("stops the upstream at once and signs for the delivered frames only", async () => {
     const query = attemptOn();
     const gone = once(upstream.events, "gone");
@@ -68,7 +61,7 @@ describe("provider, when the relay cuts a stream", () => {
     await readFrames(response, 4);
     const rest = textOf(response);
     const statement = await relay.abort(query.attempt, 3);
-    expect(usageOf(await rest, seq, chatPath(query))).to.deep.equal(statement);
+    expect(relay.usageOf(await rest, seq, chatPath(query))).to.deep.equal(statement);
     expect(statement?.responseHash).to.equal(textResponseHash([{ text: "alpha beta gamma " }]));
   });
 
@@ -113,7 +106,7 @@ describe("provider, when the relay cuts a stream", () => {
       response.end();
     });
     const { text, seq } = await relay.send("POST", chatPath(query), chatBody({ stream: true }));
-    const full = usageOf(text, seq, chatPath(query));
+    const full = relay.usageOf(text, seq, chatPath(query));
     const lower = await relay.abort(query.attempt, 1);
     expect(BigInt(lower?.cost ?? 0) < BigInt(full.cost)).to.equal(true);
     expect(lower?.responseHash).to.equal(textResponseHash([{ text: "alpha " }]));

@@ -3,7 +3,7 @@ import { recoverAddress } from "@aimo/node/fast-crypto";
 import { toHex } from "@aimo/protocol/bytes";
 import { buildGroup, groupDigest } from "@aimo/protocol/groups";
 import { textResponseHash, usageDigest } from "@aimo/protocol/receipts";
-import { receiptFromJson, type UsageFrame, type UsageStatement } from "@aimo/protocol/session";
+import { receiptFromJson, type UsageStatement } from "@aimo/protocol/session";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { costOf } from "@aimo/protocol/units";
 import { expect } from "chai";
@@ -42,12 +42,6 @@ describe("provider serving", () => {
   });
 
   const codeOf = (text: string): string => JSON.parse(text).error.code;
-  /** The usage frame of a finished stream, its MAC checked. */
-  const usageOf = (text: string, seq: bigint, path: string): UsageStatement => {
-    const data = /event: aimo\.usage\ndata: (.*)\n\ndata: \[DONE\]\n\n$/.exec(text)?.[1] ?? "";
-    return relay.checkUsage(JSON.parse(data) as UsageFrame, seq, path);
-  };
-
   it("passes a stream's frames on with only id and model set, then states the upstream's usage under a MAC", async () => {
     upstream.play((_, response) => {
       writeFrames(response, [
@@ -71,7 +65,7 @@ describe("provider serving", () => {
       text.startsWith(content.join("") + rewritten(chunkOf({ content: "llo" }, { finish: "stop" }))),
     ).to.equal(true);
     expect(text.match(/data: /g)).to.have.length(5);
-    const statement = usageOf(text, seq, chatPath(query));
+    const statement = relay.usageOf(text, seq, chatPath(query));
     expect(statement.units).to.deep.equal([15, 5, 2]);
     expect(statement.cost).to.equal(costOf([15, 5, 2], PRICES).toString());
     expect(statement.responseHash).to.equal(textResponseHash([{ text: "Héllo" }]));
@@ -123,7 +117,7 @@ describe("provider serving", () => {
     const stated = await Promise.all(
       queries.map(async (query) => {
         const { text, seq } = await relay.send("POST", chatPath(query), chatBody({ stream: true }));
-        return usageOf(text, seq, chatPath(query)).receiptHash;
+        return relay.usageOf(text, seq, chatPath(query)).receiptHash;
       }),
     );
     await relay.untilGroups(1);

@@ -1,4 +1,3 @@
-import type { UsageFrame, UsageStatement } from "@aimo/protocol/session";
 import { expect } from "chai";
 import {
   chunkOf,
@@ -28,12 +27,6 @@ describe("provider, when its upstream fails", () => {
   });
 
   const codeOf = (text: string): string => JSON.parse(text).error.code;
-  /** The usage frame of a finished stream, its MAC checked. */
-  const usageOf = (text: string, seq: bigint, path: string): UsageStatement => {
-    const data = /event: aimo\.usage\ndata: (.*)\n\ndata: \[DONE\]\n\n$/.exec(text)?.[1] ?? "";
-    return relay.checkUsage(JSON.parse(data) as UsageFrame, seq, path);
-  };
-
   const noReceipt = async () => {
     await world.provider.receipts.flush();
     expect(world.provider.receipts.totals()).to.deep.equal([]);
@@ -85,7 +78,7 @@ describe("provider, when its upstream fails", () => {
     });
     const query = attemptOn();
     const { text, seq } = await relay.send("POST", chatPath(query), chatBody({ stream: true }));
-    expect(usageOf(text, seq, chatPath(query)).units[2]).to.equal(2);
+    expect(relay.usageOf(text, seq, chatPath(query)).units[2]).to.equal(2);
   });
 
   it("holds completion tokens to what the delivered bytes bear out", async () => {
@@ -96,7 +89,7 @@ describe("provider, when its upstream fails", () => {
     });
     const query = attemptOn();
     const { text, seq } = await relay.send("POST", chatPath(query), chatBody({ stream: true }));
-    expect(usageOf(text, seq, chatPath(query)).units[2]).to.equal(10);
+    expect(relay.usageOf(text, seq, chatPath(query)).units[2]).to.equal(10);
   });
 
   it("refuses a stream of junk before the first frame with an error", async () => {

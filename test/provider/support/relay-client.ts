@@ -104,6 +104,12 @@ export class RelayClient {
     return this.checkUsage(JSON.parse(text) as UsageFrame, seq, path);
   }
 
+  /** The usage frame of a finished stream, its MAC checked. */
+  usageOf(text: string, seq: bigint, path: string): UsageStatement {
+    const data = /event: aimo\.usage\ndata: (.*)\n\ndata: \[DONE\]\n\n$/.exec(text)?.[1] ?? "";
+    return this.checkUsage(JSON.parse(data) as UsageFrame, seq, path);
+  }
+
   checkUsage({ statement, mac }: UsageFrame, seq: bigint, path: string): UsageStatement {
     const bodyHash = sha256(JSON.stringify(statement));
     expect(verifyMac(this.macKey, { direction: 1, seq, method: "POST", path, bodyHash }, mac)).to.equal(true);
