@@ -29,4 +29,4 @@ export const ROLES = { relay: 1, provider: 2 } as const;
 export const CHANNEL_MODES = { metered: 0, signed: 1 } as const;
 
 /** Version of the wire protocol: in the gossip topic, the session and `/.well-known/aimo`. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { generateKey } from "@aimo/node/keys";
+import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { SESSION_PATH } from "@aimo/protocol/session";
 import { expect } from "chai";
 import { type FaultUpstream, startFaultUpstream } from "./support/fault-upstream.ts";
@@ -56,7 +57,11 @@ describe("provider sessions", () => {
   });
 
   it("refuses another protocol version, chain or provider, and a key that is no point", async () => {
-    expect(await refusal({ offer: { version: 2 } })).to.deep.equal([400, "invalid_request", "version"]);
+    expect(await refusal({ offer: { version: PROTOCOL_VERSION + 1 } })).to.deep.equal([
+      400,
+      "invalid_request",
+      "version",
+    ]);
     expect(await refusal({ offer: { chainId: 1 } })).to.deep.equal([400, "invalid_request", "chainId"]);
     expect(await refusal({ offer: { providerId: 4 } })).to.deep.equal([400, "invalid_request", "providerId"]);
     expect(await refusal({ offer: { nonce: "0x12" } })).to.deep.equal([400, "invalid_request", "nonce"]);

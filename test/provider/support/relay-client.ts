@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import type { NodeKey } from "@aimo/node/keys";
 import { createHandshake, createSessionSecret, macOf, sha256, verifyMac } from "@aimo/node/session-crypto";
+import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import {
   type GroupEvent,
   INFER_PATH,
@@ -173,7 +174,7 @@ export async function offerSession(parameters: ConnectParameters) {
   const { url, chainId, relayId, providerId, key, providerSigner } = parameters;
   const secret = createSessionSecret();
   const offer: SessionOffer = {
-    version: 1,
+    version: PROTOCOL_VERSION,
     chainId,
     relayId,
     providerId,

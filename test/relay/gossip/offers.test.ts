@@ -2,6 +2,7 @@ import { encodeAnnouncement } from "@aimo/node/announcements";
 import { silentLog } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
 import { type Announcement, offersTopic } from "@aimo/protocol/announcement";
+import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import type { Price } from "@aimo/protocol/units";
 import { expect } from "chai";
 import type { Address, Hex } from "viem";
@@ -41,7 +42,14 @@ const PRICE: Price = { version: 1, prices: [1n, 1n, 2n], kinds: ["token", "token
 function announce(change: Partial<Announcement> = {}): Announcement {
   const now = Date.now();
   return {
-    ...{ version: 1, chainId: 31_337, settlement: ZERO, providerId: 5, sequence: now, issuedAt: now },
+    ...{
+      version: PROTOCOL_VERSION,
+      chainId: 31_337,
+      settlement: ZERO,
+      providerId: 5,
+      sequence: now,
+      issuedAt: now,
+    },
     ...{ expiresAt: now + 20_000, endpoint: "http://127.0.0.1:9001", region: "here" },
     models: [
       {

@@ -4,6 +4,7 @@ import { generateKey } from "@aimo/node/keys";
 import { silentLog } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
 import { offersTopic } from "@aimo/protocol/announcement";
+import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { groupDigest } from "@aimo/protocol/groups";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { type DemoServer, startDemoServer } from "@aimo/provider/demo/server";
@@ -142,7 +143,7 @@ describe("a relay with a real provider", () => {
       ...{ priceVersion: 1, freeSlots: 8, queued: 0, latencyMs: 0 },
     }));
     const about = {
-      version: 1,
+      version: PROTOCOL_VERSION,
       chainId,
       settlement: contracts.settlement,
       providerId: PROVIDER_ID,

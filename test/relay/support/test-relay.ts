@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { openData } from "@aimo/node/data-dir";
 import { silentLog } from "@aimo/node/log";
+import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
@@ -173,7 +174,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       ...options.bills,
     },
     identity: () => ({
-      protocol_version: 1,
+      protocol_version: PROTOCOL_VERSION,
       relay: { id: RELAY_ID, owner: owner.address, signer: owner.address, fee_bps: FEE_BPS, bond_pusd: "0" },
       chain: { id: CHAIN_ID, genesis_hash: GENESIS, profile: "local", deployed_at_block: 0 },
       contracts: {},
