@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Messages} from "../../contracts/libraries/Messages.sol";
 import {Vouchers} from "../../contracts/libraries/Vouchers.sol";
 import {Network} from "./support/Network.sol";
 
@@ -13,6 +14,20 @@ contract VouchersTest is Network {
         yes(!isBy(vm.addr(7), relayId, userId, epoch, uint256(cumulative) + 1, r, vs), "another amount");
         yes(!isBy(vm.addr(7), relayId, userId, epoch, uint256(cumulative) + (1 << 80), r, vs), "beyond the width");
         yes(!isBy(address(0), relayId, userId, epoch, cumulative, 0, 0), "nobody");
+    }
+
+    /// @dev Signed all the same, as a key can sign anything: a number of more bits is no voucher.
+    function test_isBy_refusesWhatIsWiderThanAVoucher() public view {
+        uint256 most = type(uint80).max;
+        yes(isSigned(most), "the widest");
+        yes(!isSigned(most + 1), "too wide");
+    }
+
+    function isSigned(uint256 cumulative) private view returns (bool) {
+        bytes32 hash = keccak256(abi.encode(Messages.SPEND_VOUCHER, 1, 2, 3, cumulative));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", settlement.domainSeparator(), hash));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, digest);
+        return isBy(vm.addr(7), 1, 2, 3, cumulative, r, bytes32(uint256(s) | (uint256(v - 27) << 255)));
     }
 
     function isBy(
