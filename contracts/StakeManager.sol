@@ -78,8 +78,12 @@ contract StakeManager is Bonds {
         Unbond memory request = _takeRequest(role, id, slot);
         uint40 time = _now();
         require(time >= request.releaseAt, StillBonded(request.releaseAt, time));
-        uint96 remaining = _totalOf(role, id);
-        if (role == ROLE_RELAY) require(remaining >= frozenOf[id], BondInUse(id, remaining, frozenOf[id]));
+        if (role == ROLE_RELAY) {
+            // slashes take what is active first: what is on its way out may be all that covers the volume
+            uint96 remaining = _totalOf(role, id);
+            uint256 required = _volumeOf(id) + frozenOf[id];
+            require(remaining >= required, BondInUse(id, remaining, required));
+        }
         emit Unbonded(role, id, slot, request.amount);
         _VAULT.release(userId, request.amount);
     }
@@ -122,8 +126,9 @@ contract StakeManager is Bonds {
         uint32 victim,
         uint32 challenger
     ) external onlyFraudProofs nonReentrant returns (uint96, uint96, uint96) {
-        _unfreeze(relayId, kept);
         uint96 taken = Penalties.total(loss, _totalOf(ROLE_RELAY, relayId));
-        return _punish(ROLE_RELAY, relayId, taken < kept ? taken : kept, loss, [victim, challenger]);
+        if (taken > kept) taken = kept;
+        _unfreeze(relayId, taken);
+        return _punish(ROLE_RELAY, relayId, taken, loss, [victim, challenger]);
     }
 }

@@ -12,7 +12,7 @@ abstract contract Demands is Proofs {
     /// @dev One part of this many of the row's delta.
     uint96 private constant _BOND_PART = 20;
 
-    uint256 private constant _DEMAND_BYTES = 448;
+    uint256 private constant _DEMAND_BYTES = 416;
 
     uint32 private immutable _RESPONSE;
 
@@ -33,7 +33,9 @@ abstract contract Demands is Proofs {
         _VAULT.lock(challenger, bond);
         Demand memory made = _demandFor(place, leafIndex);
         (made.challenger, made.bond) = (challenger, bond);
-        made.kept = _STAKE_MANAGER.freeze(place.relayId, place.delta, place.isMetered);
+        _release(place);
+        ++_caseOf(place).demands;
+        _keep(place);
         made.deadline = _now() + _RESPONSE;
         demandId = keccak256(abi.encode(made));
         isOpen[demandId] = true;
@@ -65,10 +67,9 @@ abstract contract Demands is Proofs {
             require(isOwn && _hashOf(request) == receipt.requestHash, BadAnswer());
         }
         emit Answered(demandId, open.relayId, open.bond);
-        _STAKE_MANAGER.unfreeze(open.relayId, open.kept);
-        uint32 owner = _VAULT.userIdOf(_REGISTRY.ownerOf(ROLE_RELAY, open.relayId));
+        _settle(place);
         // a relay that posts has bonded, so its owner has an account
-        _VAULT.release(owner == 0 ? open.challenger : owner, open.bond);
+        _VAULT.release(_VAULT.userIdOf(_REGISTRY.ownerOf(ROLE_RELAY, open.relayId)), open.bond);
     }
 
     /// @inheritdoc IFraudProofs
@@ -79,16 +80,25 @@ abstract contract Demands is Proofs {
         Place memory place = _placeOf(open);
         Fraud memory fraud = Fraud({leafIndex: open.leafIndex, kind: FRAUD_NO_ANSWER, loss: place.delta});
         uint64 loss = _lossOf(place, fraud);
-        (uint96 toVictim, , ) = _STAKE_MANAGER.slashFrozen(
+        Case storage state = _caseOf(place);
+        uint96 kept = state.kept;
+        (uint96 toVictim, uint96 toChallenger, uint96 burned) = _STAKE_MANAGER.slashFrozen(
             open.relayId,
-            open.kept,
+            kept,
             loss,
             open.userId,
             open.challenger
         );
         _noteRefund(place, toVictim);
+        state.kept = kept - toVictim - toChallenger - burned;
+        _settle(place);
         emit Defaulted(demandId, open.relayId, open.userId, loss);
         _VAULT.release(open.challenger, open.bond);
+    }
+
+    /// @dev What is kept for a row stays until its last demand is closed.
+    function _settle(Place memory place) private {
+        if (--_caseOf(place).demands == 0) _release(place);
     }
 
     function _close(Demand calldata open) private returns (bytes32 demandId) {

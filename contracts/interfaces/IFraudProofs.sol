@@ -59,7 +59,6 @@ interface IFraudProofs is ITimed {
     /// @param userId, cumEnd, delta The row.
     /// @param challenger User id.
     /// @param bond What the challenger put up, pUSD.
-    /// @param kept What is frozen of the relay's bond, pUSD.
     /// @param deadline Last second of an answer.
     struct Demand {
         uint32 relayId;
@@ -74,7 +73,6 @@ interface IFraudProofs is ITimed {
         uint64 delta;
         uint32 challenger;
         uint96 bond;
-        uint96 kept;
         uint40 deadline;
     }
 
@@ -198,7 +196,7 @@ interface IFraudProofs is ITimed {
     /// @notice Demands that the relay shows the receipt at `leafIndex` of a row; each can be demanded once. Others of
     /// the row can be demanded meanwhile, or the relay could keep it busy by a friend until it is final. Locks a bond
     /// of the caller, which the relay's owner gets for an answer: 5 % of the row's delta, at least 2 USD. Freezes what a
-    /// default would cost.
+    /// default would cost, once for all open demands of the row.
     function demand(RowProof calldata row, uint32 leafIndex) external returns (bytes32 demandId);
 
     /// @notice Answers a demand: the user leaf agrees with the row, and either has no receipt at that index or the

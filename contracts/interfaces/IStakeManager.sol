@@ -65,7 +65,8 @@ interface IStakeManager is ITimed {
     /// @notice Takes a request back: the amount is active again.
     function cancelUnbond(uint8 role, uint32 id, uint8 slot) external;
 
-    /// @notice Pays a request whose time has come to the free credits of the owner.
+    /// @notice Pays a request whose time has come to the free credits of the owner. What stays must cover a relay's
+    /// metered volume that is not final and its open demands.
     function withdrawUnbonded(uint8 role, uint32 id, uint8 slot) external;
 
     /// @notice Keeps what `slash` would take for a loss, to be taken by `slashFrozen` or given back by `unfreeze`. Only
@@ -93,7 +94,7 @@ interface IStakeManager is ITimed {
         bool isMetered
     ) external returns (uint96 toVictim, uint96 toChallenger, uint96 burned);
 
-    /// @notice `slash` of a relay, out of what was kept for it. Only the fraud proofs.
+    /// @notice `slash` of a relay, out of what was kept for it; what is not taken stays kept. Only the fraud proofs.
     function slashFrozen(
         uint32 relayId,
         uint96 kept,

@@ -27,6 +27,7 @@ library Signatures {
     /// @notice Whether `key` signed `digest`.
     function isByKey(address key, bytes32 digest, bytes calldata signature) internal pure returns (bool) {
         (address recovered, ECDSA.RecoverError problem, ) = ECDSA.tryRecoverCalldata(digest, signature);
-        return problem == ECDSA.RecoverError.NoError && recovered == key && key != address(0);
+        // without an error it is somebody's, so it never equals the address 0
+        return problem == ECDSA.RecoverError.NoError && recovered == key;
     }
 }

@@ -96,8 +96,8 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         _checkActiveOwner(role, id);
         Keys storage keys = _keys[role][id];
         uint40 time = _now();
-        uint40 pending = _bindings[keys.previous].validUntil;
-        require(keys.previous == address(0) || time >= pending, RotationPending(role, id, pending));
+        uint40 pending = _signer(role, id, keys.previous).validUntil;
+        require(time >= pending, RotationPending(role, id, pending));
         address old = keys.current;
         uint40 until = time + _SIGNER_THAW;
         _bindings[old].validUntil = until;
@@ -203,7 +203,7 @@ abstract contract Identities is IRegistry, EIP712, Timed {
     /// @inheritdoc IIdentities
     function signersOf(uint8 role, uint32 id) external view returns (Signer memory current, Signer memory previous) {
         Keys storage keys = _keys[role][id];
-        return (_signer(keys.current), _signer(keys.previous));
+        return (_signer(role, id, keys.current), _signer(role, id, keys.previous));
     }
 
     /// @inheritdoc IIdentities
@@ -267,8 +267,10 @@ abstract contract Identities is IRegistry, EIP712, Timed {
         return isBound && bound.validFrom <= time && time < bound.validUntil;
     }
 
-    function _signer(address key) private view returns (Signer memory) {
+    /// @dev A key that is bound elsewhere by now was valid for this id at no time that still counts.
+    function _signer(uint8 role, uint32 id, address key) private view returns (Signer memory) {
         Binding memory bound = _bindings[key];
+        if (bound.role != role || bound.id != id) return Signer({key: key, validFrom: 0, validUntil: 0});
         return Signer({key: key, validFrom: bound.validFrom, validUntil: bound.validUntil});
     }
 

@@ -209,7 +209,7 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
     }
 
     /// @dev Metered volume that is not final, pUSD.
-    function _volumeOf(uint32 relayId) private view returns (uint256) {
+    function _volumeOf(uint32 relayId) internal view returns (uint256) {
         IPosts.Inflight memory volume = IPosts(SETTLEMENT).inflightOf(relayId);
         return uint256(volume.cur) + volume.prev;
     }

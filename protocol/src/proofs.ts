@@ -65,7 +65,6 @@ export type Demand = DebitRow & {
   /** User id. */
   readonly challenger: number;
   readonly bond: bigint;
-  readonly kept: bigint;
   readonly deadline: number;
 };
 
@@ -227,7 +226,6 @@ const DEMAND_ABI = [
   { type: "uint64" },
   { type: "uint32" },
   { type: "uint96" },
-  { type: "uint96" },
   { type: "uint40" },
 ] as const;
 
@@ -247,7 +245,6 @@ export function demandId(d: Demand): Hex {
       d.delta,
       d.challenger,
       d.bond,
-      d.kept,
       d.deadline,
     ]),
   );

@@ -32,9 +32,17 @@ export const REGISTRY_FAULTS: readonly Fault[] = [
   {
     name: "signer-rotations",
     file: IDENTITIES,
-    line: "require(keys.previous == address(0) || time >= pending, RotationPending(role, id, pending));",
+    line: "require(time >= pending, RotationPending(role, id, pending));",
     replacement: "",
     means: "Two rotations at once leave three valid keys.",
+    tests: ["Identities"],
+  },
+  {
+    name: "signer-elsewhere",
+    file: IDENTITIES,
+    line: "if (bound.role != role || bound.id != id) return Signer({key: key, validFrom: 0, validUntil: 0});",
+    replacement: "",
+    means: "Who binds a relay's former key keeps the relay from changing its next one.",
     tests: ["Identities"],
   },
   {

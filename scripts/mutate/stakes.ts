@@ -41,10 +41,18 @@ export const STAKES_FAULTS: readonly Fault[] = [
   {
     name: "unbond-frozen",
     file: STAKE_MANAGER,
-    line: "if (role == ROLE_RELAY) require(remaining >= frozenOf[id], BondInUse(id, remaining, frozenOf[id]));",
-    replacement: "",
+    line: "uint256 required = _volumeOf(id) + frozenOf[id];",
+    replacement: "uint256 required = _volumeOf(id);",
     means: "What is frozen for an open demand is withdrawn.",
     tests: ["Slashing", "StakeManager"],
+  },
+  {
+    name: "unbond-cover",
+    file: STAKE_MANAGER,
+    line: "uint256 required = _volumeOf(id) + frozenOf[id];",
+    replacement: "uint256 required = frozenOf[id];",
+    means: "After a slash took what was active, what covers the volume is withdrawn.",
+    tests: ["fraud/Cover"],
   },
   {
     name: "freeze-uncounted",
@@ -113,8 +121,8 @@ export const STAKES_FAULTS: readonly Fault[] = [
   {
     name: "slash-more-than-kept",
     file: STAKE_MANAGER,
-    line: "return _punish(ROLE_RELAY, relayId, taken < kept ? taken : kept, loss, [victim, challenger]);",
-    replacement: "return _punish(ROLE_RELAY, relayId, taken, loss, [victim, challenger]);",
+    line: "if (taken > kept) taken = kept;",
+    replacement: "",
     means: "A default costs more than was frozen for it.",
     tests: ["Slashing", "fraud/Demand"],
   },

@@ -18,12 +18,11 @@ const ORDINARY: Demand = {
   delta: 1_000_000_000_000n,
   challenger: 9,
   bond: 2_000_000_000_000n,
-  kept: 11_000_000_000_000n,
   deadline: 1_700_043_200,
 };
 const LOWEST: Demand = {
   ...{ relayId: 0, batchNo: 0n, row: 0, leafIndex: 0, receiptsRoot: `0x${"00".repeat(32)}`, depth: 0 },
-  ...{ postedAt: 0, userId: 0, cumEnd: 0n, delta: 0n, challenger: 0, bond: 0n, kept: 0n, deadline: 0 },
+  ...{ postedAt: 0, userId: 0, cumEnd: 0n, delta: 0n, challenger: 0, bond: 0n, deadline: 0 },
 };
 const HIGHEST: Demand = {
   ...{
@@ -35,7 +34,7 @@ const HIGHEST: Demand = {
     depth: 255,
   },
   ...{ postedAt: U40, userId: U32, cumEnd: MAX_U80, delta: MAX_U64, challenger: U32 },
-  ...{ bond: MAX_U96, kept: MAX_U96, deadline: U40 },
+  ...{ bond: MAX_U96, deadline: U40 },
 };
 
 /** Ids of demands, and keys under which proofs are marked. */

@@ -77,6 +77,9 @@ contract IdentitiesTest is Network {
         vm.expectRevert(abi.encodeWithSelector(ITimed.DeadlinePassed.selector, START - 1, START));
         vm.prank(OWNER);
         registry.registerRelay(vm.addr(7), 0, 0, START - 1, late);
+        bytes memory last = proofBy(7, OWNER, ROLE_RELAY, START);
+        vm.prank(OWNER);
+        eq(registry.registerRelay(vm.addr(7), 0, 0, START, last), 1, "in its last second");
     }
 
     function test_register_refusesASignerThatIsValidElsewhereInAnyRole() public {
@@ -116,11 +119,14 @@ contract IdentitiesTest is Network {
         eq(previous.validFrom, START, "since");
         eq(previous.validUntil, START + 90, "until");
         eq(registry.relayIdBySigner(SIGNER), 1, "still signs");
+        yes(!registry.isSignerValid(0, 0, vm.addr(99), START), "nobody's key is not the role of nothing");
         yes(registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START + 89), "old until");
         yes(!registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START + 90), "old after");
         yes(!registry.isSignerValid(ROLE_RELAY, 1, vm.addr(9), START + 9), "new before");
         yes(!registry.isSignerValid(ROLE_RELAY, 1, SIGNER, START - 1), "old before it was");
         yes(!registry.mayPost(1, SIGNER), "the old one may not post");
+        skip(80);
+        eq(registry.relayIdBySigner(SIGNER), 0, "signs for nobody");
         yes(registry.mayPost(1, vm.addr(9)), "the new one may");
         yes(registry.mayPost(1, OWNER), "the owner may");
         yes(!registry.mayPost(1, address(0)) && !registry.mayPost(2, address(0)), "nobody may not");
@@ -140,6 +146,23 @@ contract IdentitiesTest is Network {
         skip(80);
         rotate(relaySignerKey(1));
         eq(registry.relayIdBySigner(SIGNER), 1, "back");
+    }
+
+    /// @dev Whoever has the key that was replaced binds it to a relay of its own, as soon as that is possible: it must
+    /// not keep the relay from replacing its next one, nor pass for one of the relay's keys.
+    function test_rotateSigner_isNotStoppedByWhoeverHasTheKeyBefore() public {
+        addRelay(1, 0);
+        rotate(9);
+        skip(160);
+        bytes memory proof = proofBy(relaySignerKey(1), user(66), ROLE_RELAY, NEVER);
+        vm.prank(user(66));
+        registry.registerRelay(SIGNER, 0, 0, NEVER, proof);
+        (, IIdentities.Signer memory previous) = registry.signersOf(ROLE_RELAY, 1);
+        eq(previous.key, SIGNER, "previous");
+        eq(previous.validUntil, 0, "not the relay's any more");
+        rotate(10);
+        eq(registry.relayOf(1).signer, vm.addr(10), "signer");
+        eq(registry.relayIdBySigner(SIGNER), 2, "the other relay's");
     }
 
     function test_rotateSigner_refusesTheSignerItHas() public {

@@ -160,6 +160,27 @@ contract SlashingTest is Network {
         eq(stakes.frozenOf(1), 0, "nothing is kept any more");
     }
 
+    /// @dev Ann's row would cost 55 USD, but 22 were all that was kept for it: the rest is kept for Bob's.
+    function test_slashFrozen_leavesWhatIsKeptForOthers() public {
+        vm.startPrank(address(frauds));
+        uint96 anns = stakes.freeze(1, uint96(2 * USD), true);
+        eq(stakes.freeze(1, uint96(10 * USD), true), 78 * USD, "Bob's");
+        (uint96 a, uint96 b, uint96 c) = stakes.slashFrozen(1, anns, uint96(5 * USD), _victim, _challenger);
+        vm.stopPrank();
+        eq(a, 5 * USD, "victim");
+        eq(uint256(a) + b + c, 22 * USD, "no more than Ann's");
+        eq(stakes.frozenOf(1), 78 * USD, "Bob's is kept");
+    }
+
+    /// @dev What is kept may be more than it costs by then: the rest stays kept.
+    function test_slashFrozen_keepsWhatItDoesNotTake() public {
+        vm.startPrank(address(frauds));
+        uint96 kept = stakes.freeze(1, uint96(5 * USD), true);
+        stakes.slashFrozen(1, kept, uint96(2 * USD), _victim, _challenger);
+        vm.stopPrank();
+        eq(stakes.frozenOf(1), 33 * USD, "55 less 22");
+    }
+
     // ---- What others may need ----
 
     /// @dev 40 USD of metered volume are not final: a signed row of the relay's own friend cannot empty the bond.

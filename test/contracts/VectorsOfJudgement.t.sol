@@ -139,7 +139,7 @@ contract VectorsOfJudgementTest is Cases {
         (made.postedAt, made.userId) = (uint40(number("postedAt")), uint32(number("userId")));
         (made.cumEnd, made.delta) = (uint80(number("cumEnd")), uint64(number("delta")));
         (made.challenger, made.bond) = (uint32(number("challenger")), uint96(number("bond")));
-        (made.kept, made.deadline) = (uint96(number("kept")), uint40(number("deadline")));
+        made.deadline = uint40(number("deadline"));
     }
 
     function receiptOf() private view returns (UsageReceipt memory receipt) {

@@ -23,11 +23,26 @@ contract VouchersTest is Network {
         yes(!isSigned(most + 1), "too wide");
     }
 
+    /// @dev Every pair of numbers is a signature by somebody: the same key signs in the lower half of the order alone.
+    function test_isBy_refusesAnSOfTheUpperHalf() public view {
+        (bytes32 r, ) = voucherBy(7, 1, 2, 3, 4);
+        uint256 half = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
+        bytes32 digest = digestOf(4);
+        address low = ecrecover(digest, 27, r, bytes32(half));
+        address high = ecrecover(digest, 27, r, bytes32(half + 1));
+        yes(low != address(0) && high != address(0), "both are somebody's");
+        yes(isBy(low, 1, 2, 3, 4, r, bytes32(half)), "half of the order");
+        yes(!isBy(high, 1, 2, 3, 4, r, bytes32(half + 1)), "more than half");
+    }
+
     function isSigned(uint256 cumulative) private view returns (bool) {
-        bytes32 hash = keccak256(abi.encode(Messages.SPEND_VOUCHER, 1, 2, 3, cumulative));
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", settlement.domainSeparator(), hash));
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, digest);
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, digestOf(cumulative));
         return isBy(vm.addr(7), 1, 2, 3, cumulative, r, bytes32(uint256(s) | (uint256(v - 27) << 255)));
+    }
+
+    function digestOf(uint256 cumulative) private view returns (bytes32) {
+        bytes32 hash = keccak256(abi.encode(Messages.SPEND_VOUCHER, 1, 2, 3, cumulative));
+        return keccak256(abi.encodePacked(hex"1901", settlement.domainSeparator(), hash));
     }
 
     function isBy(

@@ -1,10 +1,9 @@
 import { fraudProofsAbi } from "@aimo/protocol/abi/fraud-proofs";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
-import { stakeManagerAbi } from "@aimo/protocol/abi/stake-manager";
 import { commitOf } from "@aimo/protocol/batches";
 import type { BilledLine, SettlementBill } from "@aimo/protocol/bill";
 import { toBytes, toHex } from "@aimo/protocol/bytes";
-import { demandBond, penaltyOf } from "@aimo/protocol/penalties";
+import { demandBond } from "@aimo/protocol/penalties";
 import {
   badReceiptArguments,
   demandArguments,
@@ -183,17 +182,10 @@ describe("protocol/proofs, against a chain", function () {
     expect(await tried("proveBadReceipt", other)).to.equal("BadReceiptOpening");
   });
 
-  it("knows the id of a demand, and what it locks and freezes", async () => {
-    const { fraudProofs, stakeManager } = world.deployment.contracts;
+  it("knows the id of a demand, and what it locks", async () => {
+    const { fraudProofs } = world.deployment.contracts;
     const [, challenger = 0] = world.userIds;
     const row = at(2, 0).place.billed.user.leaf;
-    const { active, unbonding } = await client.readContract({
-      address: stakeManager,
-      abi: stakeManagerAbi,
-      functionName: "bondOf",
-      args: [1, posted.relayId],
-      blockNumber: block,
-    });
     const { result } = await client.simulateContract({
       address: fraudProofs,
       abi: fraudProofsAbi,
@@ -208,7 +200,6 @@ describe("protocol/proofs, against a chain", function () {
       ...{ receiptsRoot: header.receiptsRoot, depth: header.depth, userId: row.userId, delta: row.sum },
       cumEnd: row.cumStart + row.sum,
       bond: demandBond(row.sum),
-      kept: penaltyOf(row.sum, active + unbonding),
       deadline: postedAt + PROFILES.local.response,
     });
     expect(result).to.equal(expected);

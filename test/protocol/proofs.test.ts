@@ -86,7 +86,6 @@ const demandOf = (v: Vector): Demand => ({
   delta: v.big("delta"),
   challenger: v.number("challenger"),
   bond: v.big("bond"),
-  kept: v.big("kept"),
   deadline: v.number("deadline"),
 });
 

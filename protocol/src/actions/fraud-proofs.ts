@@ -15,7 +15,7 @@ export const answer: WriteAction<typeof abi, "answer"> = writeAction("fraudProof
  * Demands that the relay shows the receipt at `leafIndex` of a row; each can be demanded once. Others of the
  * row can be demanded meanwhile, or the relay could keep it busy by a friend until it is final. Locks a bond
  * of the caller, which the relay's owner gets for an answer: 5 % of the row's delta, at least 2 USD. Freezes
- * what a default would cost.
+ * what a default would cost, once for all open demands of the row.
  */
 export const demand: WriteAction<typeof abi, "demand"> = writeAction("fraudProofs", abi, "demand");
 

@@ -105,7 +105,7 @@ export const requestUnbond: WriteAction<typeof abi, "requestUnbond"> = writeActi
 export const slash: WriteAction<typeof abi, "slash"> = writeAction("stakeManager", abi, "slash");
 
 /**
- * `slash` of a relay, out of what was kept for it. Only the fraud proofs.
+ * `slash` of a relay, out of what was kept for it; what is not taken stays kept. Only the fraud proofs.
  * - `kept`: pUSD.
  * - `loss`: pUSD.
  */
@@ -132,7 +132,8 @@ export const unfreeze: WriteAction<typeof abi, "unfreeze"> = writeAction("stakeM
 export const wasStaked: ReadAction<typeof abi, "wasStaked"> = readAction("stakeManager", abi, "wasStaked");
 
 /**
- * Pays a request whose time has come to the free credits of the owner.
+ * Pays a request whose time has come to the free credits of the owner. What stays must cover a relay's
+ * metered volume that is not final and its open demands.
  * - `role`: 1 relay, 2 provider.
  */
 export const withdrawUnbonded: WriteAction<typeof abi, "withdrawUnbonded"> = writeAction("stakeManager", abi, "withdrawUnbonded");

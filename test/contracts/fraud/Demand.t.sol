@@ -123,6 +123,15 @@ contract DemandTest is Story {
         isDefaulted(postAnn(list), 1, 0);
     }
 
+    /// @dev Ann's own request, but of a channel she had before.
+    function test_answerWithARequestOfAnotherEpoch_isRefused() public {
+        Served[] memory list = serveMany(ann, 2);
+        ++list[1].request.channelEpoch;
+        list[1].receipt.requestHash = hashOf(list[1].request);
+        signAlone(list[1]);
+        isDefaulted(postAnn(list), 1, 0);
+    }
+
     /// @dev The relay does not know what the hash stands for: the request was never made.
     function test_answerWithoutTheRequest_isRefused() public {
         Posted memory posted = submit(honestDay());
@@ -136,6 +145,9 @@ contract DemandTest is Story {
         isDefaulted(submit(alone(bill)), 3, 0);
         bill = honestBill(ann, 3);
         ++bill.leaf.epoch;
+        isDefaulted(submit(alone(bill)), 3, 0);
+        bill = honestBill(ann, 3);
+        bill.leaf.epoch = 0;
         isDefaulted(submit(alone(bill)), 3, 0);
         bill = honestBill(ann, 3);
         bill.leaf.count = 0;
@@ -190,7 +202,7 @@ contract DemandTest is Story {
         stakes.requestUnbond(ROLE_RELAY, 1, 1);
     }
 
-    /// @dev What was asked back before the demand is kept as well, and a second demand freezes what is left.
+    /// @dev What was asked back before the demand is kept as well: once for a row, and for another row besides.
     function test_unbondingCredits_areFrozenToo() public {
         vm.prank(relayOwner(1));
         stakes.requestUnbond(ROLE_RELAY, 1, BOND - 20e12);
@@ -198,9 +210,11 @@ contract DemandTest is Story {
         Posted memory posted = submit(honestDay());
         demand(posted, 0, 0);
         demand(posted, 0, 1);
-        eq(stakes.frozenOf(1), 69.3e12, "twice 34.65 USD");
+        eq(stakes.frozenOf(1), 34.65e12, "eleven times Ann's row");
+        demand(posted, 1, 0);
+        eq(stakes.frozenOf(1), 46.2e12, "and eleven times Bob's");
         skip(4);
-        vm.expectRevert(abi.encodeWithSelector(IStakeManager.BondInUse.selector, 1, 20e12, 69.3e12));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.BondInUse.selector, 1, 20e12, 46.2e12 + 4.2e12));
         vm.prank(relayOwner(1));
         stakes.withdrawUnbonded(ROLE_RELAY, 1, 0);
     }

@@ -191,7 +191,7 @@ abstract contract Market is Batching {
         return frauds.demand(rows, index);
     }
 
-    /// @dev The demand that `demand` makes of a relay with nothing frozen, known before it is made.
+    /// @dev The demand that `demand` makes, known before it is made.
     function expectedDemand(
         Posted memory posted,
         uint256 row,
@@ -203,7 +203,6 @@ abstract contract Market is Batching {
         (made.receiptsRoot, made.depth) = (batch.header.receiptsRoot, batch.header.depth);
         (made.postedAt, made.userId, made.cumEnd, made.delta) = (batch.postedAt, bill.userId, bill.cumEnd, bill.delta);
         (made.challenger, made.bond) = (wim, bill.delta < 40 * USD ? uint96(2 * USD) : bill.delta / 20);
-        made.kept = stakes.penaltyOf(ROLE_RELAY, 1, bill.delta);
         made.deadline = clock.clock() + 5;
     }
 
