@@ -97,6 +97,13 @@ const AMOUNTS: readonly Tale[] = [
   }),
   tale("a cost too high and a charge as it should have been", "cost", receipt({ cost: COST + 1n })),
   tale("a cost and a charge of all there can be", "cost", { ...receipt({ cost: MAX_U64 }), charge: MAX_U64 }),
+  good("a receipt of the first ten minutes of time", {
+    ...receipt({ issuedAt: 300 }),
+    ...{ postedAt: 330, closedAt: 302, provider: { registeredAt: 1, deactivatedAt: 0 } },
+    ...{ stake: { stakedFrom: 1, stakedUntil: FOREVER }, signer: { signerFrom: 1, signerUntil: FOREVER } },
+    ...price({ effectiveFrom: 1 }),
+    fee: { feeCurBps: FEE, feePrevBps: FEE, feeChangedAt: 1 },
+  }),
   good("a price above what any receipt can say", {
     ...receipt({ cost: MAX_U64, units: [2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1] }),
     ...price({ prices: [MAX_U64, MAX_U64, MAX_U64] }),

@@ -200,6 +200,38 @@ contract ChannelsTest is Network {
         eq(settlement.channelOf(1, id).thawEnd, 0, "the thaw is over");
     }
 
+    /// @dev Everything was debited meanwhile: the thaw ends, and there is nothing to pay.
+    function test_thawChannel_ofWhatDebitsTookReturnsNothing() public {
+        uint32 id = open(ALICE, 1, FIVE);
+        vm.prank(ALICE);
+        settlement.thawChannel(1, FIVE);
+        post(1, one(id, FIVE, FIVE), none());
+        skip(70);
+        vm.prank(ALICE);
+        eq(settlement.withdrawChannel(1), 0, "nothing");
+        eq(settlement.channelOf(1, id).thawEnd, 0, "the thaw is over");
+    }
+
+    /// @dev After 65,535 channels of one pair there is no further epoch. Nobody can make so many in a test: the last one's
+    /// epoch is written where the channel is kept.
+    function test_openChannel_refusesAnEpochThatThereIsNot() public {
+        vm.record();
+        uint32 id = open(ALICE, 1, FIVE);
+        (, bytes32[] memory writes) = vm.accesses(address(settlement));
+        for (uint256 n = 0; n < writes.length; ++n) {
+            uint256 word = uint256(vm.load(address(settlement), writes[n]));
+            if (uint96(word) != FIVE) continue;
+            vm.store(address(settlement), writes[n], bytes32(word | (uint256(0xffff) << 216)));
+        }
+        eq(settlement.channelOf(1, id).epoch, type(uint16).max, "the last");
+        skip(2 hours);
+        vm.prank(ALICE);
+        settlement.withdrawChannel(1);
+        vm.expectRevert(abi.encodeWithSelector(IChannels.EpochsUsedUp.selector, 1, id));
+        vm.prank(ALICE);
+        settlement.openChannel(1, FIVE, START + 3 hours, 0, address(0));
+    }
+
     function test_thawChannel_ofAPartLeavesTheRestRunning() public {
         uint32 id = open(ALICE, 1, FIVE);
         vm.startPrank(ALICE);

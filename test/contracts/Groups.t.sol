@@ -15,6 +15,11 @@ contract GroupsTest is Check {
         yes(!Groups.contains(DIGEST, 0, DIGEST, 0, path), "an empty group has none");
     }
 
+    function test_contains_refusesAPathOfAnotherLength() public pure {
+        yes(!Groups.contains(DIGEST, 1, DIGEST, 0, new bytes32[](1)), "longer");
+        yes(!Groups.contains(DIGEST, 2, DIGEST, 0, new bytes32[](0)), "shorter");
+    }
+
     function test_contains_refusesPaddingAsAReceipt() public pure {
         bytes32 padding = keccak256(hex"03");
         bytes32 left = keccak256(abi.encodePacked(bytes1(0x04), DIGEST, DIGEST));

@@ -52,6 +52,7 @@ contract ModulesTest is Network {
         );
         vault.payOut(MODULE, uint96(SCALE));
         vm.stopPrank();
+        yes(!vault.isModuleFor(MODULE, _id), "not asked for");
         letIn(MODULE, true);
         letIn(MODULE, false);
         vm.prank(MODULE);

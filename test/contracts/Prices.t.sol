@@ -93,6 +93,14 @@ contract PricesTest is Network {
         eq(registry.priceOf(1, 1, 3).effectiveFrom, START + 11, "after the second in which the rise took effect");
     }
 
+    /// @dev What is cached costs no more than what is read; other kinds have prices of their own.
+    function test_setPrice_takesModelsOfOneUnitAndOfAnyKinds() public {
+        eq(set(0, 0, 5e12, 0x000004), 1, "images");
+        eq(set(1, 9, 2, 0x010201), 2, "the second unit is no cached token");
+        skip(10);
+        eq(set(1, 9, 2, 0x020101), 3, "the first is no token");
+    }
+
     function test_setPrice_refusesWhatMakesNoSense() public {
         uint24[3] memory kinds = [0x000000, 0x060000, 0x010106];
         for (uint256 i = 0; i < 3; ++i) {

@@ -27,6 +27,18 @@ contract BadPriceTest is Story {
         isPunishedFor(postAnn(list), 1, 2e12, 8e12);
     }
 
+    /// @dev The receipt says too much, but Ann was charged what is right: a fine, and nothing to give back.
+    function test_overpriceThatWasNotCharged_isFined() public {
+        Served[] memory list = serveMany(ann, 3);
+        list[FALSE].receipt.cost = COST + 1;
+        signAlone(list[FALSE]);
+        Bill memory bill = billOf(ann, list);
+        list[FALSE].leaf.charge = CHARGE;
+        runOn(bill);
+        graft(bill);
+        isPunishedFor(submit(alone(bill)), 0, 2e12, 8e12);
+    }
+
     function test_discount_isGood() public {
         Served[] memory list = serveMany(ann, 1);
         list[0].receipt.cost = COST / 2;

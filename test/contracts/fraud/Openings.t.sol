@@ -47,6 +47,15 @@ contract OpeningsTest is Market {
         opens(submit(alone(honestBill(ann, bound(count, 1, 9)))));
     }
 
+    /// @dev A tree has at most 2^32 leaves, whatever a path says.
+    function test_open_refusesADepthThatNoTreeHas() public pure {
+        ReceiptsTree.Node memory node = ReceiptsTree.Node(keccak256("leaf"), 1);
+        (bool ok, , ) = ReceiptsTree.open(node, 0, 32, new ReceiptsTree.Node[](32));
+        yes(ok, "the deepest");
+        (ok, , ) = ReceiptsTree.open(node, 0, 33, new ReceiptsTree.Node[](33));
+        yes(!ok, "deeper");
+    }
+
     function opens(Posted memory posted) private view {
         for (uint256 row = 0; row < posted.bills.length; ++row) {
             rowOpens(posted, row);

@@ -90,6 +90,11 @@ contract RowMismatchTest is Story {
         isRepaid(reopened(2, 1), ann, 3.15e12);
     }
 
+    /// @dev There is no epoch before the first, so this one was over at no time.
+    function test_userLeafOfNoEpoch_isPunishedAfterTheChannelOpenedAgain() public {
+        isRepaid(reopened(0, 1), ann, 3.15e12);
+    }
+
     /// @dev In the second in which a channel opens nobody can tell what came first.
     function test_channelOpenedAgainInTheSameSecond_leavesTheRelayUnharmed() public {
         isHonest(reopened(1, 0));

@@ -43,6 +43,16 @@ contract DepositPermitsTest is Depositing {
         leftNothing();
     }
 
+    /// @dev After a permit was used there is a last one to compare with; what is no signature is compared with nothing.
+    function test_depositByPermit_refusesWhatIsNoSignature() public {
+        router.depositByPermit(permitBy(1, TOKENS));
+        vm.prank(ALICE);
+        token.approve(address(router), TOKENS);
+        IDepositRouter.Permit memory forged = permitBy(1, TOKENS);
+        (forged.v, forged.r, forged.s) = (29, 0, 0);
+        refused(forged, notSigned(forged));
+    }
+
     function test_depositByPermit_refusesAPermitPastItsDeadline() public {
         IDepositRouter.Permit memory permit = permitFor(1, address(router), TOKENS, START);
         usePermit(permit, address(router));

@@ -126,32 +126,6 @@ contract LensPagesTest is Network {
         _lens.relays(LAST, LAST);
     }
 
-    /// @dev Nodes allow a call some tens of millions of gas: the longest page must stay well below.
-    function test_pages_fitACall() public {
-        uint256 longest = _lens.MAX_PAGE();
-        bytes[4] memory calls = [
-            abi.encodeCall(_lens.relays, (1, 3)),
-            abi.encodeCall(_lens.providers, (1, 3)),
-            abi.encodeCall(_lens.pairsOfRelay, (1, 1, 3)),
-            abi.encodeCall(_lens.channelsOfUser, (3, 1, 3))
-        ];
-        for (uint256 i = 0; i < calls.length; ++i) {
-            // a page of one call alone: nothing was read before
-            address[5] memory targets = [
-                address(settlement),
-                address(vault),
-                address(registry),
-                address(stakes),
-                address(reserves)
-            ];
-            for (uint256 n = 0; n < 5; ++n) vm.cool(targets[n]);
-            uint256 before = gasleft();
-            (bool ok, ) = address(_lens).staticcall(calls[i]);
-            uint256 used = before - gasleft();
-            yes(ok && (used * longest) / 3 < 20_000_000, "the longest page fits");
-        }
-    }
-
     /// @dev Whoever follows `next` sees every id once, in order, whatever the size of the pages.
     function testFuzz_pages_meetEndToEnd(uint8 more, uint8 size) public {
         uint32 last = 3 + (more % 6);

@@ -16,6 +16,11 @@ interface Vm {
     function getNonce(address account) external view returns (uint64);
     function getCode(string calldata artifact) external view returns (bytes memory);
     function cool(address target) external;
+    function mockCall(address target, bytes calldata data, bytes calldata returned) external;
+    function load(address target, bytes32 slot) external view returns (bytes32);
+    function store(address target, bytes32 slot, bytes32 value) external;
+    function record() external;
+    function accesses(address target) external returns (bytes32[] memory reads, bytes32[] memory writes);
     function etch(address target, bytes calldata code) external;
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonBool(string calldata json, string calldata key) external pure returns (bool);
