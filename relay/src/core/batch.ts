@@ -1,5 +1,5 @@
-import { toBytes } from "@aimo/protocol/bytes";
-import { encodeRows, type PostHeader } from "@aimo/protocol/rows";
+import { toBytes, toHex } from "@aimo/protocol/bytes";
+import { decodeRows, encodeRows, type PostHeader, type Rows } from "@aimo/protocol/rows";
 import { buildSumTree, leafNode, type SumTree, type UserLeaf, userLeafNode } from "@aimo/protocol/tree";
 import type { Hex } from "viem";
 
@@ -71,9 +71,7 @@ export function buildBatch(
     cumEnd: leaf.cumStart + leaf.sum,
     delta: leaf.sum,
   }));
-  const providers = [...credits.entries()]
-    .sort(([a], [b]) => a - b)
-    .map(([providerId, cumEnd]) => ({ providerId, cumEnd }));
+  const providers = providerRows(credits);
   const header = {
     batchNo,
     nA: metered.length,
@@ -83,6 +81,28 @@ export function buildBatch(
     receiptsSum: tree.sum,
     receiptsRoot: tree.root,
   };
-  const bytes = encodeRows({ metered, providers });
-  return { header, rows: `0x${Buffer.from(bytes).toString("hex")}`, users, tree };
+  return { header, rows: toHex(encodeRows({ metered, providers })), users, tree };
+}
+
+/** Cumulative credits in a batch's rows, by provider id. */
+export function creditsIn({ header, rows }: PreparedBatch): Map<number, bigint> {
+  const { providers } = decodeRows(toBytes(rows), header);
+  return new Map(providers.map(({ providerId, cumEnd }) => [providerId, cumEnd]));
+}
+
+/** The same batch with other credits. */
+export function withCredits(
+  { header, rows }: PreparedBatch,
+  credits: ReadonlyMap<number, bigint>,
+): PreparedBatch {
+  const { metered, signed } = decodeRows(toBytes(rows), header);
+  const providers = providerRows(credits);
+  return {
+    header: { ...header, nC: providers.length },
+    rows: toHex(encodeRows({ metered, signed, providers })),
+  };
+}
+
+function providerRows(credits: ReadonlyMap<number, bigint>): Rows["providers"] {
+  return [...credits].sort(([a], [b]) => a - b).map(([providerId, cumEnd]) => ({ providerId, cumEnd }));
 }

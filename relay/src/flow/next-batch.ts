@@ -1,4 +1,5 @@
-import { type BilledLeaf, buildBatch } from "../core/batch.ts";
+import { type BilledLeaf, buildBatch, creditsIn, type OpenBatch, withCredits } from "../core/batch.ts";
+import { costOfCredits, cutCredits } from "../core/credits.ts";
 import type { SettlementChain, SettlingStore } from "./ports.ts";
 
 export type NextBatchParameters = {
@@ -79,28 +80,55 @@ export async function buildNext(parameters: NextBatchParameters): Promise<boolea
 type Funds = Awaited<ReturnType<SettlementChain["funds"]>>;
 
 /**
- * All that providers are owed, if the debits and the relay's own money pay for it: the chain refuses a batch whole
- * otherwise. Then only what the debits pay for; the rest waits for earnings, or is redeemed from the reserve.
+ * All that providers are owed, as far as the debits and the relay's own money pay for it: the chain refuses a batch
+ * whole otherwise. The rest waits for earnings, or is redeemed from the reserve.
  */
 function creditsOf(
   { store, log }: NextBatchParameters,
   leaves: readonly BilledLeaf[],
   { own, feeBps }: Funds,
 ): Map<number, bigint> {
-  const taken = new Set(leaves.map(({ id }) => id));
   const debits = leaves.reduce((sum, { charge }) => sum + charge, 0n);
   const fee = (debits * BigInt(feeBps)) / BPS;
-  const within = (credits: Map<number, bigint>) => new Map([...credits].slice(0, MAX_ROWS));
-  const all = within(store.credits(taken));
-  const missing = store.owedBeyond(all) + fee - debits - own;
-  if (missing <= 0n) return all;
-  const covered = within(store.credits(taken, true));
-  if (store.owedBeyond(covered) < store.owedBeyond(all))
-    log.warn(
-      { missing: `${missing}` },
-      "Debts to providers that no user pays for wait: the relay's earnings and float do not cover them.",
-    );
-  return covered;
+  const claims = store.claims(new Set(leaves.map(({ id }) => id))).slice(0, MAX_ROWS);
+  const missing = costOfCredits(claims, cutCredits(claims, 0n)) + fee - debits - own;
+  if (missing <= 0n) return cutCredits(claims, 0n);
+  warnOfDebts(log, missing);
+  return cutCredits(claims, missing);
+}
+
+function warnOfDebts(log: NextBatchParameters["log"], missing: bigint): void {
+  log.warn(
+    { missing: `${missing}` },
+    "Debts to providers that no user pays for wait: the relay's earnings and float do not cover them. Its fee may be " +
+      "below the protocol's, or rows were skipped; fundRelay pays them.",
+  );
+}
+
+/**
+ * The open batch with credits that cost `missing` pUSD less, written down: a row was skipped, or earnings were claimed,
+ * since it was made. Debits and receipts stay, so whichever of the two the chain takes, the books are right.
+ * Undefined: there is nothing to cut.
+ */
+export async function recredit(
+  { chain, store, log }: NextBatchParameters,
+  open: OpenBatch,
+  missing: bigint,
+): Promise<OpenBatch | undefined> {
+  for (const [providerId, sum] of await chain.paidTo(store.creditors())) store.notePaid(providerId, sum);
+  const inBatch = creditsIn(open);
+  const claims = store.claims(open.ids).flatMap((claim) => {
+    const cumulative = inBatch.get(claim.providerId) ?? 0n;
+    const most = cumulative < claim.most ? cumulative : claim.most;
+    const covered = claim.covered < most ? claim.covered : most;
+    return most > claim.paid ? [{ ...claim, most, covered }] : [];
+  });
+  if (claims.length === 0 && inBatch.size === 0) return undefined;
+  const credits = cutCredits(claims, missing);
+  warnOfDebts(log, missing);
+  const batch = withCredits(open, credits);
+  await store.saveCredits(batch, credits);
+  return { ...open, ...batch };
 }
 
 /** Receipts for one batch, whole channels in order, within the bond's room and the limits of a post. */

@@ -5,6 +5,7 @@ import type { UsageReceipt } from "@aimo/protocol/receipts";
 import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
 import type { Batch, BilledLeaf, OpenBatch, PostedBatch, PreparedBatch } from "../core/batch.ts";
+import type { CreditClaim } from "../core/credits.ts";
 import type {
   Caller,
   ChannelBalance,
@@ -188,15 +189,14 @@ export interface SettlingStore {
   /** Providers that are owed more than was paid. */
   creditors(): readonly number[];
   notePaid(providerId: number, paid: bigint): void;
-  /** What a batch of these leaves credits: provider id to cumulative. `onlyCovered`: no more than its debits pay for. */
-  credits(taken: ReadonlySet<string>, onlyCovered?: boolean): Map<number, bigint>;
-  /** What these add to what was paid, pUSD. */
-  owedBeyond(credits: ReadonlyMap<number, bigint>): bigint;
+  claims(taken: ReadonlySet<string>): readonly CreditClaim[];
   /** True when the channel was opened anew: what was billed before can never be posted. */
   isOver(leaf: BilledLeaf): boolean;
   openBatch(): OpenBatch | undefined;
   /** Writes a batch down, durably, before it is sent. */
   saveBuilt(batch: Batch, credits: ReadonlyMap<number, bigint>, since: bigint): Promise<void>;
+  /** Writes the open batch down with other credits, durably. Its debits and receipts stay as they are. */
+  saveCredits(batch: PreparedBatch, credits: ReadonlyMap<number, bigint>): Promise<void>;
   /** Marks a batch posted and everything in it; what was skipped becomes unbilled. Durable when it resolves. */
   savePosted(batchNo: bigint, posted: PostedBatch): Promise<void>;
   /** Forgets the open batch, which was not posted and never will be. Its leaves are unposted still. */

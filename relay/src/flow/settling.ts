@@ -1,7 +1,7 @@
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import type { OpenBatch, PostedBatch } from "../core/batch.ts";
 import { type DueParameters, dueReason } from "../core/due.ts";
-import { buildNext, lostOf, type NextBatchParameters } from "./next-batch.ts";
+import { buildNext, lostOf, type NextBatchParameters, recredit } from "./next-batch.ts";
 import type { Settling } from "./ports.ts";
 
 export type SettlingParameters = NextBatchParameters & {
@@ -64,8 +64,7 @@ export function startSettling(parameters: SettlingParameters): Settling {
       })
       .catch((error: unknown) => {
         backOff();
-        if (!stopping.signal.aborted)
-          log.error({ err: error, reason, ...hintOf(error) }, "Posting failed; it is tried again.");
+        if (!stopping.signal.aborted) log.error({ err: error, reason }, "Posting failed; it is tried again.");
       });
   };
   const timer = setInterval(tick, intervalMs);
@@ -107,14 +106,11 @@ function unsettledOf({ store, now }: SettlingParameters) {
   };
 }
 
-/** What an operator can do about a refusal that no waiting mends. */
-function hintOf(error: unknown): { readonly hint?: string } {
-  if (!isAimoError(error) || error.details?.["error"] !== "Shortfall") return {};
-  return {
-    hint:
-      "What users paid does not cover providers and the protocol's fee: the relay's fee is below the protocol's, or rows " +
-      `were skipped. Call fundRelay with ${String(error.details["missing"] ?? "what is missing")} pUSD or more; then it goes on.`,
-  };
+/** What the relay's own money lacks for a batch that the chain refused; undefined for any other failure. pUSD. */
+function missingOf(error: unknown): bigint | undefined {
+  if (!isAimoError(error) || error.details?.["error"] !== "Shortfall") return undefined;
+  const missing = error.details["missing"];
+  return typeof missing === "bigint" ? missing : undefined;
 }
 
 /** Brings a batch that was written down to its end, from whatever step it stopped at. */
@@ -152,10 +148,11 @@ async function finish(parameters: SettlingParameters, open: OpenBatch, signal: A
 /** Sends the batch unless the chain has it, and waits until nodes may act on it. Undefined: it has become worthless. */
 async function postOnce(
   parameters: SettlingParameters,
-  open: OpenBatch,
+  built: OpenBatch,
   signal: AbortSignal,
 ): Promise<PostedBatch | undefined> {
   const { chain, intervalMs } = parameters;
+  let open = built;
   for (;;) {
     const posted = await chain.posted(open.batchNo, open.since);
     if (posted) return posted;
@@ -163,8 +160,21 @@ async function postOnce(
       const isWorthless = lostOf(parameters).some(({ ids }) => ids.some((id) => open.ids.has(id)));
       if (isWorthless && !(await chain.isPending())) return undefined;
       // Also when one was sent before: a re-org may have dropped it, and these are the same bytes.
-      await chain.post(open);
+      open = await postOrCut(parameters, open);
     } else await pause(intervalMs, signal);
+  }
+}
+
+/** Posts the batch, or gives it with less credit where the relay's money does not reach: one debt must not stop all. */
+async function postOrCut(parameters: SettlingParameters, open: OpenBatch): Promise<OpenBatch> {
+  try {
+    await parameters.chain.post(open);
+    return open;
+  } catch (error) {
+    const missing = missingOf(error);
+    const cut = missing === undefined ? undefined : await recredit(parameters, open, missing);
+    if (!cut) throw error;
+    return cut;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BilledLeaf } from "../core/batch.ts";
+import type { CreditClaim } from "../core/credits.ts";
 import type { Journal } from "./journal.ts";
 import { type BatchRecord, fromStored, type StoredGeneration, toStored, usageOf } from "./records.ts";
 
@@ -72,23 +73,20 @@ export class Books {
   }
 
   /**
-   * What a batch of the leaves `taken` credits: provider id to cumulative. All that is owed, less what leaves for later
-   * will pay: credits without their debits draw on the relay's own money. With `onlyCovered` nothing is drawn: what no
-   * debit pays for (skipped rows, receipts given up, vouchers from before the books were lost) waits.
+   * What providers may claim of a batch of the leaves `taken`: all that they are owed, less what leaves for later will
+   * pay. What no debit pays for (skipped rows, receipts given up, vouchers from before the books were lost) is in it.
    */
-  credits(taken: ReadonlySet<string>, onlyCovered = false): Map<number, bigint> {
-    const due = new Map([...this.#debts].map(([id, { owed, posted }]) => [id, onlyCovered ? posted : owed]));
+  claims(taken: ReadonlySet<string>): CreditClaim[] {
+    const [now, later] = [new Map<number, bigint>(), new Map<number, bigint>()];
     for (const { leaf, cost } of this.#unposted.values()) {
-      if (taken.has(leaf.id) !== onlyCovered) continue;
-      due.set(leaf.providerId, (due.get(leaf.providerId) ?? 0n) + (onlyCovered ? cost : -cost));
+      const sums = taken.has(leaf.id) ? now : later;
+      sums.set(leaf.providerId, (sums.get(leaf.providerId) ?? 0n) + cost);
     }
-    const credits = new Map<number, bigint>();
-    for (const [id, sum] of due) {
-      const { owed, posted } = this.debtOf(id);
-      const cumulative = sum < owed ? sum : owed;
-      if (cumulative > posted) credits.set(id, cumulative);
-    }
-    return credits;
+    return [...this.#debts].flatMap(([providerId, { owed, posted: paid }]) => {
+      const most = owed - (later.get(providerId) ?? 0n);
+      const covered = paid + (now.get(providerId) ?? 0n);
+      return most > paid ? [{ providerId, most, covered: covered < most ? covered : most, paid }] : [];
+    });
   }
 
   /** Providers that are owed more than the chain has paid. */

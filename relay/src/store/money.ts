@@ -1,6 +1,6 @@
 import { receiptToJson } from "@aimo/protocol/session";
 import type { Hex } from "viem";
-import type { Batch, OpenBatch, PostedBatch } from "../core/batch.ts";
+import type { Batch, OpenBatch, PostedBatch, PreparedBatch } from "../core/batch.ts";
 import type { BillingStore, SettlingStore } from "../flow/ports.ts";
 import type { Books } from "./books.ts";
 import type { Journal } from "./journal.ts";
@@ -46,9 +46,7 @@ export function createSettlingStore(parts: Parts): SettlingStore {
     unposted: () => books.unposted(),
     creditors: () => books.creditors(),
     notePaid: (providerId, paid) => books.setPosted(providerId, paid),
-    credits: (taken, onlyCovered) => books.credits(taken, onlyCovered),
-    owedBeyond: (credits) =>
-      [...credits].reduce((sum, [id, cumulative]) => sum + cumulative - books.debtOf(id).posted, 0n),
+    claims: (taken) => books.claims(taken),
     isOver: ({ userId, epoch }) => (ledger.channelOf(userId)?.epoch ?? 0) > epoch,
     openBatch: () => {
       const open = books.openBatch();
@@ -56,6 +54,13 @@ export function createSettlingStore(parts: Parts): SettlingStore {
     },
     async saveBuilt(batch, credits, since) {
       books.saveBatch(recordOf(batch, credits, since));
+      await journal.flushed();
+    },
+    async saveCredits(batch, credits) {
+      const record = books.openBatch();
+      if (!record || BigInt(record.batchNo) !== batch.header.batchNo)
+        throw new RangeError(`Batch ${batch.header.batchNo} is not open.`);
+      books.saveBatch({ ...record, ...storedOf(batch, credits) });
       await journal.flushed();
     },
     savePosted: (batchNo, posted) => savePosted(parts, batchNo, posted),
@@ -184,17 +189,22 @@ function savePostedUser({ journal, ledger, finality }: Parts, row: PostedRow): v
   journal.put("bills", `${user.userId}!${batchNo.padStart(20, "0")}`, bill);
 }
 
-function recordOf(
-  { header, rows, users }: Batch,
-  credits: ReadonlyMap<number, bigint>,
-  since: bigint,
-): BatchRecord {
+/** The part of a record that is sent. */
+function storedOf({ header, rows }: PreparedBatch, credits: ReadonlyMap<number, bigint>) {
   return {
+    header: { ...header, batchNo: `${header.batchNo}`, receiptsSum: `${header.receiptsSum}` },
+    rows,
+    credits: [...credits].map(([id, cumulative]) => [id, `${cumulative}`] as const),
+  };
+}
+
+function recordOf(batch: Batch, credits: ReadonlyMap<number, bigint>, since: bigint): BatchRecord {
+  const { header, users } = batch;
+  return {
+    ...storedOf(batch, credits),
     since: `${since}`,
     batchNo: `${header.batchNo}`,
     state: "built",
-    header: { ...header, batchNo: `${header.batchNo}`, receiptsSum: `${header.receiptsSum}` },
-    rows,
     users: users.map(({ leaf, ids }) => ({
       userId: leaf.userId,
       epoch: leaf.epoch,
@@ -203,7 +213,6 @@ function recordOf(
       subRoot: leaf.subRoot,
       ids,
     })),
-    credits: [...credits].map(([id, cumulative]) => [id, `${cumulative}`] as const),
   };
 }
 

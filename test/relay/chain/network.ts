@@ -38,6 +38,7 @@ export async function startTestNetwork() {
   let keys = 0;
   let users = 0;
   let relays = 0;
+  let providers = 0;
   const freshKey = (): Hex => toHex(uint(77_000 + ++keys, 32));
   const network = { rpcUrl, deployment };
   const clock = {
@@ -66,7 +67,7 @@ export async function startTestNetwork() {
       return signerOf(id, key);
     },
     async addProvider() {
-      const owner = localWallet(rpcUrl, ACCOUNT.providerOwner);
+      const owner = localWallet(rpcUrl, ACCOUNT.providerOwner + providers++);
       const key = freshKey();
       await deposit(rpcUrl, deployment, owner, MIN_STAKE);
       return signerOf(await registerProvider(network, owner, { signerKey: key, stake: MIN_STAKE }), key);

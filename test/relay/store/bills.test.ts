@@ -8,6 +8,7 @@ import { buildSumTree, leafNode, openSum, userLeafNode } from "@aimo/protocol/tr
 import { expect } from "chai";
 import type { Hex } from "viem";
 import { buildBatch } from "../../../relay/src/core/batch.ts";
+import { cutCredits } from "../../../relay/src/core/credits.ts";
 import {
   billAll,
   channelOf,
@@ -95,7 +96,7 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
         );
       const leaves = world.store.unposted().map(({ leaf }) => leaf);
       ids = leaves.filter(({ userId }) => userId === 2).map(({ id }) => id);
-      const credits = world.store.credits(new Set(leaves.map(({ id }) => id)));
+      const credits = cutCredits(world.store.claims(new Set(leaves.map(({ id }) => id))), 0n);
       const batch = buildBatch(4n, leaves, credits);
       root = batch.header.receiptsRoot;
       await world.store.saveBuilt(batch, credits, 0n);

@@ -1,6 +1,7 @@
 import { isAimoError } from "@aimo/protocol/errors";
 import { expect } from "chai";
 import { buildBatch } from "../../../relay/src/core/batch.ts";
+import { cutCredits } from "../../../relay/src/core/credits.ts";
 import { takeLeaves } from "../../../relay/src/flow/next-batch.ts";
 import {
   billAll,
@@ -138,7 +139,7 @@ export class Model {
       store.unposted().map(({ leaf }) => leaf),
       room,
     );
-    const credits = store.credits(new Set(leaves.map(({ id }) => id)));
+    const credits = cutCredits(store.claims(new Set(leaves.map(({ id }) => id))), 0n);
     if (leaves.length === 0) return;
     const batch = buildBatch(this.batchNo, leaves, credits);
     for (const { leaf, ids } of batch.users) {
