@@ -15,6 +15,7 @@ import {
 } from "./local/providers.ts";
 import { type Network, openChannel } from "./local/register.ts";
 import { type LocalRelay, startLocalRelay } from "./local/relays.ts";
+import { fundReserves, RESERVE } from "./local/reserves.ts";
 import { createKey } from "./local/sign-in.ts";
 import { ACCOUNT, deposit, localPrivateKey, localWallet } from "./local/wallets.ts";
 
@@ -98,6 +99,8 @@ async function start(
   const relays = await startRelays(common, { port, started, progress });
   const plans = [...DEMO_PROVIDERS, ...(options.upstream ? [upstreamProvider(options.upstream)] : [])];
   const providers = await startProviders(common, { plans, port, relays, started, progress });
+  for (const relay of relays) await fundReserves(common, relay, providers);
+  progress(`Reserves: ${formatUsd(RESERVE)} USD of each relay for each provider`);
   // Relays close before providers, and both before the chain.
   started.defer(async () => {
     await Promise.all(relays.map((relay) => relay.close()));

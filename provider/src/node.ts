@@ -23,6 +23,7 @@ import {
 } from "./chain/catalogue.ts";
 import { createRelayDirectory } from "./chain/relay-directory.ts";
 import { createReserves, publishCreditLimit, readCreditLimit, watchReserves } from "./chain/reserves.ts";
+import { warnOfLowGas } from "./chain/sender.ts";
 import { readStake } from "./chain/stake-provider.ts";
 import type { ProviderConfig, UpstreamConfig } from "./config.ts";
 import { currentVersion } from "./core/prices.ts";
@@ -80,6 +81,7 @@ async function start(
   started.defer(() => db.close());
   const transactions = createTransactions({ chain, log });
   started.defer(() => transactions.close());
+  await warnOfLowGas(chain, key.address, log);
   const { post } = await readWindows(chain);
   const { redeemAfterSeconds: after, voucherFolder: folder } = config;
   const redeemAfterSeconds = after === 0 ? Math.floor(post / 2) : after;

@@ -6,7 +6,7 @@ import { PUSD_PER_USD } from "@aimo/protocol/units";
 import { loadConfig } from "@aimo/provider/config";
 import { startProvider } from "@aimo/provider/node";
 import { type Network, registerProvider } from "./register.ts";
-import { ACCOUNT, deposit, localPrivateKey, localWallet } from "./wallets.ts";
+import { ACCOUNT, deposit, faucet, localPrivateKey, localWallet } from "./wallets.ts";
 
 /** One kind of provider of a local network. Prices in USD: per million tokens, per image. */
 export type ProviderPlan = {
@@ -107,6 +107,8 @@ export type StartLocalProviderOptions = Network & {
   readonly plan: ProviderPlan;
   readonly port: number;
   readonly bootstrap: readonly string[];
+  /** Protocol seconds after which a voucher is redeemed; the node's own limit otherwise. */
+  readonly redeemAfterSeconds?: number;
   readonly log: Log;
 };
 
@@ -124,13 +126,16 @@ export async function startLocalProvider(options: StartLocalProviderOptions): Pr
   await writeFile(ownerKeyFile, localPrivateKey(ownerIndex), { mode: 0o600 });
   await deposit(rpcUrl, deployment, owner, STAKE);
   const id = await registerProvider(options, owner, { signerKey: key.privateKey, stake: STAKE });
+  // The node redeems vouchers by itself, so it needs gas.
+  await faucet(rpcUrl, deployment, key.address, PUSD_PER_USD);
   const configFile = join(folder, "provider.toml");
   await writeFile(configFile, tomlOf(options));
   const node = await startProvider(await loadConfig(configFile), { log: log.child({ node: plan.name }) });
   return { id, name: plan.name, url: node.url, ownerIndex, close: () => node.close() };
 }
 
-function tomlOf({ rpcUrl, deploymentFile, plan, port, bootstrap }: StartLocalProviderOptions): string {
+function tomlOf(options: StartLocalProviderOptions): string {
+  const { rpcUrl, deploymentFile, plan, port, bootstrap, redeemAfterSeconds = 0 } = options;
   const text = (value: string) => JSON.stringify(value);
   const table = (entries: Readonly<Record<string, string | number | boolean | readonly string[]>>) =>
     Object.entries(entries)
@@ -156,6 +161,7 @@ ${table({
   data_folder: "data",
   port,
   region: "local",
+  redeem_after_seconds: redeemAfterSeconds,
   p2p_bootstrap: bootstrap,
 })}
 

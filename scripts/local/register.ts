@@ -84,6 +84,7 @@ const registrarOf = ({ rpcUrl, deployment }: Network, sender: LocalWallet) => ({
   deployment,
 });
 
-async function mined({ rpcUrl }: Network, sent: Promise<Hash>): Promise<void> {
+/** Waits until a transaction is mined. */
+export async function mined({ rpcUrl }: Network, sent: Promise<Hash>): Promise<void> {
   await waitForReceipt(localReader(rpcUrl), { hash: await sent });
 }

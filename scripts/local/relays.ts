@@ -10,6 +10,8 @@ import { ACCOUNT, deposit, faucet, localWallet } from "./wallets.ts";
 
 export type LocalRelay = {
   readonly id: number;
+  /** Account of the local mnemonic that owns it. */
+  readonly ownerIndex: number;
   readonly url: string;
   /** Multiaddrs that providers and other relays dial. */
   readonly p2p: readonly string[];
@@ -25,16 +27,23 @@ export type StartLocalRelayOptions = Network & {
   readonly index: number;
   readonly port: number;
   readonly bootstrap: readonly string[];
+  /** When it posts; its own age limit otherwise. */
+  readonly maxAgeMs?: number;
   readonly log: Log;
 };
 
 const BOND = 100n * PUSD_PER_USD;
 const FEE_BPS = 500;
 
-/** Registers, bonds and starts a relay node: its own key, its own data, its configuration on disk as TOML. */
-export async function startLocalRelay(options: StartLocalRelayOptions): Promise<LocalRelay> {
-  const { rpcUrl, deployment, index, log } = options;
-  const owner = localWallet(rpcUrl, ACCOUNT.relayOwner + index);
+const MAX_AGE_MS = 3_000;
+
+/** Registers and bonds a relay: its own key, its own data, its configuration on disk as TOML. */
+export async function prepareLocalRelay(
+  options: Omit<StartLocalRelayOptions, "log">,
+): Promise<Pick<LocalRelay, "id" | "ownerIndex"> & { readonly configFile: string }> {
+  const { rpcUrl, deployment, index } = options;
+  const ownerIndex = ACCOUNT.relayOwner + index;
+  const owner = localWallet(rpcUrl, ownerIndex);
   const folder = join(options.folder, `relay-${index + 1}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const key = await loadOrCreateKey({ path: join(folder, "node.key") });
@@ -44,11 +53,18 @@ export async function startLocalRelay(options: StartLocalRelayOptions): Promise<
   await faucet(rpcUrl, deployment, key.address, PUSD_PER_USD);
   const configFile = join(folder, "relay.toml");
   await writeFile(configFile, tomlOf(options));
+  return { id, ownerIndex, configFile };
+}
+
+/** Prepares a relay and starts its node in this process. */
+export async function startLocalRelay(options: StartLocalRelayOptions): Promise<LocalRelay> {
+  const { index, log } = options;
+  const { id, ownerIndex, configFile } = await prepareLocalRelay(options);
   const node = await startRelay(await loadConfig({ file: configFile, environment: {} }), {
     log: log.child({ node: `relay-${index + 1}` }),
   });
   return {
-    id,
+    ...{ id, ownerIndex },
     url: node.url,
     p2p: node.p2pAddresses,
     feeBps: FEE_BPS,
@@ -57,7 +73,8 @@ export async function startLocalRelay(options: StartLocalRelayOptions): Promise<
   };
 }
 
-function tomlOf({ rpcUrl, deploymentFile, port, bootstrap }: StartLocalRelayOptions): string {
+function tomlOf(options: Omit<StartLocalRelayOptions, "log">): string {
+  const { rpcUrl, deploymentFile, port, bootstrap, maxAgeMs = MAX_AGE_MS } = options;
   return `# A relay of a local AiMo network.
 key_file = "node.key"
 rpc_url = ${JSON.stringify(rpcUrl)}
@@ -72,6 +89,6 @@ port = ${port}
 bootstrap = ${JSON.stringify(bootstrap)}
 
 [settling]
-max_age_ms = 3000
+max_age_ms = ${maxAgeMs}
 `;
 }

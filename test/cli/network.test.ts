@@ -1,6 +1,11 @@
 import { join } from "node:path";
+import { signersOf } from "@aimo/protocol/actions/registry";
+import { reserveOf } from "@aimo/protocol/actions/reserves";
+import { ROLES } from "@aimo/protocol/deployment";
+import { PUSD_PER_USD } from "@aimo/protocol/units";
 import { AimoClient, type BillResult, readRecords, verifyBill, verifyGeneration } from "@aimo/sdk";
 import { expect } from "chai";
+import { localReader } from "../../scripts/local/wallets.ts";
 import { type LocalNetwork, type LocalUser, startLocalNetwork } from "../../scripts/local-network.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
@@ -33,6 +38,21 @@ describe("cli/on a local network", function () {
   const settle = async () => {
     for (const relay of network.relays) await relay.settle();
   };
+
+  it("has 5 USD of each relay set aside for each provider, who lend only 0.50 USD without", async () => {
+    const { rpcUrl, deployment, relays, providers } = network;
+    const reader = localReader(rpcUrl);
+    for (const { id: relayId } of relays)
+      for (const { id: providerId } of providers) {
+        const reserve = await reserveOf(reader, { deployment, relayId, providerId });
+        expect([reserve.amount, reserve.thawing]).to.deep.equal([5n * PUSD_PER_USD, 0n]);
+      }
+    // A node that redeems pays the gas itself.
+    for (const { id: providerId } of providers) {
+      const { current } = await signersOf(reader, { deployment, role: ROLES.provider, id: providerId });
+      expect((await reader.getBalance({ address: current.key })) > 0n).to.equal(true);
+    }
+  });
 
   it("lists models, chats and shows the balance", async () => {
     expect(await run("models list"))

@@ -1,10 +1,11 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { judgeAnnouncement } from "@aimo/node/announcements";
 import { connectChain } from "@aimo/node/chain";
 import { createNodeKey, generateKey, type NodeKey } from "@aimo/node/keys";
-import { silentLog } from "@aimo/node/log";
+import { createLog, silentLog } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
 import { registerNode } from "@aimo/node/register";
 import { createTransactions } from "@aimo/node/transactions";
@@ -22,7 +23,7 @@ import { startProvider } from "@aimo/provider/node";
 import { expect } from "chai";
 import { deployAll } from "../../scripts/deploy.ts";
 import { type LocalChain, startChain } from "../../scripts/local/chain.ts";
-import { ACCOUNT, deposit, localPrivateKey, localWallet } from "../../scripts/local/wallets.ts";
+import { ACCOUNT, deposit, faucet, localPrivateKey, localWallet } from "../../scripts/local/wallets.ts";
 import { errorOf } from "../node/support/errors.ts";
 
 const STAKE = 10n * PUSD_PER_USD;
@@ -97,7 +98,10 @@ describe("provider node on a chain", function () {
     }
   };
 
-  const start = async (changes: { prompt?: string; sync?: boolean; data?: string; port?: number } = {}) => {
+  const start = async (
+    changes: { prompt?: string; sync?: boolean; data?: string; port?: number } = {},
+    log = silentLog(),
+  ) => {
     const file = join(folder, "provider.toml");
     await writeFile(
       file,
@@ -127,7 +131,7 @@ upstream = "demo"
 image = "0.002"
 `,
     );
-    return startProvider(await loadConfig(file), { log: silentLog() });
+    return startProvider(await loadConfig(file), { log });
   };
 
   it("refuses to start while its key is not registered", async () => {
@@ -188,6 +192,23 @@ image = "0.002"
     const left = untilHeard(({ models: all }) => all.length === 0);
     await node.close();
     await left;
+  });
+
+  it("warns when its key could not pay for a redemption", async () => {
+    const lines: string[] = [];
+    const destination = new Writable({
+      write(chunk, _encoding, done) {
+        lines.push(String(chunk));
+        done();
+      },
+    });
+    const log = createLog({ level: "warn", destination });
+    const warnings = () => lines.filter((line) => line.includes("too little native coin")).length;
+    await (await start({}, log)).close();
+    expect(warnings()).to.equal(1);
+    await faucet(chain.url, deployment, key.address, PUSD_PER_USD);
+    await (await start({}, log)).close();
+    expect(warnings()).to.equal(1);
   });
 
   it("names a port that is taken, and a data folder in use", async () => {
