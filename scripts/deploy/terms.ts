@@ -43,9 +43,10 @@ export function termsOf(parameters: TermsParameters, deployer: Address): Terms {
       throw new RangeError(`The ${name} is the deployer, which keeps no rights: name another account.`);
   if (!Number.isInteger(protocolFeeBps) || protocolFeeBps < 0 || protocolFeeBps > MAX_PROTOCOL_FEE_BPS)
     throw new RangeError(`The protocol fee is ${protocolFeeBps}: use 0 to ${MAX_PROTOCOL_FEE_BPS} bps.`);
+  // Without a minimum nobody would ever cross it: the contract refuses 0, which would leave a deployment half done.
   for (const [name, stake] of Object.entries({ minRelayStake, minProviderStake }))
-    if (stake < 0n || stake > MAX_STAKE)
-      throw new RangeError(`${name} is ${stake} pUSD: it must fit 96 bits.`);
+    if (stake < 1n || stake > MAX_STAKE)
+      throw new RangeError(`${name} is ${stake} pUSD: use 1 to ${MAX_STAKE} pUSD.`);
   return {
     treasury,
     protocolFeeBps,

@@ -261,7 +261,9 @@ describe("scripts/deploy", function () {
     const terms = (more: Partial<DeployParameters>) => () => termsOf(parameters(more), addressOf(DEPLOYER));
     expect(terms({})).to.not.throw();
     expect(terms({ treasury: `0x${"00".repeat(20)}` })).to.throw("The treasury is the zero address");
-    expect(terms({ minRelayStake: 2n ** 96n })).to.throw("must fit 96 bits");
+    expect(terms({ minRelayStake: 2n ** 96n })).to.throw(`minRelayStake is ${2n ** 96n} pUSD: use 1 to`);
+    expect(terms({ minRelayStake: 0n })).to.throw("minRelayStake is 0 pUSD: use 1 to");
+    expect(terms({ minProviderStake: 0n })).to.throw("minProviderStake is 0 pUSD: use 1 to");
     expect(terms({ profile: "main" })).to.throw("needs the address of token");
   });
 });
