@@ -27,6 +27,8 @@ export class KeyStore implements Keys {
   readonly #now: () => number;
   readonly #byHash = new Map<string, Entry>();
   readonly #byUser = new Map<number, Set<string>>();
+  /** Changes happen one after the other: each sees what the one before it did. */
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(db: Database, now: () => number) {
     this.#db = db.sublevel<string, Stored>("keys", { valueEncoding: "json" });
@@ -52,10 +54,14 @@ export class KeyStore implements Keys {
     return entry;
   }
 
-  async create(
-    { userId, owner }: { userId: number; owner: Address },
+  create(
+    account: { userId: number; owner: Address },
     settings: KeySettings,
   ): Promise<{ key: string; record: KeyRecord }> {
+    return this.#inTurn(() => this.#create(account, settings));
+  }
+
+  async #create({ userId, owner }: { userId: number; owner: Address }, settings: KeySettings) {
     if ((this.#byUser.get(userId)?.size ?? 0) >= MAX_KEYS_PER_ACCOUNT)
       throw new AimoError("invalid_request", {
         message: `An account has at most ${MAX_KEYS_PER_ACCOUNT} keys; revoke one first.`,
@@ -64,6 +70,7 @@ export class KeyStore implements Keys {
     const label = `${key.slice(0, PREFIX.length + 4)}…${key.slice(-4)}`;
     const record = { ...settings, hash: hashKey(key), label, userId, owner, createdAt: this.#now() };
     await this.#save(record);
+    this.#keep(record);
     return { key, record };
   }
 
@@ -78,10 +85,15 @@ export class KeyStore implements Keys {
     return record?.userId === userId ? record : undefined;
   }
 
-  async change(userId: number, hash: string, settings: Partial<KeySettings>): Promise<KeyRecord> {
-    const record = { ...this.#require(userId, hash), ...settings };
-    await this.#save(record);
-    return record;
+  change(userId: number, hash: string, settings: Partial<KeySettings>): Promise<KeyRecord> {
+    return this.#inTurn(async () => {
+      const record = { ...this.#require(userId, hash), ...settings };
+      await this.#save(record);
+      // Revoked while the disk was busy: its removal is next in turn.
+      this.#require(userId, hash);
+      this.#keep(record);
+      return record;
+    });
   }
 
   async remove(userId: number, hash: string): Promise<void> {
@@ -89,7 +101,13 @@ export class KeyStore implements Keys {
     // Gone from memory first: a revoked key stops at once, whatever the disk does.
     this.#byHash.delete(hash);
     this.#byUser.get(userId)?.delete(hash);
-    await this.#db.del(hash, SYNC);
+    await this.#inTurn(() => this.#db.del(hash, SYNC));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
   }
 
   #require(userId: number, hash: string): KeyRecord {
@@ -100,7 +118,6 @@ export class KeyStore implements Keys {
 
   async #save(record: KeyRecord): Promise<void> {
     await this.#db.put(record.hash, toStored(record), SYNC);
-    this.#keep(record);
   }
 
   #keep(record: KeyRecord): void {
