@@ -20,6 +20,15 @@ export type BilledLine = {
   readonly bodyHash: Hex;
 };
 
+/** One batch with a row of the account. pUSD; seconds. */
+export type BillSummary = {
+  readonly batchNo: string;
+  readonly transaction: Hex;
+  readonly sum: string;
+  readonly count: number;
+  readonly postedAt: number;
+};
+
 export type SumStepJson = { readonly hash: Hex; readonly sum: string };
 
 export type UserLeafJson = {

@@ -167,13 +167,7 @@ async function drain(
   await waitForGroups(ledger, config.groupWaitMs);
   const left = ledger.provisionalCount();
   if (left > 0) log.warn({ requests: left }, "stopped before all providers signed");
-  try {
-    await settling.settleNow();
-  } catch (error) {
-    // Nothing is lost: the journal has it, and the next start posts it.
-    log.error({ err: error }, "last batch was not posted");
-  }
-  await settling.close();
+  await settling.close(config.settleWaitMs);
 }
 
 /** Waits until what was served is signed for by its providers, `limitMs` at most. Each waits 10 s at most anyway. */

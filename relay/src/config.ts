@@ -41,6 +41,7 @@ export const RelayConfigSchema = Type.Object(
     ),
     drainMs: count(10_000, "Time for requests in flight to end when the relay stops.", [0, 600_000]),
     groupWaitMs: count(3_000, "Time for providers' last groups to come when the relay stops.", [0, 60_000]),
+    settleWaitMs: count(60_000, "Time for the last batch to be posted when the relay stops.", [0, DAY_MS]),
     http: Type.Object(
       {
         host: text("127.0.0.1", "Address to listen on."),

@@ -66,6 +66,7 @@ export function createSettlementChain({
       const label = `post batch ${header.batchNo}`;
       await settlement.post(transactions, { deployment, relayId, header, rows, label });
     },
+    abandon: () => transactions.abort(),
     async posted(batchNo, since) {
       const last = (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number;
       for (let fromBlock = since; fromBlock <= last; fromBlock += MAX_BLOCKS) {

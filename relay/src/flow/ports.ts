@@ -1,4 +1,4 @@
-import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { BillSummary, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
@@ -161,7 +161,8 @@ export interface Settling {
   /** Posts everything billed so far, now; resolves when it is confirmed. */
   settleNow(): Promise<void>;
   unsettled(): { readonly amount: bigint; readonly receipts: number; readonly oldestMs: number | undefined };
-  close(): Promise<void>;
+  /** Posts what is billed for `waitMs` at most, then stops: a batch under way is left to the next start. */
+  close(waitMs?: number): Promise<void>;
 }
 
 /** chain/: the settlement contract as a poster sees it. */
@@ -180,6 +181,8 @@ export interface SettlementChain {
   room(): Promise<bigint>;
   /** Sends these bytes and waits until they are mined. Throws when the chain refuses. */
   post(batch: PreparedBatch): Promise<void>;
+  /** Gives up waiting for what was sent: `post` rejects, and no other is taken. */
+  abandon(): void;
   /** What the chain says of a batch at the block nodes act on; undefined when it has none of this number from `since`. */
   posted(batchNo: bigint, since: bigint): Promise<PostedBatch | undefined>;
 }
@@ -207,15 +210,7 @@ export interface SettlingStore {
 
 /** store/ with core/: the bills that users verify. */
 export interface Bills {
-  list(userId: number): Promise<
-    readonly {
-      readonly batchNo: string;
-      readonly transaction: Hex;
-      readonly sum: string;
-      readonly count: number;
-      readonly postedAt: number;
-    }[]
-  >;
+  list(userId: number): Promise<readonly BillSummary[]>;
   settlement(userId: number, batchNo: bigint): Promise<SettlementBill | undefined>;
   proof(generationId: string): Promise<GenerationProof | undefined>;
 }

@@ -34,6 +34,7 @@ export function startSettling(parameters: SettlingParameters): Settling {
 
   const settleAll = async () => {
     for (;;) {
+      if (stopping.signal.aborted) throw new AimoError("shutting_down");
       refusePaused(parameters);
       const open = store.openBatch();
       if (open) await finish(parameters, open, stopping.signal);
@@ -68,19 +69,38 @@ export function startSettling(parameters: SettlingParameters): Settling {
       });
   };
   const timer = setInterval(tick, intervalMs);
+  const settleNow = async () => {
+    // What a run under way took may be less than what is billed by now; and what stopped it may be over.
+    if (running) await running.catch(() => {});
+    await settle();
+  };
   return {
-    settleNow: async () => {
-      // What a run under way took may be less than what is billed by now; and what stopped it may be over.
-      if (running) await running.catch(() => {});
-      await settle();
-    },
+    settleNow,
     unsettled: () => unsettledOf(parameters),
-    close: async () => {
-      stopping.abort();
+    close: async (waitMs = 0) => {
       clearInterval(timer);
-      if (running) await running.catch(() => {});
+      if (waitMs > 0) await lastWords(parameters, settleNow, waitMs);
+      stopping.abort();
+      if (running) parameters.chain.abandon();
+      while (running) await running.catch(() => {});
     },
   };
+}
+
+/** Posts what is billed, for so long at most: a chain may take for ever, and the next start goes on where this ends. */
+async function lastWords(
+  { log }: SettlingParameters,
+  settleNow: () => Promise<void>,
+  waitMs: number,
+): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => resolve("late"), waitMs);
+  const done = settleNow().catch((error: unknown) => {
+    log.error({ err: error }, "The last batch was not posted; the next start posts it.");
+  });
+  if ((await Promise.race([done, late])) === "late")
+    log.warn({ waitMs }, "The last batch is under way; the next start sees it through.");
+  clearTimeout(timer);
 }
 
 /** Nothing is lost by waiting: protocol time stands still, so no receipt gets older. Throws `chain_unavailable`. */

@@ -1,10 +1,12 @@
 /** `@aimo/sdk`: an OpenAI-compatible client, and bills that you can check against the chain. */
+
+export type { BillSummary } from "@aimo/protocol/bill";
 export type * from "./chat-types.ts";
 export { AimoClient } from "./client.ts";
 export type { AimoClientOptions } from "./config.ts";
 export { AimoError } from "./errors.ts";
 export { type Recorder, type RequestRecord, readRecords } from "./records.ts";
-export type { KeySettings, SettlementItem, SpendAuthorizationJson } from "./resources/account.ts";
+export type { KeySettings, SpendAuthorizationJson } from "./resources/account.ts";
 export type { MessageSigner, Session } from "./resources/auth.ts";
 export type { AimoStream } from "./stream.ts";
 export type { RequestOptions } from "./transport.ts";

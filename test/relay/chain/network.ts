@@ -15,7 +15,16 @@ import { deployAll } from "../../../scripts/deploy.ts";
 import { startChain } from "../../../scripts/local/chain.ts";
 import { openChannel, registerProvider, registerRelay } from "../../../scripts/local/register.ts";
 import { ACCOUNT, deposit, faucet, localWallet } from "../../../scripts/local/wallets.ts";
-import { callerOf, type Disk, openWorld, type Signer, signerOf, startOf } from "../store/books-world.ts";
+import {
+  billAll,
+  callerOf,
+  type Disk,
+  openWorld,
+  type Signer,
+  serveOne,
+  signerOf,
+  startOf,
+} from "../store/books-world.ts";
 
 /** E and T_POST of local deployments, seconds. */
 export const EPOCH = 5;
@@ -142,6 +151,28 @@ export async function startMoney(
   });
   return { ...world, accounts, settling, chain, transactions, real, logged, gasSpent: () => gasSpent };
 }
+
+/** A user with a channel that the relay knows. */
+export async function addPayer(network: TestNetwork, money: Relay, credits = 5n * PUSD_PER_USD) {
+  const wallet = await network.addUser(credits, money.relayId);
+  const userId = await money.accounts.userIdOf(wallet.account.address);
+  await money.accounts.refreshChannel(userId);
+  return { wallet, userId };
+}
+
+/** Serves and bills one request; returns its id. */
+export async function billOne(
+  money: Relay,
+  userId: number,
+  { provider, cost, charge }: { readonly provider: Signer; readonly cost: bigint; readonly charge: bigint },
+): Promise<string> {
+  const epoch = money.ledger.channelOf(userId)?.epoch ?? 0;
+  const used = serveOne(money, userId, { provider, cost, charge, epoch });
+  await billAll(money, [used], provider);
+  return used.id;
+}
+
+export const stateOf = async (money: Relay, id: string) => (await money.ledger.generationOf(id))?.state;
 
 /** The code with which a request on the user's channel is refused; undefined when it is served. */
 export function refusalOf(money: Relay, userId: number): unknown {

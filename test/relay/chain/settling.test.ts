@@ -7,14 +7,17 @@ import type { OpenBatch } from "../../../relay/src/core/batch.ts";
 import type { SettlementChain } from "../../../relay/src/flow/ports.ts";
 import { openChannel } from "../../../scripts/local/register.ts";
 import { type LocalWallet, write } from "../../../scripts/local/wallets.ts";
-import { billAll, type Disk, DRIVERS, type Signer, serveOne } from "../store/books-world.ts";
+import { type Disk, DRIVERS, type Signer } from "../store/books-world.ts";
 import {
+  addPayer,
+  billOne,
   EPOCH,
   type MoneyOptions,
   type Relay,
   refusalOf,
   startMoney,
   startTestNetwork,
+  stateOf,
   type TestNetwork,
 } from "./network.ts";
 
@@ -48,19 +51,9 @@ describe("settling on a real chain", function () {
     started.push(money);
     return money;
   };
-  const addUser = async (money: Relay, credits = 5n * USD) => {
-    const wallet = await network.addUser(credits, money.relayId);
-    const userId = await money.accounts.userIdOf(wallet.account.address);
-    await money.accounts.refreshChannel(userId);
-    return { wallet, userId };
-  };
-  const bill = async (money: Relay, userId: number, cost: bigint, charge = (cost * 105n) / 100n) => {
-    const epoch = money.ledger.channelOf(userId)?.epoch ?? 0;
-    const used = serveOne(money, userId, { provider, cost, charge, epoch });
-    await billAll(money, [used], provider);
-    return used.id;
-  };
-  const stateOf = async (money: Relay, id: string) => (await money.ledger.generationOf(id))?.state;
+  const addUser = (money: Relay, credits?: bigint) => addPayer(network, money, credits);
+  const bill = (money: Relay, userId: number, cost: bigint, charge = (cost * 105n) / 100n) =>
+    billOne(money, userId, { provider, cost, charge });
   const call = (wallet: LocalWallet, functionName: string, args: readonly unknown[]) =>
     write(network.rpcUrl, wallet, {
       ...{ address: network.deployment.contracts.settlement, abi: settlementAbi, functionName, args },
@@ -203,90 +196,6 @@ describe("settling on a real chain", function () {
     await network.travel(2 * EPOCH);
     await money.settling.settleNow();
     expect(await stateOf(money, second)).to.equal("posted");
-  });
-
-  it("credits what is covered when the protocol's fee is not, and the rest once it is funded", async () => {
-    const poor = await network.addRelay(10n * USD);
-    const money = await start({ relay: poor });
-    const { userId } = await addUser(money);
-    const id = await bill(money, userId, USD, USD);
-    await money.settling.settleNow();
-    expect(await stateOf(money, id)).to.equal("posted");
-    expect(await paidTo(money)).to.equal((USD * 99n) / 100n);
-    expect(money.logged.at(-1)?.message).to.match(/wait/);
-    await call(await network.addUser(USD), "fundRelay", [money.relayId, USD]);
-    await money.settling.settleNow();
-    expect(await paidTo(money)).to.equal(USD);
-    expect(money.books.debtOf(provider.id)).to.deep.equal({ owed: USD, posted: USD });
-  });
-
-  it("posts a batch with less credit when a row is skipped that nothing set aside makes up for", async () => {
-    const leave: (() => Promise<void>)[] = [];
-    const poor = await network.addRelay(10n * USD);
-    const other = await network.addProvider();
-    const money = await start({
-      relay: poor,
-      wrap: (chain) => ({
-        ...chain,
-        post: async (batch) => {
-          for (const go of leave.splice(0)) await go();
-          await chain.post(batch);
-        },
-      }),
-    });
-    const [leaving, staying] = [await addUser(money), await addUser(money)];
-    await call(leaving.wallet, "thawChannel", [money.relayId, 5n * USD]);
-    await network.travel(71);
-    const gone = await bill(money, leaving.userId, USD);
-    const kept = await bill(money, staying.userId, 10n * CENT);
-    const used = serveOne(money, staying.userId, { provider: other, cost: 2n * CENT, charge: 3n * CENT });
-    await billAll(money, [used], other);
-    leave.push(async () => {
-      await call(leaving.wallet, "withdrawChannel", [money.relayId]);
-    });
-    await money.settling.settleNow();
-    expect(await Promise.all([gone, kept, used.id].map((id) => stateOf(money, id)))).to.deep.equal([
-      ...["unbilled", "posted", "posted"],
-    ]);
-    // 13.5 cents were debited; 1 % of them is the protocol's, the rest goes to providers.
-    const debits = (135n * CENT) / 10n;
-    const first = money.books.debtOf(provider.id);
-    const second = money.books.debtOf(other.id);
-    expect(first.posted + second.posted).to.equal(debits - debits / 100n);
-    expect(second).to.deep.equal({ owed: 2n * CENT, posted: 2n * CENT });
-    expect(first.owed).to.equal(USD + 10n * CENT);
-    expect(await paidTo(money)).to.equal(first.posted);
-    await call(await network.addUser(2n * USD), "fundRelay", [money.relayId, 2n * USD]);
-    await money.settling.settleNow();
-    expect(await paidTo(money)).to.equal(first.owed);
-  });
-
-  it("sends a batch with less credit as it was written down, also after a crash", async () => {
-    const poor = await network.addRelay(10n * USD);
-    let posts = 0;
-    const crashing = await start({
-      relay: poor,
-      wrap: (chain) => ({
-        ...chain,
-        funds: async () => ({ own: USD, feeBps: 100 }),
-        post: async (batch) => {
-          posts += 1;
-          if (posts === 2) throw new Error("crash");
-          await chain.post(batch);
-        },
-      }),
-    });
-    const { userId } = await addUser(crashing);
-    const id = await bill(crashing, userId, USD, USD);
-    const crash = await crashing.settling.settleNow().catch((error: unknown) => error);
-    expect(String(crash)).to.include("crash");
-    const open = crashing.store.openBatch();
-    await crashing.journal.close();
-    const money = await start({ relay: poor });
-    expect(money.store.openBatch()).to.deep.equal(open);
-    await money.settling.settleNow();
-    expect(await stateOf(money, id)).to.equal("posted");
-    expect(await paidTo(money)).to.equal((USD * 99n) / 100n);
   });
 
   it("makes a batch anew when its receipts grew too old before the chain took it", async () => {

@@ -1,4 +1,4 @@
-import type { GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { BillSummary, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type {
   ChannelJson,
   CreditsJson,
@@ -12,22 +12,13 @@ import type { RequestOptions, Transport } from "../transport.ts";
 
 type ModelsResponse = { readonly object: "list"; readonly data: readonly ModelJson[] };
 
-/** One batch of the account as its relay lists it. pUSD; seconds. */
-export type SettlementItem = {
-  readonly batchNo: string;
-  readonly transaction: Hex;
-  readonly sum: string;
-  readonly count: number;
-  readonly postedAt: number;
-};
-
 export type Models = {
   /** Models that a provider offers now, with prices. */
   list(options?: RequestOptions): Promise<ModelsResponse>;
 };
 export type Settlements = {
   /** Batches on the chain that have a row of this account. */
-  list(options?: RequestOptions): Promise<{ readonly data: readonly SettlementItem[] }>;
+  list(options?: RequestOptions): Promise<{ readonly data: readonly BillSummary[] }>;
   /** Every receipt of this account's row in a batch, with its proof. Check it with `verifyBill`. */
   retrieve(batchNo: bigint | number | string, options?: RequestOptions): Promise<SettlementBill>;
 };
