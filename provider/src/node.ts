@@ -8,7 +8,7 @@ import { type LifecycleOptions, startClosable } from "@aimo/node/lifecycle";
 import type { Log } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
 import { followTime } from "@aimo/node/protocol-time";
-import { createTransactions } from "@aimo/node/transactions";
+import { createTransactions, type Transactions } from "@aimo/node/transactions";
 import { providerIdBySigner } from "@aimo/protocol/actions/registry";
 import { type ModelOffer, offersTopic } from "@aimo/protocol/announcement";
 import { type Deployment, PROTOCOL_VERSION } from "@aimo/protocol/deployment";
@@ -96,7 +96,8 @@ async function start(
     },
   );
   started.defer(() => assembled.close(DRAIN_MS));
-  started.defer(await followReserves(chain, providerId, assembled, log));
+  const following = { chain, providerId, transactions, log };
+  started.defer(await followReserves(following, assembled));
   const p2p = await startGossip({
     config,
     deployment,
@@ -172,12 +173,17 @@ function keepFresh(chain: Chain, catalogue: ChainCatalogue, log: Log): () => voi
   return () => clearInterval(timer);
 }
 
+type Following = {
+  readonly chain: Chain;
+  readonly providerId: number;
+  readonly transactions: Transactions;
+  readonly log: Log;
+};
+
 /** Keeps reserves in step with the chain and redeems what relays leave unpaid; gives what stops it. */
 async function followReserves(
-  chain: Chain,
-  providerId: number,
+  { chain, providerId, transactions, log }: Following,
   { covers, redeeming }: Assembled,
-  log: Log,
 ): Promise<() => Promise<void>> {
   const { profile } = chain.deployment;
   const watching = await watchReserves({
@@ -188,6 +194,8 @@ async function followReserves(
   return async () => {
     watching.stop();
     clearInterval(timer);
+    // A redemption that is not mined yet is written down: the next start looks what became of it.
+    transactions.abort();
     await redeeming.stop();
   };
 }

@@ -14,6 +14,8 @@ import type { DebtRecord } from "@aimo/provider/flow/ports";
 import { Redeeming } from "@aimo/provider/flow/redeeming";
 import { openCovers } from "@aimo/relay/chain/covers";
 import { expect } from "chai";
+import { createTestClient, http } from "viem";
+import { hardhat } from "viem/chains";
 import {
   ACCOUNT,
   faucet,
@@ -91,7 +93,7 @@ describe("vouchers and reserves on a real chain", function () {
       write: async ({ debt }) => void (debt && written.push(debt)),
       ...{ clock: () => Math.floor(clock.ms / 1_000), afterSeconds: AFTER_SECONDS, least: CENT / 100n },
     });
-    return { chain, reserves, redeeming, written };
+    return { chain, reserves, redeeming, transactions, written };
   };
   const ownerHas = async () =>
     PUSD_PER_TOKEN_UNIT *
@@ -123,6 +125,38 @@ describe("vouchers and reserves on a real chain", function () {
     await third.redeeming.look();
     expect((await ownerHas()) - before).to.equal(30n * CENT);
     expect(await reserves.fundsOf(relay.id)).to.include({ paid: 30n * CENT, reserve: 70n * CENT });
+  });
+
+  it("are redeemed once also when the node stops while the chain mines nothing", async () => {
+    const { relay, owner, money } = await newRelay();
+    await reservesOf(owner)("fundReserve", [relay.id, provider.id, USD]);
+    const vouchers = new Map([[relay.id, await owe(money, 20n * CENT)]]);
+    const before = await ownerHas();
+    const first = await openProvider(vouchers);
+    await first.redeeming.look();
+    await network.travel(AFTER_SECONDS + 1);
+    const chain = createTestClient({ chain: hardhat, transport: http(network.rpcUrl), mode: "hardhat" });
+    await chain.setAutomine(false);
+    await chain.setIntervalMining({ interval: 0 });
+    try {
+      const { address } = first.transactions;
+      const sent = async () =>
+        (await first.chain.public.getTransactionCount({ address, blockTag: "pending" })) >
+        (await first.chain.public.getTransactionCount({ address, blockTag: "latest" }));
+      void first.redeeming.look();
+      while (!(await sent())) await new Promise((done) => setTimeout(done, 50));
+      first.transactions.abort();
+      await first.redeeming.stop();
+    } finally {
+      await chain.setAutomine(true);
+      await chain.setIntervalMining({ interval: 1 });
+      await chain.mine({ blocks: 1 });
+    }
+    expect(first.written.map(({ redemption }) => redemption?.state)).to.deep.equal([undefined, "sent"]);
+    const second = await openProvider(vouchers, first.written);
+    await second.redeeming.look();
+    await second.redeeming.look();
+    expect((await ownerHas()) - before).to.equal(20n * CENT);
   });
 
   it("are paid in part by a small reserve and for the rest by a posted row, never twice", async () => {
@@ -163,10 +197,12 @@ describe("vouchers and reserves on a real chain", function () {
     const next = await owe(anew, 10n * CENT);
     expect(next.cumulative).to.equal(35n * CENT);
     await anew.settling.settleNow();
-    // The earnings do not cover the debt whose receipts are lost, so what is new is posted and the rest waits.
+    // The debt whose receipts are lost is paid as far as the earnings go: all debits less the protocol's 1 %.
     const { reserves } = await openProvider(new Map());
-    expect((await reserves.fundsOf(relay.id)).paid).to.equal(30n * CENT);
-    expect(anew.books.unpaidTo(provider.id)).to.equal(5n * CENT);
+    const debits = (30n * CENT * 105n) / 100n;
+    const paid = debits - debits / 100n;
+    expect((await reserves.fundsOf(relay.id)).paid).to.equal(paid);
+    expect(anew.books.unpaidTo(provider.id)).to.equal(35n * CENT - paid);
   });
 
   it("bound what a provider serves: its limit and the reserve less what thaws, by the same numbers on both sides", async () => {
