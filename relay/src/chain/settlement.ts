@@ -66,6 +66,10 @@ export function createSettlementChain({
       const label = `post batch ${header.batchNo}`;
       await settlement.post(transactions, { deployment, relayId, header, rows, label });
     },
+    async cancel() {
+      // The queue gives out the oldest nonce that is not mined, and outbids what has it.
+      await transactions.send({ to: transactions.address, data: "0x", label: "cancellation of a batch" });
+    },
     abandon: () => transactions.abort(),
     async posted(batchNo, since) {
       const last = (await ask(() => chain.public.getBlock({ blockTag: chain.readAt }))).number;

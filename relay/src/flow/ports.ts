@@ -181,6 +181,8 @@ export interface SettlementChain {
   room(): Promise<bigint>;
   /** Sends these bytes and waits until they are mined. Throws when the chain refuses. */
   post(batch: PreparedBatch): Promise<void>;
+  /** Takes the place of a transaction that waits to be mined; resolves when either of both is. */
+  cancel(): Promise<void>;
   /** Gives up waiting for what was sent: `post` rejects, and no other is taken. */
   abandon(): void;
   /** What the chain says of a batch at the block nodes act on; undefined when it has none of this number from `since`. */

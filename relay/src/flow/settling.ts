@@ -178,7 +178,12 @@ async function postOnce(
     if (posted) return posted;
     if ((await chain.nextBatchNo()) === open.batchNo) {
       const isWorthless = lostOf(parameters).some(({ ids }) => ids.some((id) => open.ids.has(id)));
-      if (isWorthless && !(await chain.isPending())) return undefined;
+      if (isWorthless) {
+        // Never sent again: a receipt that is too old costs the bond. One sent before must not be mined either.
+        if (!(await chain.isPending())) return undefined;
+        await chain.cancel();
+        continue;
+      }
       // Also when one was sent before: a re-org may have dropped it, and these are the same bytes.
       open = await postOrCut(parameters, open);
     } else await pause(intervalMs, signal);

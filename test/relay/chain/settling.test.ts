@@ -198,6 +198,40 @@ describe("settling on a real chain", function () {
     expect(await stateOf(money, second)).to.equal("posted");
   });
 
+  it("never sends a batch whose receipts grew too old, whatever else waits, and takes the place of one sent", async () => {
+    let [isDown, isWaiting] = [true, true];
+    const sent: string[] = [];
+    const money = await start({
+      wrap: (chain) => ({
+        ...chain,
+        post: async (batch) => {
+          if (isDown) throw new Error("down");
+          sent.push(batch.rows);
+          await chain.post(batch);
+        },
+        // As if an earlier run had sent it, at a fee that nobody takes.
+        isPending: async () => isWaiting || (await chain.isPending()),
+        cancel: async () => {
+          await chain.cancel();
+          isWaiting = false;
+        },
+      }),
+    });
+    money.books.setPosted(provider.id, await paidTo(money));
+    const [late, other] = [await addUser(money), await addUser(money)];
+    const old = await bill(money, late.userId, 1_000n);
+    await money.settling.settleNow().catch(() => {});
+    const stale = money.store.openBatch()?.rows;
+    await network.travel(60);
+    isDown = false;
+    const fresh = await bill(money, other.userId, CENT);
+    await money.settling.settleNow();
+    expect([await stateOf(money, old), await stateOf(money, fresh)]).to.deep.equal(["unbilled", "posted"]);
+    expect(stale).to.be.a("string");
+    expect(sent).to.have.length(1).and.not.include(stale);
+    expect(isWaiting).to.equal(false);
+  });
+
   it("makes a batch anew when its receipts grew too old before the chain took it", async () => {
     let isDown = true;
     const down = () => Promise.reject(new Error("down"));
