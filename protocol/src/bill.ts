@@ -29,6 +29,11 @@ export type BillSummary = {
   readonly postedAt: number;
 };
 
+/** Some batches of the account, oldest first. `has_more`: ask again with `after` the last one's number. */
+export type BillPage = { readonly data: readonly BillSummary[]; readonly has_more: boolean };
+/** Batches on a page at most, and unless asked for fewer. */
+export const MAX_BILLS = 1_000;
+
 export type SumStepJson = { readonly hash: Hex; readonly sum: string };
 
 export type UserLeafJson = {

@@ -73,6 +73,7 @@ describe("sdk/client", function () {
     await client.generation("gen-a b");
     await client.proof("gen-1");
     await client.settlements.list();
+    await client.settlements.list({ after: 6n, limit: 2 });
     await client.settlements.retrieve(7n);
     await client.keys.create({ name: "ci" });
     await client.keys.update("h", { disabled: true });
@@ -83,6 +84,7 @@ describe("sdk/client", function () {
       "GET /v1/generation?id=gen-a%20b",
       "GET /v1/generation/gen-1/proof",
       "GET /v1/settlements",
+      "GET /v1/settlements?after=6&limit=2",
       "GET /v1/settlements/7",
       "POST /v1/keys",
       "PATCH /v1/keys/h",

@@ -1,4 +1,4 @@
-import type { BillSummary, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { BillPage, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
@@ -212,7 +212,8 @@ export interface SettlingStore {
 
 /** store/ with core/: the bills that users verify. */
 export interface Bills {
-  list(userId: number): Promise<readonly BillSummary[]>;
+  /** Batches after the number `after`, `limit` at most. */
+  list(userId: number, page?: { readonly after?: bigint; readonly limit?: number }): Promise<BillPage>;
   settlement(userId: number, batchNo: bigint): Promise<SettlementBill | undefined>;
   proof(generationId: string): Promise<GenerationProof | undefined>;
 }

@@ -5,7 +5,7 @@ import { generationJson } from "../core/account-json.ts";
 import type { Generation } from "../core/types.ts";
 import type { Bills, Ledger } from "../flow/ports.ts";
 import type { Access } from "./access.ts";
-import { BatchParams, GenerationParams, GenerationQuery, read } from "./schemas.ts";
+import { BatchParams, GenerationParams, GenerationQuery, PageQuery, read } from "./schemas.ts";
 
 export type BillOptions = {
   readonly access: Access;
@@ -41,10 +41,16 @@ export const billRoutes: FastifyPluginAsyncTypebox<BillOptions> = async (app, op
   );
   app.get(
     "/v1/settlements",
-    { schema: read("listSettlements", "Batches with a row of the account") },
+    {
+      schema: { ...read("listSettlements", "Batches with a row of the account"), querystring: PageQuery },
+    },
     async (request) => {
       const { userId } = await access.account(request);
-      return { data: await bills.list(userId) };
+      const { after, limit } = request.query;
+      return bills.list(userId, {
+        ...(after === undefined ? {} : { after: BigInt(after) }),
+        ...(limit === undefined ? {} : { limit }),
+      });
     },
   );
   app.get(

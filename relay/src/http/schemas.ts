@@ -1,3 +1,4 @@
+import { MAX_BILLS } from "@aimo/protocol/bill";
 import { Type } from "typebox";
 
 /** Schemas of bodies and replies: they validate management routes, and document all of them in /openapi.json. */
@@ -120,6 +121,11 @@ export const ChannelBody = Type.Object(
 const GenerationId = Type.String({ pattern: "^gen-[0-9a-f]{24}$" });
 export const GenerationQuery = Type.Object({ id: GenerationId });
 export const GenerationParams = Type.Object({ id: GenerationId });
+/** `after`: number of the last batch that is known. */
+export const PageQuery = Type.Object({
+  after: Type.Optional(Decimal(20)),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_BILLS })),
+});
 export const BatchParams = Type.Object({ batchNo: Decimal(20) });
 
 export const read = (operationId: string, summary: string) => ({

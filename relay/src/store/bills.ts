@@ -1,9 +1,11 @@
-import type {
-  BilledLine,
-  GenerationProof,
-  SettlementBill,
-  SumStepJson,
-  UserLeafJson,
+import {
+  type BilledLine,
+  type BillSummary,
+  type GenerationProof,
+  MAX_BILLS,
+  type SettlementBill,
+  type SumStepJson,
+  type UserLeafJson,
 } from "@aimo/protocol/bill";
 import { toBytes, toHex } from "@aimo/protocol/bytes";
 import { usageDigest } from "@aimo/protocol/receipts";
@@ -37,17 +39,15 @@ type Parts = {
 export function createBills(parts: Parts): Bills {
   const { journal, ledger, relayId } = parts;
   return {
-    async list(userId) {
-      const bills = [];
-      for await (const [, bill] of journal.entries<BillRecord>("bills", `${userId}!`))
-        bills.push({
-          batchNo: bill.batchNo,
-          transaction: bill.transaction,
-          sum: bill.sum,
-          count: bill.ids.length,
-          postedAt: bill.postedAt,
-        });
-      return bills;
+    async list(userId, { after, limit = MAX_BILLS } = {}) {
+      const data: BillSummary[] = [];
+      const from = after === undefined ? undefined : billKey(userId, after);
+      for await (const [, bill] of journal.entries<BillRecord>("bills", `${userId}!`, from)) {
+        if (data.length >= limit) return { data, has_more: true };
+        const { batchNo, transaction, sum, ids, postedAt } = bill;
+        data.push({ batchNo, transaction, sum, count: ids.length, postedAt });
+      }
+      return { data, has_more: false };
     },
     async settlement(userId, batchNo) {
       const bill = await journal.get<BillRecord>("bills", billKey(userId, batchNo));

@@ -70,10 +70,11 @@ export class Journal {
     return value === undefined ? undefined : (JSON.parse(value) as T);
   }
 
-  /** All entries of a bucket whose key starts with `prefix`, in the order of keys. */
-  async *entries<T>(bucket: Bucket, prefix = ""): AsyncGenerator<[string, T]> {
+  /** Entries of a bucket whose key starts with `prefix`, in the order of keys; only those after the key `after`. */
+  async *entries<T>(bucket: Bucket, prefix = "", after?: string): AsyncGenerator<[string, T]> {
     const start = keyOf(bucket, prefix);
-    for await (const [key, value] of this.#db.iterator({ gte: start, lt: `${start}\uffff` }))
+    const from = after === undefined ? { gte: start } : { gt: keyOf(bucket, after) };
+    for await (const [key, value] of this.#db.iterator({ ...from, lt: `${start}\uffff` }))
       yield [key.slice(keyOf(bucket, "").length), JSON.parse(value) as T];
   }
 

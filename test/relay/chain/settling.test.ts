@@ -119,7 +119,7 @@ describe("settling on a real chain", function () {
       expect(await stateOf(second, more)).to.equal("posted");
       expect((await second.accounts.refreshChannel(userId))?.spent).to.equal((41n * CENT * 105n) / 100n);
       expect(await second.real.nextBatchNo()).to.equal(open.batchNo + 2n);
-      const bills = await second.bills.list(userId);
+      const { data: bills } = await second.bills.list(userId);
       expect(bills.map(({ count }) => count)).to.deep.equal([1, 1]);
       const { input } = await second.chain.public.getTransaction({ hash: bills[0]?.transaction ?? "0x" });
       const args = [relay.id, open.header, open.rows] as const;

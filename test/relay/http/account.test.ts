@@ -30,6 +30,10 @@ describe("reading an account", () => {
       expect(proof.status).to.equal(404);
       expect((await jsonOf(proof)).error.metadata.state).to.equal("provisional");
       expect((await jsonOf(await client.call("GET", "/v1/settlements", token))).data).to.deep.equal([]);
+      for (const query of ["limit=0", "limit=1001", "after=-1", "after=x"]) {
+        const refused = await client.call("GET", `/v1/settlements?${query}`, token);
+        expect([query, refused.status]).to.deep.equal([query, 400]);
+      }
       expect((await client.call("GET", "/v1/settlements/1", token)).status).to.equal(404);
     }
   });

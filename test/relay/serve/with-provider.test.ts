@@ -97,7 +97,11 @@ describe("a relay with a real provider", () => {
         unsettled: () => ({ amount: 0n, receipts: 0, oldestMs: undefined }),
         close: async () => {},
       },
-      bills: { list: async () => [], settlement: async () => undefined, proof: async () => undefined },
+      bills: {
+        list: async () => ({ data: [], has_more: false }),
+        settlement: async () => undefined,
+        proof: async () => undefined,
+      },
       accounts: {
         userIdOf: async () => 1,
         creditsOf: async () => 0n,

@@ -119,8 +119,27 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
       await world.journal.flushed();
     };
 
+    it("are listed page by page, in the order of batches", async () => {
+      const { data } = await world.bills.list(2);
+      for (const batchNo of [5n, 9n, 10n, 100n]) {
+        const bill = { ...data[0], batchNo: `${batchNo}`, ids: [], sum: "0" };
+        world.journal.put("bills", `2!${`${batchNo}`.padStart(20, "0")}`, bill);
+        world.journal.put("bills", `20!${`${batchNo}`.padStart(20, "0")}`, bill);
+      }
+      await world.journal.flushed();
+      const pageAfter = async (after?: bigint) => {
+        const page = await world.bills.list(2, { limit: 2, ...(after === undefined ? {} : { after }) });
+        return [...page.data.map(({ batchNo }) => batchNo), page.has_more];
+      };
+      expect(await pageAfter()).to.deep.equal(["4", "5", true]);
+      expect(await pageAfter(5n)).to.deep.equal(["9", "10", true]);
+      expect(await pageAfter(10n)).to.deep.equal(["100", false]);
+      expect(await pageAfter(100n)).to.deep.equal([false]);
+      expect((await world.bills.list(2)).data).to.have.length(5);
+    });
+
     it("verify against the posted root, whole and one by one", async () => {
-      expect(await world.bills.list(2)).to.have.length(1);
+      expect((await world.bills.list(2)).data).to.have.length(1);
       expect(await serve()).to.equal(true);
       expect(ids).to.have.length(6);
       for (const id of ids) {

@@ -168,7 +168,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     feeBps: () => FEE_BPS,
     domains: () => [domain],
     bills: {
-      list: async () => [],
+      list: async () => ({ data: [], has_more: false }),
       settlement: async () => undefined,
       proof: async () => undefined,
       ...options.bills,

@@ -1,4 +1,4 @@
-import type { BillSummary, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
+import type { BillPage, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type {
   ChannelJson,
   CreditsJson,
@@ -16,9 +16,11 @@ export type Models = {
   /** Models that a provider offers now, with prices. */
   list(options?: RequestOptions): Promise<ModelsResponse>;
 };
+/** `after`: number of the last batch that is known; `limit`: batches at most, up to 1,000. */
+export type BillPageQuery = { readonly after?: bigint | number | string; readonly limit?: number };
 export type Settlements = {
-  /** Batches on the chain that have a row of this account. */
-  list(options?: RequestOptions): Promise<{ readonly data: readonly BillSummary[] }>;
+  /** Batches on the chain that have a row of this account, oldest first; `has_more`: ask again after the last. */
+  list(page?: BillPageQuery, options?: RequestOptions): Promise<BillPage>;
   /** Every receipt of this account's row in a batch, with its proof. Check it with `verifyBill`. */
   retrieve(batchNo: bigint | number | string, options?: RequestOptions): Promise<SettlementBill>;
 };
@@ -86,7 +88,13 @@ export function createAccount({ json, baseURL }: Transport): Account {
   return {
     models: { list: (options) => get("/models", options) },
     settlements: {
-      list: (options) => get("/settlements", options),
+      list: ({ after, limit } = {}, options) => {
+        const query = new URLSearchParams({
+          ...(after === undefined ? {} : { after: String(after) }),
+          ...(limit === undefined ? {} : { limit: String(limit) }),
+        });
+        return get(query.size === 0 ? "/settlements" : `/settlements?${query}`, options);
+      },
       retrieve: (batchNo, options) => get(`/settlements/${encodeURIComponent(String(batchNo))}`, options),
     },
     channels: {
