@@ -1,5 +1,9 @@
 import type { Hex } from "viem";
-import type { UsageReceiptJson } from "./session.ts";
+import { toBytes, toHex } from "./bytes.ts";
+import type { BilledUser, Shown } from "./proofs.ts";
+import { usageDigest } from "./receipts.ts";
+import { receiptFromJson, type UsageReceiptJson } from "./session.ts";
+import type { ReceiptLeaf } from "./tree.ts";
 
 /**
  * Shapes in which a relay serves a bill: `GET /v1/settlements` lists the batches with a row of the account,
@@ -72,3 +76,37 @@ export type GenerationProof = {
 
 /** Where a generation stands: `provisional` until the provider's group verifies, then `billed`, `posted`, `final`. */
 export type GenerationState = "running" | "provisional" | "billed" | "posted" | "final" | "free" | "unbilled";
+
+/** The leaves of a bill's lines, in order. `separator`: of Settlement. */
+export function billedLeaves(
+  lines: readonly BilledLine[],
+  userId: number,
+  separator: Uint8Array,
+): ReceiptLeaf[] {
+  return lines.map(({ receipt, evidence, charge, userCumulative }) => ({
+    usageDigest: toHex(usageDigest(separator, receiptFromJson(receipt))),
+    evidence: toBytes(evidence),
+    userId,
+    charge: BigInt(charge),
+    userCumulative: BigInt(userCumulative),
+  }));
+}
+
+/** What is opened below a bill's row. */
+export function billedUserOf(
+  { userLeaf, userPath, lines }: SettlementBill,
+  separator: Uint8Array,
+): BilledUser {
+  const leaf = { ...userLeaf, cumStart: BigInt(userLeaf.cumStart), sum: BigInt(userLeaf.sum) };
+  const path = userPath.map(({ hash, sum }) => ({ hash, sum: BigInt(sum) }));
+  return { user: { leaf, path }, leaves: billedLeaves(lines, userLeaf.userId, separator) };
+}
+
+/** A receipt of a bill with all that its relay must be able to show; undefined when there is none at that index. */
+export function shownOf({ userLeaf, lines }: SettlementBill, index: number): Shown | undefined {
+  const line = lines[index];
+  if (!line) return undefined;
+  const { receipt, evidence, nonce, bodyHash } = line;
+  const request = { userId: userLeaf.userId, channelEpoch: userLeaf.epoch, nonce, bodyHash };
+  return { receipt: receiptFromJson(receipt), evidence: toBytes(evidence), request };
+}

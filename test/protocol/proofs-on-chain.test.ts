@@ -1,8 +1,8 @@
 import { fraudProofsAbi } from "@aimo/protocol/abi/fraud-proofs";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
 import { commitOf } from "@aimo/protocol/batches";
-import type { BilledLine, SettlementBill } from "@aimo/protocol/bill";
-import { toBytes, toHex } from "@aimo/protocol/bytes";
+import { type BilledLine, billedUserOf, type SettlementBill, shownOf } from "@aimo/protocol/bill";
+import { toHex } from "@aimo/protocol/bytes";
 import { demandBond } from "@aimo/protocol/penalties";
 import {
   badReceiptArguments,
@@ -26,7 +26,6 @@ import {
   BaseError,
   ContractFunctionRevertedError,
   createPublicClient,
-  decodeFunctionData,
   http,
   type PublicClient,
 } from "viem";
@@ -34,6 +33,7 @@ import { privateKeyToAccount } from "viem/accounts";
 import { ACCOUNT, localPrivateKey, localWallet } from "../../scripts/local/wallets.ts";
 import { makeEntry, PRICES } from "../sdk/bill-builder.ts";
 import { type ChainWorld, PROVIDER_SIGNER, RELAY_SIGNER, startChainWorld } from "../sdk/chain-world.ts";
+import { readPosted } from "./read-posted.ts";
 
 /**
  * What is built here against what the contract takes. Proofs are tried on the block of the post, so that no clock runs:
@@ -51,7 +51,7 @@ describe("protocol/proofs, against a chain", function () {
     world = await startChainWorld();
     client = createPublicClient({ transport: http(world.rpcUrl) });
     bills = await world.post(0n, await falseBatch(world));
-    ({ posted, block } = await readPosted(client, world));
+    ({ posted, block } = await readPosted(client, { deployment: world.deployment, batchNo: 0n }));
   });
   after(() => world?.close());
 
@@ -59,12 +59,10 @@ describe("protocol/proofs, against a chain", function () {
   function at(row: number, index: number) {
     const bill = bills[row];
     const line = bill?.lines[index];
-    if (!bill || !line) throw new RangeError(`No receipt ${index} of row ${row}.`);
-    const place: Place = { posted, row, index, billed: billedOf(bill, world.separator) };
-    const { nonce, bodyHash } = line;
-    const request = { userId: bill.userLeaf.userId, channelEpoch: 1, nonce, bodyHash };
-    const receipt = receiptFromJson(line.receipt);
-    return { place, line, shown: { receipt, evidence: toBytes(line.evidence), request } };
+    const shown = bill && shownOf(bill, index);
+    if (!line || !shown) throw new RangeError(`No receipt ${index} of row ${row}.`);
+    const place: Place = { posted, row, index, billed: billedUserOf(bill, world.separator) };
+    return { place, line, shown };
   }
 
   type Call = Omit<Parameters<PublicClient["simulateContract"]>[0], "address" | "abi">;
@@ -240,36 +238,3 @@ const later = (line: BilledLine): BilledLine => ({
   ...line,
   userCumulative: String(BigInt(line.userCumulative) + 1n),
 });
-
-function billedOf({ userLeaf, userPath, lines }: SettlementBill, separator: Uint8Array) {
-  const leaf = { ...userLeaf, cumStart: BigInt(userLeaf.cumStart), sum: BigInt(userLeaf.sum) };
-  return {
-    user: { leaf, path: userPath.map(({ hash, sum }) => ({ hash, sum: BigInt(sum) })) },
-    leaves: lines.map((line) => ({
-      usageDigest: toHex(usageDigest(separator, receiptFromJson(line.receipt))),
-      evidence: toBytes(line.evidence),
-      userId: userLeaf.userId,
-      charge: BigInt(line.charge),
-      userCumulative: BigInt(line.userCumulative),
-    })),
-  };
-}
-
-/** The batch as anybody reads it: its event and its calldata. */
-async function readPosted(client: PublicClient, world: ChainWorld) {
-  const [event] = await client.getContractEvents({
-    address: world.deployment.contracts.settlement,
-    abi: settlementAbi,
-    eventName: "Posted",
-    fromBlock: 0n,
-    strict: true,
-  });
-  if (!event) throw new Error("Nothing was posted.");
-  const { input } = await client.getTransaction({ hash: event.transactionHash });
-  const { functionName, args } = decodeFunctionData({ abi: settlementAbi, data: input });
-  if (functionName !== "post") throw new Error("It was not posted by a post.");
-  const { rowsHash, skippedHash, postedAt, debitA } = event.args;
-  const batch = { header: args[1], rowsHash, skippedHash, postedAt, debitA };
-  const posted: PostedRows = { relayId: args[0], batch, data: toBytes(args[2]), skipped: [] };
-  return { posted, block: event.blockNumber };
-}

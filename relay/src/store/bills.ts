@@ -1,15 +1,13 @@
 import {
   type BilledLine,
   type BillSummary,
+  billedLeaves,
   type GenerationProof,
   MAX_BILLS,
   type SettlementBill,
   type SumStepJson,
   type UserLeafJson,
 } from "@aimo/protocol/bill";
-import { toBytes, toHex } from "@aimo/protocol/bytes";
-import { usageDigest } from "@aimo/protocol/receipts";
-import { receiptFromJson } from "@aimo/protocol/session";
 import {
   buildSumTree,
   leafNode,
@@ -100,16 +98,7 @@ async function readUser({ ledger, separator }: Parts, ids: readonly string[]): P
   const [first] = generations;
   const [line] = lines;
   if (!first || !line) return undefined;
-  const nodes = lines.map((one) =>
-    leafNode({
-      usageDigest: toHex(usageDigest(separator, receiptFromJson(one.receipt))),
-      evidence: toBytes(one.evidence),
-      userId: first.userId,
-      charge: BigInt(one.charge),
-      userCumulative: BigInt(one.userCumulative),
-    }),
-  );
-  const tree = buildSumTree(nodes);
+  const tree = buildSumTree(billedLeaves(lines, first.userId, separator).map(leafNode));
   const cumStart = BigInt(line.userCumulative) - BigInt(line.charge);
   const leaf = {
     userId: first.userId,
