@@ -11,6 +11,8 @@ export type FollowBlocksParameters = {
   readonly chain: Pick<Chain, "public" | "readAt">;
   /** Looks at a range of blocks; ranges overlap, so it must not mind seeing an event twice. */
   readonly look: (range: BlockRange) => Promise<void>;
+  /** Where to begin; the head unless given. */
+  readonly from?: bigint;
   readonly intervalMs: number;
   /** What is followed, for the log. */
   readonly what: string;
@@ -30,7 +32,8 @@ export async function followBlocks(parameters: FollowBlocksParameters): Promise<
     return number;
   };
   const first = await head();
-  let next = first > OVERLAP ? first - OVERLAP : 0n;
+  const start = parameters.from !== undefined && parameters.from < first ? parameters.from : first;
+  let next = start > OVERLAP ? start - OVERLAP : 0n;
   const poll = async () => {
     const last = await head();
     while (next <= last) {

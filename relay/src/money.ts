@@ -10,6 +10,7 @@ import { parseUsd } from "@aimo/protocol/units";
 import { type Address, type Hex, parseEther } from "viem";
 import { createAccounts } from "./chain/accounts.ts";
 import { openCovers } from "./chain/covers.ts";
+import { createDemandChain, watchDemands } from "./chain/demands.ts";
 import { createGasMeter, type GasRecord } from "./chain/gas-meter.ts";
 import { createJudge } from "./chain/judge.ts";
 import { createProviderRegistry } from "./chain/registry.ts";
@@ -17,6 +18,7 @@ import { createSettlementChain } from "./chain/settlement.ts";
 import { watchChannels } from "./chain/watch.ts";
 import type { RelayConfig } from "./config.ts";
 import type { DueParameters } from "./core/due.ts";
+import { createAnswering } from "./flow/answering.ts";
 import { createBilling } from "./flow/billing.ts";
 import { ProviderCredit } from "./flow/credit.ts";
 import { postMargin } from "./flow/next-batch.ts";
@@ -29,9 +31,8 @@ import type {
   ProviderCovers,
   ProviderRegistry,
   SettlementChain,
-  Settling,
 } from "./flow/ports.ts";
-import { startSettling } from "./flow/settling.ts";
+import { type Settling, startSettling } from "./flow/settling.ts";
 import { createBills } from "./store/bills.ts";
 import { Books } from "./store/books.ts";
 import { IdempotentReplies } from "./store/idempotency.ts";
@@ -103,9 +104,7 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
   });
   for (const providerId of books.creditors()) covers.watch(providerId);
   for (const userId of await ledger.openUsers()) await accounts.refreshChannel(userId);
-  const reconciled = await ledger.reconcile();
-  if (reconciled.freed > 0 || reconciled.waiting > 0)
-    log.info(reconciled, "Requests from before the restart were brought to an end.");
+  await reconcile(ledger, log);
   const billing = createBilling({
     ...{ relayId, separator, protocolNow, log },
     store: createBillingStore(parts),
@@ -116,6 +115,8 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     // Twice the margin: what is billed must reach its batch before it is given up.
     oldestIssuedAt: () => protocolNow() - windows.post + 2 * postMargin(windows.post),
   });
+  const bills = createBills({ journal, ledger, relayId, separator });
+  const demands = await openDemands(parameters, { journal, bills, separator });
   const settling = startSettling({
     ...{ protocolNow, now: Date.now, log, intervalMs: SETTLE_CHECK_MS[profile] },
     ...{ postWindow: windows.post, epoch: windows.epoch },
@@ -140,16 +141,22 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     }, SWEEP_MS).unref(),
   ];
   return {
-    ...{ ledger, idempotency, billing, settling, accounts, registry, covers, credit },
-    bills: createBills({ journal, ledger, relayId, separator }),
+    ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit },
     close: async () => {
       for (const timer of timers) clearInterval(timer);
       watcher.stop();
       covers.stop();
       await settling.close();
+      await demands.stop();
       await journal.close();
     },
   };
+}
+
+async function reconcile(ledger: LevelLedger, log: Log): Promise<void> {
+  const ended = await ledger.reconcile();
+  if (ended.freed > 0 || ended.waiting > 0)
+    log.info(ended, "Requests from before the restart were brought to an end.");
 }
 
 /** When the books were begun. `isLost`: others were kept before them. */
@@ -179,6 +186,38 @@ async function findLoss(
       );
   }
   return birth.isLost ? birth.at : undefined;
+}
+
+type DemandParts = { readonly journal: Journal; readonly bills: Bills; readonly separator: Uint8Array };
+
+/** Answers demands as they come, those of the time in which the node was down first. */
+async function openDemands(
+  { chain, transactions, relayId, log }: MoneyParameters,
+  { journal, bills, separator }: DemandParts,
+): Promise<{ stop(): Promise<void> }> {
+  const answering = createAnswering({
+    ...{ bills, separator, log, chain: createDemandChain({ chain, transactions }) },
+    protocolNow: () => chain.time.now(),
+    now: () => performance.now(),
+  });
+  const from = await journal.get<string>("chain", "demands");
+  const watching = await watchDemands({
+    ...{ chain, relayId, log, intervalMs: WATCH_MS[chain.deployment.profile] },
+    onDemand: (demand, block) => answering.add(demand, block),
+    // Not awaited: an answer takes as long as the chain takes, and others may be demanded meanwhile.
+    onLooked: () => void answering.look(),
+    oldestOpen: () => answering.oldestBlock(),
+    from: from === undefined ? undefined : BigInt(from),
+    save: (next) => journal.put("chain", "demands", `${next}`),
+  });
+  return {
+    async stop() {
+      watching.stop();
+      // Settling has ended, so no batch waits in this queue; an answer that is not mined is left to the next start.
+      transactions.abort();
+      await answering.stop();
+    },
+  };
 }
 
 async function openGasMeter({ config }: MoneyParameters, journal: Journal) {

@@ -1,6 +1,7 @@
 import type { BillPage, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { AimoError } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
+import type { answerArguments } from "@aimo/protocol/proofs";
 import type { UsageReceipt } from "@aimo/protocol/receipts";
 import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
@@ -156,15 +157,6 @@ export interface BillingStore {
   flushed(): Promise<void>;
 }
 
-/** flow/settling: posts batches. */
-export interface Settling {
-  /** Posts everything billed so far, now; resolves when it is confirmed. */
-  settleNow(): Promise<void>;
-  unsettled(): { readonly amount: bigint; readonly receipts: number; readonly oldestMs: number | undefined };
-  /** Posts what is billed for `waitMs` at most, then stops: a batch under way is left to the next start. */
-  close(waitMs?: number): Promise<void>;
-}
-
 /** chain/: the settlement contract as a poster sees it. */
 export interface SettlementChain {
   /** Number of the relay's next batch at the latest block: what was mined is not sent again. */
@@ -214,8 +206,17 @@ export interface SettlingStore {
 export interface Bills {
   /** Batches after the number `after`, `limit` at most. */
   list(userId: number, page?: { readonly after?: bigint; readonly limit?: number }): Promise<BillPage>;
+  /** Undefined: the account has no applied row in this batch, as far as the books know. */
   settlement(userId: number, batchNo: bigint): Promise<SettlementBill | undefined>;
   proof(generationId: string): Promise<GenerationProof | undefined>;
+}
+
+/** chain/: demands to show a receipt. */
+export interface DemandChain {
+  /** "closing": it was answered or has lapsed, in a block that nodes do not act on yet. */
+  stateOf(demandId: Hex): Promise<"open" | "closing" | "closed">;
+  /** Resolves when the answer is mined. Throws when the chain refuses. */
+  answer(parts: ReturnType<typeof answerArguments>): Promise<void>;
 }
 
 /** chain/: what a relay asks of the chain off the hot path. */

@@ -2,7 +2,15 @@ import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import type { OpenBatch, PostedBatch } from "../core/batch.ts";
 import { type DueParameters, dueReason } from "../core/due.ts";
 import { buildNext, lostOf, type NextBatchParameters, recredit } from "./next-batch.ts";
-import type { Settling } from "./ports.ts";
+
+/** Posts batches. */
+export interface Settling {
+  /** Posts everything billed so far, now; resolves when it is confirmed. */
+  settleNow(): Promise<void>;
+  unsettled(): { readonly amount: bigint; readonly receipts: number; readonly oldestMs: number | undefined };
+  /** Posts what is billed for `waitMs` at most, then stops: a batch under way is left to the next start. */
+  close(waitMs?: number): Promise<void>;
+}
 
 export type SettlingParameters = NextBatchParameters & {
   readonly refreshChannel: (userId: number) => Promise<unknown>;
