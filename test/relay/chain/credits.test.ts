@@ -1,59 +1,17 @@
-import { initFastCrypto } from "@aimo/node/fast-crypto";
-import { settlementAbi } from "@aimo/protocol/abi/settlement";
 import { PUSD_PER_USD as USD } from "@aimo/protocol/units";
 import { expect } from "chai";
-import { type LocalWallet, write } from "../../../scripts/local/wallets.ts";
-import { type Disk, DRIVERS, type Signer } from "../store/books-world.ts";
-import {
-  addPayer,
-  billOne,
-  type MoneyOptions,
-  type Relay,
-  startMoney,
-  startTestNetwork,
-  stateOf,
-  type TestNetwork,
-} from "./network.ts";
+import { billOne, stateOf } from "./network.ts";
+import { useNetwork } from "./suite.ts";
 
 const CENT = USD / 100n;
 
 describe("settling with too little money", function () {
   this.timeout(30_000);
-  let network: TestNetwork;
-  let provider: Signer;
-  let disk: Disk;
-  const started: Relay[] = [];
-
-  before(async () => {
-    await initFastCrypto();
-    network = await startTestNetwork();
-    provider = await network.addProvider();
-  });
-  after(() => network.close());
-  beforeEach(async () => {
-    disk = await DRIVERS["memory-level"]();
-  });
-  afterEach(async () => {
-    for (const each of started.splice(0)) await each.settling.close();
-    await disk.remove();
-  });
-
-  const start = async (options: Omit<MoneyOptions, "disk">) => {
-    const money = await startMoney(network, { disk, ...options });
-    started.push(money);
-    return money;
-  };
-  const addUser = (money: Relay) => addPayer(network, money);
-  const bill = (money: Relay, userId: number, cost: bigint, charge = (cost * 105n) / 100n) =>
-    billOne(money, userId, { provider, cost, charge });
-  const call = (wallet: LocalWallet, functionName: string, args: readonly unknown[]) =>
-    write(network.rpcUrl, wallet, {
-      ...{ address: network.deployment.contracts.settlement, abi: settlementAbi, functionName, args },
-    });
-  const paidTo = async (money: Relay) => (await money.real.paidTo([provider.id])).get(provider.id);
+  const suite = useNetwork();
+  const { start, addUser, bill, call, paidTo } = suite;
 
   it("credits what is covered when the protocol's fee is not, and the rest once it is funded", async () => {
-    const poor = await network.addRelay(10n * USD);
+    const poor = await suite.network.addRelay(10n * USD);
     const money = await start({ relay: poor });
     const { userId } = await addUser(money);
     const id = await bill(money, userId, USD, USD);
@@ -61,16 +19,16 @@ describe("settling with too little money", function () {
     expect(await stateOf(money, id)).to.equal("posted");
     expect(await paidTo(money)).to.equal((USD * 99n) / 100n);
     expect(money.logged.at(-1)?.message).to.match(/wait/);
-    await call(await network.addUser(USD), "fundRelay", [money.relayId, USD]);
+    await call(await suite.network.addUser(USD), "fundRelay", [money.relayId, USD]);
     await money.settling.settleNow();
     expect(await paidTo(money)).to.equal(USD);
-    expect(money.books.debtOf(provider.id)).to.deep.equal({ owed: USD, posted: USD });
+    expect(money.books.debtOf(suite.provider.id)).to.deep.equal({ owed: USD, posted: USD });
   });
 
   it("posts a batch with less credit when a row is skipped that nothing set aside makes up for", async () => {
     const leave: (() => Promise<void>)[] = [];
-    const poor = await network.addRelay(10n * USD);
-    const other = await network.addProvider();
+    const poor = await suite.network.addRelay(10n * USD);
+    const other = await suite.network.addProvider();
     const money = await start({
       relay: poor,
       wrap: (chain) => ({
@@ -83,7 +41,7 @@ describe("settling with too little money", function () {
     });
     const [leaving, staying] = [await addUser(money), await addUser(money)];
     await call(leaving.wallet, "thawChannel", [money.relayId, 5n * USD]);
-    await network.travel(71);
+    await suite.network.travel(71);
     const gone = await bill(money, leaving.userId, USD);
     const kept = await bill(money, staying.userId, 10n * CENT);
     const more = await billOne(money, staying.userId, {
@@ -98,19 +56,19 @@ describe("settling with too little money", function () {
     ]);
     // 13.5 cents were debited; 1 % of them is the protocol's, the rest goes to providers.
     const debits = (135n * CENT) / 10n;
-    const first = money.books.debtOf(provider.id);
+    const first = money.books.debtOf(suite.provider.id);
     const second = money.books.debtOf(other.id);
     expect(first.posted + second.posted).to.equal(debits - debits / 100n);
     expect(second).to.deep.equal({ owed: 2n * CENT, posted: 2n * CENT });
     expect(first.owed).to.equal(USD + 10n * CENT);
     expect(await paidTo(money)).to.equal(first.posted);
-    await call(await network.addUser(2n * USD), "fundRelay", [money.relayId, 2n * USD]);
+    await call(await suite.network.addUser(2n * USD), "fundRelay", [money.relayId, 2n * USD]);
     await money.settling.settleNow();
     expect(await paidTo(money)).to.equal(first.owed);
   });
 
   it("sends a batch with less credit as it was written down, also after a crash", async () => {
-    const poor = await network.addRelay(10n * USD);
+    const poor = await suite.network.addRelay(10n * USD);
     let posts = 0;
     const crashing = await start({
       relay: poor,

@@ -1,4 +1,3 @@
-import { initFastCrypto } from "@aimo/node/fast-crypto";
 import { settlementAbi } from "@aimo/protocol/abi/settlement";
 import { PUSD_PER_USD as USD } from "@aimo/protocol/units";
 import { expect } from "chai";
@@ -6,65 +5,15 @@ import { encodeFunctionData } from "viem";
 import type { OpenBatch } from "../../../relay/src/core/batch.ts";
 import type { SettlementChain } from "../../../relay/src/flow/ports.ts";
 import { openChannel } from "../../../scripts/local/register.ts";
-import { type LocalWallet, write } from "../../../scripts/local/wallets.ts";
-import { type Disk, DRIVERS, type Signer } from "../store/books-world.ts";
-import {
-  addPayer,
-  billOne,
-  EPOCH,
-  type MoneyOptions,
-  type Relay,
-  refusalOf,
-  startMoney,
-  startTestNetwork,
-  stateOf,
-  type TestNetwork,
-} from "./network.ts";
+import { EPOCH, refusalOf, stateOf } from "./network.ts";
+import { useNetwork } from "./suite.ts";
 
 const CENT = USD / 100n;
 
 describe("settling on a real chain", function () {
   this.timeout(30_000);
-  let network: TestNetwork;
-  let provider: Signer;
-  let relay: Signer;
-  let disk: Disk;
-  const started: Relay[] = [];
-
-  before(async () => {
-    await initFastCrypto();
-    network = await startTestNetwork();
-    provider = await network.addProvider();
-    relay = await network.addRelay(100n * USD);
-  });
-  after(() => network.close());
-  beforeEach(async () => {
-    disk = await DRIVERS["memory-level"]();
-  });
-  afterEach(async () => {
-    for (const each of started.splice(0)) await each.settling.close();
-    await disk.remove();
-  });
-
-  const start = async (options: Partial<MoneyOptions> = {}) => {
-    const money = await startMoney(network, { relay, disk, ...options });
-    started.push(money);
-    return money;
-  };
-  const addUser = (money: Relay, credits?: bigint) => addPayer(network, money, credits);
-  const bill = (money: Relay, userId: number, cost: bigint, charge = (cost * 105n) / 100n) =>
-    billOne(money, userId, { provider, cost, charge });
-  const call = (wallet: LocalWallet, functionName: string, args: readonly unknown[]) =>
-    write(network.rpcUrl, wallet, {
-      ...{ address: network.deployment.contracts.settlement, abi: settlementAbi, functionName, args },
-    });
-  const paidTo = async (money: Relay) =>
-    (
-      await money.chain.public.readContract({
-        ...{ address: network.deployment.contracts.settlement, abi: settlementAbi },
-        ...{ functionName: "providerAccountOf", args: [money.relayId, provider.id] },
-      })
-    ).paid;
+  const suite = useNetwork();
+  const { start, addUser, bill, call, paidTo } = suite;
 
   it("posts what is billed, and the chain debits and credits it", async () => {
     const money = await start();
@@ -76,9 +25,9 @@ describe("settling on a real chain", function () {
     const onChain = await money.accounts.refreshChannel(userId);
     expect(onChain?.spent).to.equal((30n * CENT * 105n) / 100n);
     expect((await paidTo(money)) - paid).to.equal(30n * CENT);
-    expect(money.books.debtOf(provider.id)).to.deep.equal({ owed: 30n * CENT, posted: 30n * CENT });
+    expect(money.books.debtOf(suite.provider.id)).to.deep.equal({ owed: 30n * CENT, posted: 30n * CENT });
     expect(money.ledger.balanceOf(userId)?.posted).to.equal(onChain?.spent);
-    await network.travel(2 * EPOCH);
+    await suite.network.travel(2 * EPOCH);
     expect(await stateOf(money, ids[0] ?? "")).to.equal("final");
   });
 
@@ -101,7 +50,7 @@ describe("settling on a real chain", function () {
       const first = await start({ wrap });
       const { userId } = await addUser(first);
       const owed = await paidTo(first);
-      first.books.setPosted(provider.id, owed);
+      first.books.setPosted(suite.provider.id, owed);
       const id = await bill(first, userId, 40n * CENT);
       const crash = await first.settling.settleNow().then(
         () => undefined,
@@ -122,20 +71,20 @@ describe("settling on a real chain", function () {
       const { data: bills } = await second.bills.list(userId);
       expect(bills.map(({ count }) => count)).to.deep.equal([1, 1]);
       const { input } = await second.chain.public.getTransaction({ hash: bills[0]?.transaction ?? "0x" });
-      const args = [relay.id, open.header, open.rows] as const;
+      const args = [second.relayId, open.header, open.rows] as const;
       expect(input).to.equal(encodeFunctionData({ abi: settlementAbi, functionName: "post", args }));
       expect(await paidTo(second)).to.equal(owed + 41n * CENT);
     });
 
   it("takes what a channel owed before it was opened anew for its loss, and goes on", async () => {
     const money = await start();
-    money.books.setPosted(provider.id, await paidTo(money));
+    money.books.setPosted(suite.provider.id, await paidTo(money));
     const [leaving, staying] = [await addUser(money), await addUser(money)];
     const gone = await bill(money, leaving.userId, 1_000n);
     await call(leaving.wallet, "thawChannel", [money.relayId, 5n * USD]);
-    await network.travel(71);
+    await suite.network.travel(71);
     await call(leaving.wallet, "withdrawChannel", [money.relayId]);
-    await openChannel(network, leaving.wallet, { relayId: money.relayId, amount: USD, days: 40 });
+    await openChannel(suite.network, leaving.wallet, { relayId: money.relayId, amount: USD, days: 40 });
     const kept = await bill(money, staying.userId, CENT);
     const leaves = money.store.unposted().map(({ leaf }) => leaf);
     expect(leaves.map(({ id }) => id)).to.deep.equal([gone, kept]);
@@ -147,7 +96,7 @@ describe("settling on a real chain", function () {
     const anew = await bill(money, leaving.userId, CENT);
     await money.settling.settleNow();
     expect(await stateOf(money, anew)).to.equal("posted");
-    expect(money.books.debtOf(provider.id)).to.satisfy(
+    expect(money.books.debtOf(suite.provider.id)).to.satisfy(
       (debt: { owed: bigint; posted: bigint }) => debt.owed === debt.posted,
     );
   });
@@ -163,10 +112,10 @@ describe("settling on a real chain", function () {
         },
       }),
     });
-    money.books.setPosted(provider.id, await paidTo(money));
+    money.books.setPosted(suite.provider.id, await paidTo(money));
     const [leaving, staying] = [await addUser(money), await addUser(money)];
     await call(leaving.wallet, "thawChannel", [money.relayId, 5n * USD]);
-    await network.travel(71);
+    await suite.network.travel(71);
     const ids = [await bill(money, leaving.userId, 1_000n), await bill(money, staying.userId, CENT)];
     let late = "";
     leave.push(async () => {
@@ -184,7 +133,7 @@ describe("settling on a real chain", function () {
   });
 
   it("waits while the bond has no room, and goes on when older batches are final", async () => {
-    const small = await network.addRelay(10n * USD);
+    const small = await suite.network.addRelay(10n * USD);
     const money = await start({ relay: small });
     const { userId } = await addUser(money, 14n * USD);
     const first = await bill(money, userId, 6n * USD);
@@ -193,7 +142,7 @@ describe("settling on a real chain", function () {
     await money.settling.settleNow();
     expect([await stateOf(money, first), await stateOf(money, second)]).to.deep.equal(["posted", "billed"]);
     expect(money.logged.at(-1)?.message).to.match(/no room/);
-    await network.travel(2 * EPOCH);
+    await suite.network.travel(2 * EPOCH);
     await money.settling.settleNow();
     expect(await stateOf(money, second)).to.equal("posted");
   });
@@ -217,12 +166,12 @@ describe("settling on a real chain", function () {
         },
       }),
     });
-    money.books.setPosted(provider.id, await paidTo(money));
+    money.books.setPosted(suite.provider.id, await paidTo(money));
     const [late, other] = [await addUser(money), await addUser(money)];
     const old = await bill(money, late.userId, 1_000n);
     await money.settling.settleNow().catch(() => {});
     const stale = money.store.openBatch()?.rows;
-    await network.travel(60);
+    await suite.network.travel(60);
     isDown = false;
     const fresh = await bill(money, other.userId, CENT);
     await money.settling.settleNow();
@@ -238,11 +187,11 @@ describe("settling on a real chain", function () {
     const money = await start({
       wrap: (chain) => ({ ...chain, post: (batch) => (isDown ? down() : chain.post(batch)) }),
     });
-    money.books.setPosted(provider.id, await paidTo(money));
+    money.books.setPosted(suite.provider.id, await paidTo(money));
     const [late, other] = [await addUser(money), await addUser(money)];
     const old = await bill(money, late.userId, 1_000n);
     await money.settling.settleNow().catch(() => {});
-    await network.travel(60);
+    await suite.network.travel(60);
     isDown = false;
     const after = await bill(money, late.userId, CENT);
     const fresh = await bill(money, other.userId, CENT);

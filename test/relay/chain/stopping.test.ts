@@ -1,43 +1,16 @@
-import { initFastCrypto } from "@aimo/node/fast-crypto";
-import { PUSD_PER_USD as USD } from "@aimo/protocol/units";
 import { expect } from "chai";
 import { createTestClient, http } from "viem";
 import { hardhat } from "viem/chains";
-import { type Disk, DRIVERS, type Signer } from "../store/books-world.ts";
-import {
-  addPayer,
-  billOne,
-  type MoneyOptions,
-  type Relay,
-  startMoney,
-  startTestNetwork,
-  stateOf,
-  type TestNetwork,
-} from "./network.ts";
+import { type Relay, stateOf } from "./network.ts";
+import { useNetwork } from "./suite.ts";
 
 describe("stopping while a batch is under way", function () {
   this.timeout(30_000);
-  let network: TestNetwork;
-  let provider: Signer;
-  let relay: Signer;
-  let disk: Disk;
-
-  before(async () => {
-    await initFastCrypto();
-    network = await startTestNetwork();
-    provider = await network.addProvider();
-    relay = await network.addRelay(100n * USD);
-  });
-  after(() => network.close());
-  beforeEach(async () => {
-    disk = await DRIVERS["memory-level"]();
-  });
-  afterEach(() => disk.remove());
-
-  const start = (options: Partial<MoneyOptions> = {}) => startMoney(network, { relay, disk, ...options });
+  const suite = useNetwork();
+  const { start, addUser } = suite;
   const bill = async (money: Relay): Promise<string> => {
-    const { userId } = await addPayer(network, money);
-    return billOne(money, userId, { provider, cost: 1_000n, charge: 2_000n });
+    const { userId } = await addUser(money);
+    return suite.bill(money, userId, 1_000n);
   };
 
   it("posts what is billed first, when it is given the time", async () => {
@@ -48,7 +21,11 @@ describe("stopping while a batch is under way", function () {
   });
 
   it("does not wait for a chain that mines nothing; the next start finds the batch", async () => {
-    const chain = createTestClient({ chain: hardhat, transport: http(network.rpcUrl), mode: "hardhat" });
+    const chain = createTestClient({
+      chain: hardhat,
+      transport: http(suite.network.rpcUrl),
+      mode: "hardhat",
+    });
     const money = await start();
     const id = await bill(money);
     await chain.setAutomine(false);
