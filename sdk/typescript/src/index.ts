@@ -6,7 +6,7 @@ export { AimoClient } from "./client.ts";
 export type { AimoClientOptions } from "./config.ts";
 export { AimoError } from "./errors.ts";
 export { type Recorder, type RequestRecord, readRecords } from "./records.ts";
-export type { KeySettings, SpendAuthorizationJson } from "./resources/account.ts";
+export type { BillPageQuery, KeySettings, SpendAuthorizationJson } from "./resources/account.ts";
 export type { MessageSigner, Session } from "./resources/auth.ts";
 export type { AimoStream } from "./stream.ts";
 export type { RequestOptions } from "./transport.ts";
