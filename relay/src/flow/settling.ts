@@ -25,7 +25,8 @@ export type SettlingParameters = NextBatchParameters & {
   readonly log: { info(fields: object, message: string): void };
 };
 
-/** The chain keeps 256 batches of a relay that are not final; a few stay free for those that an operator asks for. */
+/** The chain takes 512 batches of a relay per T_POST + 2E + 60 s, at T_POST = 2E some 256; a few stay free for those that
+ * an operator asks for. */
 const BATCHES_PER_TWO_EPOCHS = 240;
 /** What failed, or found no room in the bond, is tried again after a pause that doubles up to this. */
 const MAX_PAUSE_MS = 60_000;
