@@ -215,7 +215,9 @@ abstract contract Identities is IRegistry, EIP712, Timed {
     function mayPost(uint32 relayId, address caller) external view returns (bool) {
         address signer = _keys[ROLE_RELAY][relayId].current;
         address owner = _entries[ROLE_RELAY][relayId].owner;
-        return owner != address(0) && (caller == owner || (caller == signer && _now() < _bindings[signer].validUntil));
+        if (owner == address(0)) return false;
+        // the last key of an id that was left may be bound elsewhere by now: that gives it no word here
+        return caller == owner || (caller == signer && _isSignerValid(ROLE_RELAY, relayId, signer, _now()));
     }
 
     function _checkActiveOwner(uint8 role, uint32 id) internal view {

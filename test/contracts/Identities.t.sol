@@ -165,6 +165,20 @@ contract IdentitiesTest is Network {
         eq(registry.relayIdBySigner(SIGNER), 2, "the other relay's");
     }
 
+    /// @dev The last key of a relay that left is bound again by whoever has it. It must not come to post for the relay
+    /// again: batches draw its float, and its bond answers for them.
+    function test_mayPost_isNotRegainedByBindingTheKeyElsewhere() public {
+        addRelay(1, 0);
+        vm.prank(OWNER);
+        registry.deactivate(ROLE_RELAY, 1);
+        skip(160);
+        bytes memory proof = proofBy(relaySignerKey(1), user(66), ROLE_RELAY, NEVER);
+        vm.prank(user(66));
+        registry.registerRelay(SIGNER, 0, 0, NEVER, proof);
+        yes(!registry.mayPost(1, SIGNER), "not for the relay that left");
+        yes(registry.mayPost(2, SIGNER), "for its own");
+    }
+
     function test_rotateSigner_refusesTheSignerItHas() public {
         addRelay(1, 0);
         bytes memory proof = proofBy(relaySignerKey(1), OWNER, ROLE_RELAY, NEVER);
