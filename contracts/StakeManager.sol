@@ -50,7 +50,7 @@ contract StakeManager is Bonds {
         uint96 active = amounts.active;
         require(amount <= active, InsufficientBond(role, id, active, amount));
         if (role == ROLE_RELAY) {
-            uint256 required = IPosts(SETTLEMENT).requiredBond(id) + frozenOf[id];
+            uint256 required = IPosts(SETTLEMENT).requiredBond(id) + frozenOf[id] + finesOf[id];
             require(active - amount >= required, BondInUse(id, active - amount, required));
         }
         slot = _freeSlot(role, id);
@@ -81,7 +81,7 @@ contract StakeManager is Bonds {
         if (role == ROLE_RELAY) {
             // slashes take what is active first: what is on its way out may be all that covers the volume
             uint96 remaining = _totalOf(role, id);
-            uint256 required = _volumeOf(id) + frozenOf[id];
+            uint256 required = heldOf(id);
             require(remaining >= required, BondInUse(id, remaining, required));
         }
         emit Unbonded(role, id, slot, request.amount);
@@ -114,8 +114,8 @@ contract StakeManager is Bonds {
         uint32 challenger,
         bool isMetered
     ) external onlyFraudProofs nonReentrant returns (uint96, uint96, uint96) {
-        uint96 taken = _fineOf(role, id, loss, isMetered);
-        return _punish(role, id, taken, victim == 0 ? 0 : loss, [victim, challenger]);
+        uint96[2] memory fine = [Penalties.total(loss, _totalOf(role, id)), _fineOf(role, id, loss, isMetered)];
+        return _punish(role, id, fine, victim == 0 ? 0 : loss, [victim, challenger]);
     }
 
     /// @inheritdoc IStakeManager
@@ -126,9 +126,9 @@ contract StakeManager is Bonds {
         uint32 victim,
         uint32 challenger
     ) external onlyFraudProofs nonReentrant returns (uint96, uint96, uint96) {
-        uint96 taken = Penalties.total(loss, _totalOf(ROLE_RELAY, relayId));
-        if (taken > kept) taken = kept;
+        uint96 wanted = Penalties.total(loss, _totalOf(ROLE_RELAY, relayId));
+        uint96 taken = wanted < kept ? wanted : kept;
         _unfreeze(relayId, taken);
-        return _punish(ROLE_RELAY, relayId, taken, loss, [victim, challenger]);
+        return _punish(ROLE_RELAY, relayId, [wanted, taken], loss, [victim, challenger]);
     }
 }

@@ -33,6 +33,8 @@ interface IStakeManager is ITimed {
     event Frozen(uint32 indexed relayId, uint96 amount, uint96 frozen);
     /// @notice A demand was closed: what was kept for it is free again.
     event Unfrozen(uint32 indexed relayId, uint96 amount, uint96 frozen);
+    /// @notice A slash could not take all of a fine, or the bond no longer has what was held back: `fines` stays in it.
+    event FinesHeldBack(uint32 indexed relayId, uint96 fines);
     /// @notice A bond or stake was slashed. `toVictim + toChallenger + burned` is what was taken.
     event Slashed(uint8 indexed role, uint32 indexed id, uint96 toVictim, uint96 toChallenger, uint96 burned);
 
@@ -42,7 +44,8 @@ interface IStakeManager is ITimed {
     error OwnerWithoutCredits(address owner);
     /// @notice Thrown when more is asked back than is active.
     error InsufficientBond(uint8 role, uint32 id, uint96 active, uint96 wanted);
-    /// @notice Thrown when what stays would not cover the relay's volume that is not final and its open demands.
+    /// @notice Thrown when what stays would not cover the relay's volume that is not final, its open demands, and the
+    /// fines that it still owes.
     error BondInUse(uint32 relayId, uint256 remaining, uint256 required);
     /// @notice Thrown when all requests of an id are taken.
     error TooManyUnbonds(uint8 role, uint32 id);
@@ -66,7 +69,7 @@ interface IStakeManager is ITimed {
     function cancelUnbond(uint8 role, uint32 id, uint8 slot) external;
 
     /// @notice Pays a request whose time has come to the free credits of the owner. What stays must cover a relay's
-    /// metered volume that is not final and its open demands.
+    /// metered volume that is not final, its open demands, and the fines that no slash could take.
     function withdrawUnbonded(uint8 role, uint32 id, uint8 slot) external;
 
     /// @notice Keeps what `slash` would take for a loss, to be taken by `slashFrozen` or given back by `unfreeze`. Only
@@ -81,7 +84,7 @@ interface IStakeManager is ITimed {
     /// of the rest and at most 1,000 USD, what remains is burned. Never reverts for anything the offender did: it takes
     /// what there is. What is kept for demands is left alone, and so is what covers the relay's other metered volume that
     /// is not final: fines do not eat what victims may need, and a relay cannot empty its bond by a signed row of its
-    /// own. Only the fraud proofs.
+    /// own. What cannot be taken from a relay for that is held back. Only the fraud proofs.
     /// @param victim User id, 0 if nobody lost anything.
     /// @param challenger User id.
     /// @param isMetered Whether the loss is part of the metered volume.
@@ -111,6 +114,14 @@ interface IStakeManager is ITimed {
 
     /// @notice What is kept of a relay's bond for open demands, pUSD.
     function frozenOf(uint32 relayId) external view returns (uint96);
+
+    /// @notice Fines of a relay that no slash could take, as others might have needed the credits, pUSD: at most its bond.
+    /// They back volume and can be slashed like the rest, but are never paid out.
+    function finesOf(uint32 relayId) external view returns (uint96);
+
+    /// @notice What a withdrawal must leave in a relay's bond, pUSD: its metered volume that is not final, what is kept for
+    /// open demands, and fines that no slash could take.
+    function heldOf(uint32 relayId) external view returns (uint256);
 
     /// @notice Whether an id had the minimum stake at some time between the two, both included. Protocol time.
     function wasStaked(uint8 role, uint32 id, uint40 from, uint40 to) external view returns (bool);

@@ -217,7 +217,8 @@ contract Lens is ILens {
         entry.isActive = _STAKES.isActive(ROLE_RELAY, relayId);
         entry.bond = _STAKES.bondOf(ROLE_RELAY, relayId);
         entry.backing = _STAKES.backingOf(relayId);
-        entry.inflight = _volumeOf(relayId);
+        IPosts.Inflight memory volume = SETTLEMENT.inflightOf(relayId);
+        entry.inflight = uint256(volume.cur) + volume.prev;
         entry.requiredBond = SETTLEMENT.requiredBond(relayId);
     }
 
@@ -248,18 +249,18 @@ contract Lens is ILens {
         for (uint256 i = 0; i < entries.length; ++i) if (entries[i].isReady) amount += entries[i].amount;
     }
 
-    /// @dev In the order of the slots: what covers demands and volume must stay behind, so one that goes can hold up another.
+    /// @dev In the order of the slots: what is held must stay behind, so one that goes can hold up another.
     function _unbonds(uint8 role, uint32 id) private view returns (UnbondEntry[] memory entries) {
         entries = new UnbondEntry[](_UNBOND_SLOTS);
         uint256 found = 0;
         uint40 time = _CLOCK.clock();
         IStakeManager.Bond memory bond = _STAKES.bondOf(role, id);
         uint256 left = uint256(bond.active) + bond.unbonding;
-        uint256 required = role == ROLE_RELAY ? _STAKES.frozenOf(id) + _volumeOf(id) : 0;
+        uint256 held = role == ROLE_RELAY ? _STAKES.heldOf(id) : 0;
         for (uint8 slot = 0; slot < _UNBOND_SLOTS; ++slot) {
             IStakeManager.Unbond memory request = _STAKES.unbondOf(role, id, slot);
             if (request.amount == 0) continue;
-            bool isReady = time >= request.releaseAt && left >= required + request.amount;
+            bool isReady = time >= request.releaseAt && left >= held + request.amount;
             if (isReady) left -= request.amount;
             entries[found] = UnbondEntry(slot, isReady, request.amount, request.releaseAt);
             ++found;
@@ -268,11 +269,6 @@ contract Lens is ILens {
         assembly ("memory-safe") {
             mstore(entries, found)
         }
-    }
-
-    function _volumeOf(uint32 relayId) private view returns (uint256) {
-        IPosts.Inflight memory volume = SETTLEMENT.inflightOf(relayId);
-        return uint256(volume.cur) + volume.prev;
     }
 
     function _range(uint32 first, uint32 count, uint32 last) private pure returns (Range memory range) {

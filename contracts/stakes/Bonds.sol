@@ -38,6 +38,8 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
     uint128 public burned;
     /// @inheritdoc IStakeManager
     mapping(uint32 relayId => uint96 amount) public frozenOf;
+    /// @inheritdoc IStakeManager
+    mapping(uint32 relayId => uint96 amount) public finesOf;
 
     mapping(uint8 role => mapping(uint32 id => Bond amounts)) internal _bonds;
     mapping(uint8 role => mapping(uint32 id => mapping(uint8 slot => Unbond request))) internal _unbonds;
@@ -113,6 +115,11 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
         return _bonds[role][id].active >= least && _REGISTRY.isActive(role, id);
     }
 
+    /// @inheritdoc IStakeManager
+    function heldOf(uint32 relayId) public view returns (uint256) {
+        return _volumeOf(relayId) + frozenOf[relayId] + finesOf[relayId];
+    }
+
     function _takeRequest(uint8 role, uint32 id, uint8 slot) internal returns (Unbond memory request) {
         request = _unbonds[role][id][slot];
         require(request.amount != 0, NoUnbond(role, id, slot));
@@ -120,20 +127,35 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
         _bonds[role][id].unbonding -= request.amount;
     }
 
+    /// @param fine What the loss costs, and what of that can be taken now.
     /// @param accounts Victim and challenger.
     function _punish(
         uint8 role,
         uint32 id,
-        uint96 taken,
+        uint96[2] memory fine,
         uint96 loss,
         uint32[2] memory accounts
     ) internal returns (uint96 toVictim, uint96 toChallenger, uint96 toNobody) {
+        uint96 taken = fine[1];
         _take(role, id, taken);
+        if (role == ROLE_RELAY) _holdBack(id, fine[0] - taken);
         (toVictim, toChallenger, toNobody) = Penalties.split(taken, loss);
         burned += toNobody;
         emit Slashed(role, id, toVictim, toChallenger, toNobody);
         if (toVictim != 0) _VAULT.release(accounts[0], toVictim);
         if (toChallenger != 0) _VAULT.release(accounts[1], toChallenger);
+    }
+
+    /// @dev Else a relay could fine itself nothing: what it has frozen for honest rows, by demands of its own that it
+    /// answers afterwards, is out of reach for a slash. Never more than there is, so a bond that was lost owes nothing.
+    function _holdBack(uint32 relayId, uint96 missed) private {
+        uint96 before = finesOf[relayId];
+        if (before == 0 && missed == 0) return;
+        uint256 fines = uint256(before) + missed;
+        uint96 left = _totalOf(ROLE_RELAY, relayId);
+        if (fines > left) fines = left;
+        finesOf[relayId] = uint96(fines);
+        emit FinesHeldBack(relayId, uint96(fines));
     }
 
     function _unfreeze(uint32 relayId, uint96 kept) internal {
@@ -209,7 +231,7 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
     }
 
     /// @dev Metered volume that is not final, pUSD.
-    function _volumeOf(uint32 relayId) internal view returns (uint256) {
+    function _volumeOf(uint32 relayId) private view returns (uint256) {
         IPosts.Inflight memory volume = IPosts(SETTLEMENT).inflightOf(relayId);
         return uint256(volume.cur) + volume.prev;
     }

@@ -74,7 +74,9 @@ contract InvariantsTest is Check {
             uint256 requests = 0;
             for (uint8 slot = 0; slot < 8; ++slot) requests += stakes.unbondOf(ROLE_RELAY, id, slot).amount;
             eq(bond.unbonding, requests, "requests");
-            books += uint256(bond.active) + bond.unbonding;
+            uint256 total = uint256(bond.active) + bond.unbonding;
+            yes(stakes.frozenOf(id) <= total && stakes.finesOf(id) <= total, "no more is kept than there is");
+            books += total;
         }
         eq(stakes.bondOf(ROLE_PROVIDER, 1).active, 0, "nobody bonded as provider");
         eq(vault.moduleOf(address(stakes)).balance, books, "balance");

@@ -55,6 +55,13 @@ export const burned: ReadAction<typeof abi, "burned"> = readAction("stakeManager
 export const cancelUnbond: WriteAction<typeof abi, "cancelUnbond"> = writeAction("stakeManager", abi, "cancelUnbond");
 
 /**
+ * Fines of a relay that no slash could take, as others might have needed the credits, pUSD: at most its bond.
+ * They back volume and can be slashed like the rest, but are never paid out.
+ * Returns: pUSD.
+ */
+export const finesOf: ReadAction<typeof abi, "finesOf"> = readAction("stakeManager", abi, "finesOf");
+
+/**
  * Keeps what `slash` would take for a loss, to be taken by `slashFrozen` or given back by `unfreeze`. Only
  * the fraud proofs.
  * - `loss`: pUSD.
@@ -67,6 +74,12 @@ export const freeze: WriteAction<typeof abi, "freeze"> = writeAction("stakeManag
  * Returns: pUSD.
  */
 export const frozenOf: ReadAction<typeof abi, "frozenOf"> = readAction("stakeManager", abi, "frozenOf");
+
+/**
+ * What a withdrawal must leave in a relay's bond, pUSD: its metered volume that is not final, what is kept
+ * for open demands, and fines that no slash could take.
+ */
+export const heldOf: ReadAction<typeof abi, "heldOf"> = readAction("stakeManager", abi, "heldOf");
 
 /**
  * Whether an id is registered, has not left, and has at least the minimum stake.
@@ -95,7 +108,7 @@ export const requestUnbond: WriteAction<typeof abi, "requestUnbond"> = writeActi
  * the rest and at most 1,000 USD, what remains is burned. Never reverts for anything the offender did: it
  * takes what there is. What is kept for demands is left alone, and so is what covers the relay's other
  * metered volume that is not final: fines do not eat what victims may need, and a relay cannot empty its bond
- * by a signed row of its own. Only the fraud proofs.
+ * by a signed row of its own. What cannot be taken from a relay for that is held back. Only the fraud proofs.
  * - `role`: 1 relay, 2 provider.
  * - `loss`: pUSD.
  * - `victim`: User id, 0 if nobody lost anything.
@@ -133,7 +146,7 @@ export const wasStaked: ReadAction<typeof abi, "wasStaked"> = readAction("stakeM
 
 /**
  * Pays a request whose time has come to the free credits of the owner. What stays must cover a relay's
- * metered volume that is not final and its open demands.
+ * metered volume that is not final, its open demands, and the fines that no slash could take.
  * - `role`: 1 relay, 2 provider.
  */
 export const withdrawUnbonded: WriteAction<typeof abi, "withdrawUnbonded"> = writeAction("stakeManager", abi, "withdrawUnbonded");

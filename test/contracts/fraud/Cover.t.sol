@@ -89,10 +89,37 @@ contract CoverTest is Story {
         proveBadReceipt(posted, 1, 0);
         eq(stakes.bondOf(ROLE_RELAY, 1).active, 0, "nothing is active");
         eq(stakes.bondOf(ROLE_RELAY, 1).unbonding, ROW, "what covers Ann is on its way out");
-        vm.expectRevert(abi.encodeWithSelector(IStakeManager.BondInUse.selector, 1, 0, ROW));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.BondInUse.selector, 1, 0, 2 * ROW));
         vm.prank(relayOwner(1));
         stakes.withdrawUnbonded(ROLE_RELAY, 1, 0);
         isPaidBack(posted);
+        eq(stakes.finesOf(1), 0, "a bond that is gone owes no fines");
+    }
+
+    /// @dev The relay has friends demand honest rows of Bob and Cyd, so that all but Ann's loss is frozen when her false
+    /// receipt is proven; then it answers. The fine that could not be taken stays in the bond for good.
+    function test_demandsOfHonestRows_saveTheRelayNoFine() public {
+        Posted memory posted = annBobAndCyd();
+        IFraudProofs.Demand memory first = demanded(posted, 1, 0);
+        IFraudProofs.Demand memory second = demanded(posted, 2, 0);
+        isPaidBack(posted);
+        eq(bondOf(ROLE_RELAY, 1), BOND - ROW, "nothing but the loss can be taken");
+        eq(stakes.finesOf(1), 10 * uint256(ROW), "ten times the loss is held back");
+        (bool isAnswered, ) = address(frauds).call(answerCall(posted, [uint256(1), 0], first));
+        yes(isAnswered, "Bob's is answered");
+        (isAnswered, ) = address(frauds).call(answerCall(posted, [uint256(2), 0], second));
+        yes(isAnswered, "Cyd's is answered");
+        eq(stakes.frozenOf(1), 0, "nothing is frozen");
+        skip(11);
+        vm.startPrank(relayOwner(1));
+        uint256 left = BOND - ROW - 700 * USD;
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.BondInUse.selector, 1, left, 10 * uint256(ROW)));
+        stakes.requestUnbond(ROLE_RELAY, 1, uint96(700 * USD));
+        stakes.requestUnbond(ROLE_RELAY, 1, BOND - 11 * uint96(ROW));
+        skip(100);
+        stakes.withdrawUnbonded(ROLE_RELAY, 1, 0);
+        vm.stopPrank();
+        eq(bondOf(ROLE_RELAY, 1), 10 * uint256(ROW), "the fine is all that stays");
     }
 
     // ---- What the stories do ----
@@ -108,6 +135,17 @@ contract CoverTest is Story {
             signAlone(list[0]);
             bills[1] = billOf(bob, list);
         }
+        return submit(bills);
+    }
+
+    /// @dev Ann's false receipt; honest rows of Bob and, signed, of Cyd.
+    function annBobAndCyd() private returns (Posted memory) {
+        Bill[] memory bills = new Bill[](3);
+        Served[] memory bobs = single(serve(bob, 60 * UNITS));
+        signAlone(bobs[0]);
+        Served[] memory cyds = single(serve(cyd, 90 * UNITS));
+        signAlone(cyds[0]);
+        (bills[0], bills[1], bills[2]) = (falseBill(ann, 60), billOf(bob, bobs), billOf(cyd, cyds));
         return submit(bills);
     }
 
