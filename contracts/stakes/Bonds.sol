@@ -146,18 +146,6 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
         if (toChallenger != 0) _VAULT.release(accounts[1], toChallenger);
     }
 
-    /// @dev Else a relay could fine itself nothing: what it has frozen for honest rows, by demands of its own that it
-    /// answers afterwards, is out of reach for a slash. Never more than there is, so a bond that was lost owes nothing.
-    function _holdBack(uint32 relayId, uint96 missed) private {
-        uint96 before = finesOf[relayId];
-        if (before == 0 && missed == 0) return;
-        uint256 fines = uint256(before) + missed;
-        uint96 left = _totalOf(ROLE_RELAY, relayId);
-        if (fines > left) fines = left;
-        finesOf[relayId] = uint96(fines);
-        emit FinesHeldBack(relayId, uint96(fines));
-    }
-
     function _unfreeze(uint32 relayId, uint96 kept) internal {
         uint96 frozen = frozenOf[relayId] - kept;
         frozenOf[relayId] = frozen;
@@ -228,6 +216,18 @@ abstract contract Bonds is IStakeManager, Timed, ReentrancyGuardTransient {
         require(msg.sender == owner, NotOwner(role, id, msg.sender));
         userId = _VAULT.userIdOf(owner);
         require(userId != 0, OwnerWithoutCredits(owner));
+    }
+
+    /// @dev Else a relay could fine itself nothing: what it has frozen for honest rows, by demands of its own that it
+    /// answers afterwards, is out of reach for a slash. Never more than there is, so a bond that was lost owes nothing.
+    function _holdBack(uint32 relayId, uint96 missed) private {
+        uint96 before = finesOf[relayId];
+        if (before == 0 && missed == 0) return;
+        uint256 fines = uint256(before) + missed;
+        uint96 left = _totalOf(ROLE_RELAY, relayId);
+        if (fines > left) fines = left;
+        finesOf[relayId] = uint96(fines);
+        emit FinesHeldBack(relayId, uint96(fines));
     }
 
     /// @dev Metered volume that is not final, pUSD.
