@@ -17,11 +17,27 @@ const SMALL: Size = {
 
 const SNAPSHOT = new URL("./gas-snapshot.json", import.meta.url);
 
+/** Gas at most, at full size. */
+const TARGETS = {
+  ...{
+    meteredRow: 5_800,
+    signedRow: 12_700,
+    providerRow: 6_000,
+    perRequestMetered: 60,
+    perRequestSigned: 130,
+  },
+  ...{ meteredLargestGas: 2 ** 24, signedLargestGas: 2 ** 24, meteredLargestGasSkipped: 2 ** 24 },
+} as const;
+
 type Progress = (text: string) => void;
 
-/** Gas of whole transactions, from their receipts on a Hardhat network. */
-export function benchGas(progress: Progress): Promise<Figures> {
-  return measure(FULL, progress);
+/** Gas of whole transactions, from their receipts on a Hardhat network. The exit code tells of a target that is missed. */
+export async function benchGas(progress: Progress): Promise<Figures> {
+  const figures = await measure(FULL, progress);
+  const missed = Object.entries(TARGETS).filter(([name, most]) => !((figures[name] ?? Number.NaN) <= most));
+  if (missed.length > 0) process.exitCode = 1;
+  for (const [name, most] of missed) progress(`${name}: ${figures[name]} gas is above the target of ${most}`);
+  return { ...figures, targetsMissed: missed.length };
 }
 
 /** The figures of a small run. Nothing in it hangs on time or chance, so they are the same everywhere. */

@@ -88,7 +88,7 @@ library Judgement {
         // the version exists, so it is not the highest number there is
         uint256 nextFrom = registry.priceOf(providerId, modelId, version + 1).effectiveFrom;
         inForce = nextFrom == 0 || receipt.issuedAt < nextFrom + _GRACE;
-        priced = Pricing.exactCost([receipt.units0, receipt.units1, receipt.units2], [price.p0, price.p1, price.p2]);
+        priced = Pricing.cost([receipt.units0, receipt.units1, receipt.units2], [price.p0, price.p1, price.p2]);
     }
 
     /// @dev Registered and staked at some time around the receipt's.

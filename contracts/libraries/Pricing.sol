@@ -5,18 +5,8 @@ pragma solidity ^0.8.28;
 library Pricing {
     uint256 internal constant BPS = 10_000;
 
-    /// @notice Thrown when a cost does not fit 64 bits.
-    error CostTooLarge(uint256 cost);
-
-    /// @notice The most a receipt over these units may cost, in pUSD.
-    function cost(uint32[3] memory units, uint64[3] memory prices) internal pure returns (uint64) {
-        uint256 sum = exactCost(units, prices);
-        require(sum <= type(uint64).max, CostTooLarge(sum));
-        return uint64(sum);
-    }
-
-    /// @notice The same where it may be more than any receipt can say.
-    function exactCost(uint32[3] memory units, uint64[3] memory prices) internal pure returns (uint256) {
+    /// @notice What these units cost, in pUSD; it may be more than any receipt can say.
+    function cost(uint32[3] memory units, uint64[3] memory prices) internal pure returns (uint256) {
         // three products of 32 by 64 bits: far from 256
         return uint256(units[0]) * prices[0] + uint256(units[1]) * prices[1] + uint256(units[2]) * prices[2];
     }

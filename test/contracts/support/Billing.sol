@@ -61,8 +61,9 @@ abstract contract Billing is Network {
     /// @dev What the price of the receipt's version allows.
     function costOf(UsageReceipt memory receipt) internal view returns (uint64) {
         IPrices.Price memory price = registry.priceOf(receipt.providerId, receipt.modelId, receipt.priceVersion);
-        return
-            Pricing.cost([receipt.units0, receipt.units1, receipt.units2], [price.p0, price.p1, price.p2]);
+        uint256 cost = Pricing.cost([receipt.units0, receipt.units1, receipt.units2], [price.p0, price.p1, price.p2]);
+        yes(cost <= type(uint64).max, "what a receipt can say");
+        return uint64(cost);
     }
 
     function hashOf(IFraudProofs.RequestPreimage memory request) internal pure returns (bytes32) {
