@@ -49,7 +49,7 @@ abstract contract Deployed is Check {
     function deploy(uint16 feeBps) internal {
         manager = IAccessManager(create("AccessManager", abi.encode(address(this))));
         clock = IProtocolClock(create("ProtocolClock", abi.encode(manager, localWindows())));
-        token = TestDollar(create("TestDollar", ""));
+        token = makeToken();
         registry = IRegistry(create("Registry", abi.encode(clock)));
         address[] memory modules = new address[](4);
         for (uint256 n = 0; n < 4; ++n) modules[n] = nextAddress(n + 1);
@@ -65,6 +65,11 @@ abstract contract Deployed is Check {
         allow(address(clock), IProtocolClock.pause.selector, GUARDIAN_ROLE, GUARDIAN);
         allow(address(clock), IProtocolClock.unpause.selector, GUARDIAN_ROLE, GUARDIAN);
         allow(address(vault), ICreditVault.scheduleModule.selector, GOVERNOR_ROLE, GOVERNOR);
+    }
+
+    /// @dev The token that all credits are of; stories of other tokens bring their own.
+    function makeToken() internal virtual returns (TestDollar) {
+        return TestDollar(create("TestDollar", ""));
     }
 
     function allow(address target, bytes4 selector, uint64 role, address account) private {

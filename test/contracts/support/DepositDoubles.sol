@@ -40,3 +40,33 @@ contract CallbackDollar is TestDollar {
         }
     }
 }
+
+/// @notice Moves nothing when it is told so, in one of the two ways in which tokens say that.
+contract RefusingDollar is TestDollar {
+    enum Refusal {
+        None,
+        Revert,
+        False
+    }
+
+    Refusal private _refusal;
+
+    error Frozen();
+
+    function refuse(Refusal refusal) external {
+        _refusal = refusal;
+    }
+
+    function transfer(address to, uint256 value) public override returns (bool) {
+        return _lets() && super.transfer(to, value);
+    }
+
+    function transferFrom(address from, address to, uint256 value) public override returns (bool) {
+        return _lets() && super.transferFrom(from, to, value);
+    }
+
+    function _lets() private view returns (bool) {
+        require(_refusal != Refusal.Revert, Frozen());
+        return _refusal == Refusal.None;
+    }
+}

@@ -19,6 +19,8 @@ interface Vm {
     function mockCall(address target, bytes calldata data, bytes calldata returned) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function store(address target, bytes32 slot, bytes32 value) external;
+    function snapshotState() external returns (uint256);
+    function revertToState(uint256 snapshot) external returns (bool);
     function record() external;
     function accesses(address target) external returns (bytes32[] memory reads, bytes32[] memory writes);
     function etch(address target, bytes calldata code) external;
