@@ -43,7 +43,7 @@ contract DemandTest is Story {
         IFraudProofs.Demand memory made = demanded(posted, 0, 1);
         uint256 had = free(relayOwner(1));
         skip(5);
-        yes(answers(posted, [uint256(0), 1], made), "in the last second, by anyone");
+        answered(posted, [uint256(0), 1], made, "in the last second, by anyone");
         eq(free(relayOwner(1)), had + 2 * USD, "the relay's owner has the bond");
         eq(free(watcher()), before.challenger - 2 * USD, "Wim has not");
         eq(stakes.frozenOf(1), 0, "nothing is frozen");
@@ -62,9 +62,9 @@ contract DemandTest is Story {
         Posted memory posted = submit(honestDay());
         uint256 had = free(relayOwner(1));
         IFraudProofs.Demand memory made = demanded(posted, 0, 3);
-        yes(answers(posted, [uint256(0), 0], made), "the user leaf is enough");
+        answered(posted, [uint256(0), 0], made, "the user leaf is enough");
         made = demanded(posted, 2, type(uint32).max);
-        yes(answers(posted, [uint256(2), 0], made), "of a signed row too");
+        answered(posted, [uint256(2), 0], made, "of a signed row too");
         eq(free(relayOwner(1)), had + 4 * USD, "two bonds");
     }
 
@@ -88,7 +88,7 @@ contract DemandTest is Story {
         Posted memory posted = submit(honestDay());
         IFraudProofs.Demand memory made = demanded(posted, 1, 0);
         skip(6);
-        yes(!answers(posted, [uint256(1), 0], made), "too late");
+        refused(posted, [uint256(1), 0], made, IFraudProofs.WrongTime.selector);
         Purses memory before = pursesOf(bob);
         frauds.resolve(made);
         eq(pursesOf(bob).victim, before.victim + CHARGE, "Bob has his row back");
@@ -100,10 +100,22 @@ contract DemandTest is Story {
     function test_answerWithAnotherReceipt_isRefused() public {
         Posted memory posted = submit(honestDay());
         IFraudProofs.Demand memory made = demanded(posted, 0, 1);
-        yes(!answers(posted, [uint256(0), 0], made), "another receipt");
-        yes(!answers(posted, [uint256(1), 0], made), "another row");
+        refused(posted, [uint256(0), 0], made, IFraudProofs.BadLeafProof.selector);
+        refused(posted, [uint256(1), 0], made, IFraudProofs.BadUserProof.selector);
         made.leafIndex = 0;
-        yes(!answers(posted, [uint256(0), 0], made), "another demand");
+        refused(posted, [uint256(0), 0], made, IFraudProofs.UnknownDemand.selector);
+    }
+
+    /// @dev The leaf commits to a receipt and its evidence; better ones that came later answer nothing.
+    function test_answerThatTheLeafDoesNotCommitTo_isRefused() public {
+        Posted memory posted = submit(honestDay());
+        IFraudProofs.Demand memory made = demanded(posted, 0, 1);
+        Served memory served = posted.bills[0].served[1];
+        bytes memory evidence = served.evidence;
+        served.evidence = bytes.concat(evidence, hex"00");
+        refused(posted, [uint256(0), 1], made, IFraudProofs.BadReceiptOpening.selector);
+        (served.evidence, served.receipt.responseHash) = (evidence, keccak256("another answer"));
+        refused(posted, [uint256(0), 1], made, IFraudProofs.BadReceiptOpening.selector);
     }
 
     function test_answerWithAFalseReceipt_isRefused() public {
@@ -112,15 +124,15 @@ contract DemandTest is Story {
         signAlone(list[1]);
         list[2].evidence[60] ^= 0x01;
         Posted memory posted = postAnn(list);
-        isDefaulted(posted, 1, 0);
-        isDefaulted(posted, 2, 1);
+        isDefaulted(posted, 1, 0, IFraudProofs.BadAnswer.selector);
+        isDefaulted(posted, 2, 1, IFraudProofs.BadAnswer.selector);
     }
 
     function test_answerWithAForeignRequest_isRefused() public {
         Served[] memory list = serveMany(ann, 2);
         list[1] = serve(bob, UNITS);
         signAlone(list[1]);
-        isDefaulted(postAnn(list), 1, 0);
+        isDefaulted(postAnn(list), 1, 0, IFraudProofs.BadAnswer.selector);
     }
 
     /// @dev Ann's own request, but of a channel she had before.
@@ -129,53 +141,53 @@ contract DemandTest is Story {
         ++list[1].request.channelEpoch;
         list[1].receipt.requestHash = hashOf(list[1].request);
         signAlone(list[1]);
-        isDefaulted(postAnn(list), 1, 0);
+        isDefaulted(postAnn(list), 1, 0, IFraudProofs.BadAnswer.selector);
     }
 
     /// @dev The relay does not know what the hash stands for: the request was never made.
     function test_answerWithoutTheRequest_isRefused() public {
         Posted memory posted = submit(honestDay());
         posted.bills[0].served[1].request.bodyHash = 0;
-        isDefaulted(posted, 1, 0);
+        isDefaulted(posted, 1, 0, IFraudProofs.BadAnswer.selector);
     }
 
     function test_answerWithAUserLeafThatContradictsTheRow_isRefused() public {
         Bill memory bill = honestBill(ann, 3);
         (bill.delta, bill.cumEnd) = (bill.delta + 1, bill.cumEnd + 1);
-        isDefaulted(submit(alone(bill)), 3, 0);
+        isDefaulted(submit(alone(bill)), 3, 0, IFraudProofs.RowMismatch.selector);
         bill = honestBill(ann, 3);
         ++bill.leaf.epoch;
-        isDefaulted(submit(alone(bill)), 3, 0);
+        isDefaulted(submit(alone(bill)), 3, 0, IFraudProofs.BadAnswer.selector);
         bill = honestBill(ann, 3);
         bill.leaf.epoch = 0;
-        isDefaulted(submit(alone(bill)), 3, 0);
+        isDefaulted(submit(alone(bill)), 3, 0, IFraudProofs.BadAnswer.selector);
         bill = honestBill(ann, 3);
         bill.leaf.count = 0;
-        isDefaulted(submit(alone(bill)), 0, 0);
+        isDefaulted(submit(alone(bill)), 0, 0, IFraudProofs.RowMismatch.selector);
     }
 
     function test_answerWithAFalseTotal_isRefused() public {
         Bill memory bill = honestBill(ann, 3);
         --bill.served[1].leaf.userCumulative;
         graft(bill);
-        isDefaulted(submit(alone(bill)), 1, 0);
+        isDefaulted(submit(alone(bill)), 1, 0, IFraudProofs.BadAnswer.selector);
         bill = honestBill(ann, 3);
         (bill.leaf.sum, bill.delta, bill.cumEnd) = (bill.leaf.sum + 1, bill.delta + 1, bill.cumEnd + 1);
-        isDefaulted(submit(alone(bill)), 0, 0);
+        isDefaulted(submit(alone(bill)), 0, 0, IFraudProofs.BadAnswer.selector);
     }
 
     /// @dev Trees that nobody can open: a root of nothing, more receipts said than there are.
     function test_treeThatDoesNotOpen_cannotBeAnswered() public {
         Bill memory bill = honestBill(ann, 3);
         bill.leaf.subRoot = keccak256("nothing");
-        isDefaulted(submit(alone(bill)), 2, 0);
+        isDefaulted(submit(alone(bill)), 2, 0, IFraudProofs.BadLeafProof.selector);
         bill = honestBill(ann, 3);
         bill.leaf.count = 5;
-        isDefaulted(submit(alone(bill)), 0, 0);
+        isDefaulted(submit(alone(bill)), 0, 0, IFraudProofs.BadLeafProof.selector);
         Posted memory posted = close(alone(honestBill(ann, 3)));
         posted.batch.header.receiptsRoot = keccak256("nothing");
         submit(posted);
-        isDefaulted(posted, 0, 0);
+        isDefaulted(posted, 0, 0, IFraudProofs.BadUserProof.selector);
     }
 
     // ---- What is frozen ----
@@ -221,24 +233,46 @@ contract DemandTest is Story {
 
     // ---- What the stories do ----
 
-    /// @dev Bob sends what relay 1 has for a place.
-    function answers(
+    /// @dev Bob sends what relay 1 has for a place, and it is taken.
+    function answered(
+        Posted memory posted,
+        uint256[2] memory place,
+        IFraudProofs.Demand memory made,
+        string memory what
+    ) private {
+        (bool ok, ) = sent(posted, place, made);
+        yes(ok, what);
+    }
+
+    /// @dev Likewise, and it is refused for this reason.
+    function refused(
+        Posted memory posted,
+        uint256[2] memory place,
+        IFraudProofs.Demand memory made,
+        bytes4 reason
+    ) private {
+        (bool ok, bytes memory answer) = sent(posted, place, made);
+        yes(!ok, "that is no answer");
+        eq(bytes32(bytes4(answer)), bytes32(reason), "why it is none");
+    }
+
+    function sent(
         Posted memory posted,
         uint256[2] memory place,
         IFraudProofs.Demand memory made
-    ) private returns (bool ok) {
+    ) private returns (bool ok, bytes memory answer) {
         bytes memory data = answerCall(posted, place, made);
         vm.prank(user(2));
-        (ok, ) = address(frauds).call(data);
+        return address(frauds).call(data);
     }
 
     /// @dev Ann's row cannot be shown at that receipt, and the relay pays what a proof would cost it at least.
-    function isDefaulted(Posted memory posted, uint32 index, uint64 refundedBefore) private {
+    function isDefaulted(Posted memory posted, uint32 index, uint64 refundedBefore, bytes4 reason) private {
         if (refundedBefore != 0) refundedBefore = posted.bills[0].delta;
         Purses memory before = pursesOf(ann);
         IFraudProofs.Demand memory made = demanded(posted, 0, index);
         uint256 shown = min(index, posted.bills[0].served.length - 1);
-        yes(!answers(posted, [uint256(0), shown], made), "that is no answer");
+        refused(posted, [uint256(0), shown], made, reason);
         skip(6);
         frauds.resolve(made);
         uint64 loss = posted.bills[0].delta - refundedBefore;
