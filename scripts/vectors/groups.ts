@@ -1,10 +1,11 @@
-import { toBytes, toHex } from "@aimo/protocol/bytes";
+import { concat, readUint, toBytes, toHex, uint } from "@aimo/protocol/bytes";
 import { buildGroup, encodeEvidence, groupDigest } from "@aimo/protocol/groups";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { type Hex, keccak256 } from "viem";
 import { bytes32, type Case, providerAccount, VECTOR_DOMAIN } from "./case.ts";
 
 const COUNTS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 255, 256];
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 const separator = domainSeparator(VECTOR_DOMAIN);
 
 /** Groups of signed receipts and the evidence of single receipts in them; `valid` is false where it must be refused. */
@@ -46,6 +47,13 @@ async function groupCase(digests: readonly Hex[], index: number): Promise<Case> 
   };
 }
 
+/** With the malleable twin of the signature that it ends with: n - s, and the other parity. */
+function mirrored(evidence: Uint8Array): Uint8Array {
+  const s = evidence.length - 33;
+  const twin = ORDER - readUint(evidence, s, 32);
+  return concat([evidence.slice(0, s), uint(twin, 32), uint(evidence.at(-1) === 27 ? 28 : 27, 1)]);
+}
+
 /** The third of five, with one thing wrong at a time. Each must fail to parse, to reach the root, or to recover the signer. */
 function falseCases(cases: readonly Case[]): Case[] {
   const good = cases.find((entry) => entry["name"] === "receipt 2 of 5");
@@ -66,6 +74,7 @@ function falseCases(cases: readonly Case[]): Case[] {
     ["an index outside the group", put(49, 5)],
     ["another sibling", flip(55)],
     ["another signature", flip(50 + 96 + 10)],
+    ["the same signature mirrored", mirrored(bytes)],
     ["a byte too few", bytes.slice(0, -1)],
     ["a byte too many", new Uint8Array([...bytes, 0])],
     ["nothing", new Uint8Array()],

@@ -6,9 +6,10 @@ import {
   groupDigest,
   groupRootFrom,
 } from "@aimo/protocol/groups";
+import { recoverSigner } from "@aimo/protocol/signatures";
 import { expect } from "chai";
 import fc from "fast-check";
-import { type Hex, keccak256, recoverAddress } from "viem";
+import { type Hex, keccak256 } from "viem";
 import { readVectors } from "./cases.ts";
 
 /** Whether evidence shows that `signer` signed `digest`: what every verifier does. */
@@ -21,7 +22,7 @@ async function proves(
   try {
     const { group, index, path, signature } = decodeEvidence(evidence);
     if (groupRootFrom(toBytes(digest), { index, count: group.count, path }) !== group.root) return false;
-    return (await recoverAddress({ hash: toHex(groupDigest(separator, group)), signature })) === signer;
+    return (await recoverSigner(groupDigest(separator, group), signature)) === signer;
   } catch {
     return false;
   }
