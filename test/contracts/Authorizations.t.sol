@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {IChannels} from "../../contracts/interfaces/IChannels.sol";
 import {ICreditVault} from "../../contracts/interfaces/ICreditVault.sol";
 import {ITimed} from "../../contracts/interfaces/ITimed.sol";
-import {SpendAuthorization, Withdraw} from "../../contracts/libraries/Messages.sol";
+import {Messages, SpendAuthorization, Withdraw} from "../../contracts/libraries/Messages.sol";
 import {Signatures} from "../../contracts/libraries/Signatures.sol";
 import {AnswersYes} from "./support/Doubles.sol";
 import {Network} from "./support/Network.sol";
@@ -105,9 +105,18 @@ contract AuthorizationsTest is Network {
 
     function test_openChannelBySig_refusesASignatureForTheVaultsDomain() public {
         SpendAuthorization memory message = authorization(0);
-        bytes memory foreign = sign(userKey(1), address(vault), keccak256("x"));
+        bytes memory foreign = sign(userKey(1), address(vault), Messages.hash(message));
         vm.expectRevert(abi.encodeWithSelector(Signatures.InvalidSignature.selector, ALICE));
         settlement.openChannelBySig(message, foreign);
+    }
+
+    /// @dev Its own key counts, whatever its account has been delegated to.
+    function test_openChannelBySig_takesADelegatedOwnersOwnKey() public {
+        SpendAuthorization memory message = authorization(0);
+        bytes memory signature = authorizationBy(userKey(1), message);
+        delegate(ALICE, address(clock));
+        settlement.openChannelBySig(message, signature);
+        eq(settlement.channelOf(1, vault.userIdOf(ALICE)).available, 5 * USD, "available");
     }
 
     function test_openChannelBySig_takesAWalletsWord() public {

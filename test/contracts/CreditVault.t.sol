@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ICreditVault} from "../../contracts/interfaces/ICreditVault.sol";
-import {Withdraw} from "../../contracts/libraries/Messages.sol";
+import {Messages, Withdraw} from "../../contracts/libraries/Messages.sol";
 import {Signatures} from "../../contracts/libraries/Signatures.sol";
 import {Network} from "./support/Network.sol";
 import {AnswersYes, FeeOnTransferDollar, OddDecimals} from "./support/Doubles.sol";
@@ -161,17 +161,33 @@ contract CreditVaultTest is Network {
         vault.withdrawBySig(message, signature);
     }
 
+    function test_withdrawBySig_refusesASignatureOfAnotherDomain() public {
+        fund(ALICE, 10);
+        Withdraw memory message = Withdraw(1, user(2), uint96(3 * SCALE), 0, NEVER);
+        bytes memory foreign = sign(userKey(1), address(settlement), Messages.hash(message));
+        vm.expectRevert(abi.encodeWithSelector(Signatures.InvalidSignature.selector, ALICE));
+        vault.withdrawBySig(message, foreign);
+        eq(free(ALICE), 10 * SCALE, "nothing was taken");
+    }
+
     function test_withdrawBySig_takesAWalletsWordAndADelegatedAccountsOwnKey() public {
         address wallet = address(new AnswersYes());
         fund(wallet, 1);
         vault.withdrawBySig(Withdraw(1, user(2), uint96(SCALE), 0, NEVER), "yes");
         vm.expectRevert(abi.encodeWithSelector(Signatures.InvalidSignature.selector, wallet));
         vault.withdrawBySig(Withdraw(1, user(2), uint96(SCALE), 1, NEVER), "no");
-        fund(ALICE, 1);
+        fund(ALICE, 2);
         Withdraw memory message = Withdraw(2, user(2), uint96(SCALE), 0, NEVER);
         bytes memory signature = withdrawalBy(userKey(1), message);
-        vm.etch(ALICE, hex"60006000fd");
+        // to a contract that has no word for any signature
+        delegate(ALICE, address(clock));
         vault.withdrawBySig(message, signature);
+        // and to one that has: her account speaks as that contract does
+        message.nonce = 1;
+        vm.expectRevert(abi.encodeWithSelector(Signatures.InvalidSignature.selector, ALICE));
+        vault.withdrawBySig(message, "yes");
+        delegate(ALICE, wallet);
+        vault.withdrawBySig(message, "yes");
     }
 
     function test_modules_onlyTheyCanMoveCredits() public {
@@ -248,15 +264,5 @@ contract CreditVaultTest is Network {
             )
         );
         return vm.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), structHash)));
-    }
-
-    function mirror(bytes memory signature) private pure returns (bytes memory) {
-        uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
-        (bytes32 r, uint256 s, uint8 v) = (bytes32(0), 0, uint8(signature[64]));
-        assembly ("memory-safe") {
-            r := mload(add(signature, 32))
-            s := mload(add(signature, 64))
-        }
-        return abi.encodePacked(r, order - s, v == 27 ? 28 : 27);
     }
 }

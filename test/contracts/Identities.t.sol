@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IIdentities} from "../../contracts/interfaces/IIdentities.sol";
 import {ITimed} from "../../contracts/interfaces/ITimed.sol";
+import {Messages, SignerProof} from "../../contracts/libraries/Messages.sol";
 import {Signatures} from "../../contracts/libraries/Signatures.sol";
 import {NotOwner, ROLE_PROVIDER, ROLE_RELAY, UnknownId, UnknownRole} from "../../contracts/types/Roles.sol";
 import {Network} from "./support/Network.sol";
@@ -56,6 +57,17 @@ contract IdentitiesTest is Network {
         vm.expectRevert(abi.encodeWithSelector(IIdentities.FeeTooHigh.selector, 2_001, 2_000));
         vm.prank(OWNER);
         registry.registerRelay(vm.addr(7), 2_001, 0, NEVER, proof);
+    }
+
+    function test_register_refusesAProofOfAnotherDomain() public {
+        bytes memory foreign = sign(7, address(vault), Messages.hash(SignerProof(OWNER, ROLE_RELAY, NEVER)));
+        vm.expectRevert(abi.encodeWithSelector(Signatures.InvalidSignature.selector, vm.addr(7)));
+        vm.prank(OWNER);
+        registry.registerRelay(vm.addr(7), 0, 0, NEVER, foreign);
+        foreign = sign(7, address(settlement), Messages.hash(SignerProof(OWNER, ROLE_PROVIDER, NEVER)));
+        vm.expectRevert(abi.encodeWithSelector(Signatures.InvalidSignature.selector, vm.addr(7)));
+        vm.prank(OWNER);
+        registry.registerProvider(vm.addr(7), 0, NEVER, foreign);
     }
 
     function test_register_refusesProofsForSomethingElse() public {

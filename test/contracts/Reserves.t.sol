@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IEarnings} from "../../contracts/interfaces/IEarnings.sol";
 import {IReserves} from "../../contracts/interfaces/IReserves.sol";
-import {ProviderVoucher} from "../../contracts/libraries/Messages.sol";
+import {Messages, ProviderVoucher} from "../../contracts/libraries/Messages.sol";
 import {NotOwner, ROLE_PROVIDER, ROLE_RELAY, UnknownId} from "../../contracts/types/Roles.sol";
 import {Network} from "./support/Network.sol";
 
@@ -100,7 +100,10 @@ contract ReservesTest is Network {
                 continue;
             }
             (ProviderVoucher memory voucher, bytes memory signature) = voucherOver(sum);
-            try reserves.redeemProviderVoucher(voucher, signature, _provider) {} catch {}
+            try reserves.redeemProviderVoucher(voucher, signature, _provider) {} catch (bytes memory reason) {
+                bool isSpent = bytes4(reason) == IReserves.StaleVoucher.selector;
+                yes(isSpent || bytes4(reason) == IReserves.EmptyReserve.selector, "nothing else stops it");
+            }
         }
         uint256 paid = settlement.providerAccountOf(1, 1).paid;
         yes(paid <= most, "signed");
@@ -119,12 +122,32 @@ contract ReservesTest is Network {
         reserves.redeemProviderVoucher(voucher, signature, _provider);
         vm.expectRevert(abi.encodeWithSelector(IReserves.BadVoucherSigner.selector, 1, address(0)));
         reserves.redeemProviderVoucher(voucher, "", _provider);
-        signature = sign(relaySignerKey(1), address(vault), keccak256("other domain"));
-        try reserves.redeemProviderVoucher(voucher, signature, _provider) {
-            revert NotTrue("refused");
-        } catch {}
         voucher.providerId = 3;
         vm.expectRevert(abi.encodeWithSelector(UnknownId.selector, ROLE_PROVIDER, 3));
+        reserves.redeemProviderVoucher(voucher, signature, _provider);
+    }
+
+    function test_redeem_refusesAVoucherOfAnotherDomain() public {
+        reserve(7 * USD);
+        ProviderVoucher memory voucher = ProviderVoucher(1, 1, uint80(USD));
+        bytes32 hash = Messages.hash(voucher);
+        // the vault's, and that of the contract itself that is asked
+        address[2] memory others = [address(vault), address(reserves)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            bytes memory signature = sign(relaySignerKey(1), others[i], hash);
+            address signer = signerOf(signature, address(settlement), hash);
+            vm.expectRevert(abi.encodeWithSelector(IReserves.BadVoucherSigner.selector, 1, signer));
+            reserves.redeemProviderVoucher(voucher, signature, _provider);
+        }
+    }
+
+    /// @dev The second form of a true signature, with s in the upper half.
+    function test_redeem_refusesAMirroredSignature() public {
+        reserve(7 * USD);
+        (ProviderVoucher memory voucher, bytes memory signature) = voucherOver(USD);
+        bytes memory mirrored = mirror(signature);
+        vm.expectRevert(abi.encodeWithSelector(IReserves.BadVoucherSigner.selector, 1, address(0)));
+        reserves.redeemProviderVoucher(voucher, mirrored, _provider);
         reserves.redeemProviderVoucher(voucher, signature, _provider);
     }
 

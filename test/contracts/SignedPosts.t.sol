@@ -151,7 +151,8 @@ contract SignedPostsTest is Network {
 
     /// @dev Code on the key's account, as an EIP-7702 delegation leaves it, changes nothing.
     function test_post_takesTheSignatureOfADelegatedKey() public {
-        vm.etch(sessionKey(1), hex"60006000fd");
+        delegate(sessionKey(1), address(clock));
+        yes(sessionKey(1).code.length != 0, "it has code");
         post(1, rowsOf(signedRow(_ann, 0, USD, 0)), none());
         eq(settlement.channelOf(1, _ann).spent, USD, "spent");
     }

@@ -35,6 +35,15 @@ contract VouchersTest is Network {
         yes(!isBy(high, 1, 2, 3, 4, r, bytes32(half + 1)), "more than half");
     }
 
+    /// @dev What tests of second forms rest on: for recovery, the mirrored signature is the same key's.
+    function testFuzz_mirror_isASecondFormOfASignature(bytes32 structHash) public view {
+        bytes memory signature = sign(7, address(settlement), structHash);
+        bytes memory mirrored = mirror(signature);
+        yes(keccak256(mirrored) != keccak256(signature), "another form");
+        eq(signerOf(mirrored, address(settlement), structHash), vm.addr(7), "of the same key's");
+        eq(keccak256(mirror(mirrored)), keccak256(signature), "and back");
+    }
+
     function isSigned(uint256 cumulative) private view returns (bool) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, digestOf(cumulative));
         return isBy(vm.addr(7), 1, 2, 3, cumulative, r, bytes32(uint256(s) | (uint256(v - 27) << 255)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ReceiptGroup} from "../../../contracts/libraries/Messages.sol";
+import {Messages, ReceiptGroup} from "../../../contracts/libraries/Messages.sol";
 import {Bill, Served} from "../support/Billing.sol";
 import {Posted} from "../support/Batching.sol";
 import {Story} from "../support/Story.sol";
@@ -31,6 +31,22 @@ contract BadEvidenceTest is Story {
     function test_flippedBitInASignature_isPunished() public {
         Served[] memory list = serveMany(ann, 3);
         list[FALSE].evidence[list[FALSE].evidence.length - 40] ^= 0x01;
+        isPunished(postAnn(list));
+    }
+
+    /// @dev A second form of the provider's own signature: the first is the only one there is.
+    function test_mirroredSignature_isPunished() public {
+        Served[] memory list = serveMany(ann, 3);
+        list[FALSE].evidence = mirror(list[FALSE].evidence);
+        isPunished(postAnn(list));
+    }
+
+    /// @dev The provider signed this very group, for another contract's domain.
+    function test_signatureOfAnotherDomain_isPunished() public {
+        Served[] memory list = serveMany(ann, 3);
+        Served[] memory foreign = single(list[FALSE]);
+        ReceiptGroup memory group = groupFor(foreign);
+        attach(sign(providerSignerKey(1), address(frauds), Messages.hash(group)), group, foreign);
         isPunished(postAnn(list));
     }
 

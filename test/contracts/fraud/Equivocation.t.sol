@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {FRAUD_EQUIVOCATION, IFraudProofs} from "../../../contracts/interfaces/IFraudProofs.sol";
-import {BilledReceipt} from "../../../contracts/libraries/Messages.sol";
+import {BilledReceipt, Messages} from "../../../contracts/libraries/Messages.sol";
 import {Posted} from "../support/Batching.sol";
 import {Bill} from "../support/Billing.sol";
 import {Story} from "../support/Story.sol";
@@ -55,6 +55,29 @@ contract EquivocationTest is Story {
         proveEquivocationBy(providerSignerKey(1), posted, 0, FALSE, told);
     }
 
+    /// @dev What was signed for another contract's domain is no word of the relay's here.
+    function test_toldUnderAnotherDomain_provesNothing() public {
+        Posted memory posted = submit(honestDay());
+        BilledReceipt memory told = billedOf(posted, 0, FALSE);
+        told.charge = 1;
+        bytes memory signature = sign(relaySignerKey(1), address(frauds), Messages.hash(told));
+        address signer = signerOf(signature, address(settlement), Messages.hash(told));
+        vm.expectRevert(abi.encodeWithSelector(IFraudProofs.NotByRelay.selector, 1, signer));
+        proveEquivocationWith(signature, posted, told);
+    }
+
+    /// @dev Nor is the second form of its signature, though the first one is.
+    function test_toldWithAMirroredSignature_provesNothing() public {
+        Posted memory posted = submit(honestDay());
+        BilledReceipt memory told = billedOf(posted, 0, FALSE);
+        told.charge = 1;
+        bytes memory signature = sign(relaySignerKey(1), address(settlement), Messages.hash(told));
+        bytes memory mirrored = mirror(signature);
+        vm.expectRevert(abi.encodeWithSelector(IFraudProofs.NotByRelay.selector, 1, address(0)));
+        proveEquivocationWith(mirrored, posted, told);
+        isRepaid(posted, told);
+    }
+
     /// @dev What was told of another place says nothing of this one.
     function test_toldOfAnotherPlace_provesNothing() public {
         Posted memory posted = submit(honestDay());
@@ -85,6 +108,14 @@ contract EquivocationTest is Story {
         proveEquivocation(posted, 0, 0, free_);
         refuses(IFraudProofs.NoFraud.selector);
         proveEquivocation(posted, 0, FALSE, before);
+    }
+
+    function proveEquivocationWith(bytes memory signature, Posted memory posted, BilledReceipt memory told) private {
+        IFraudProofs.RowProof memory row = rowProof(posted, 0);
+        IFraudProofs.UserProof memory user_ = userProof(posted, 0);
+        IFraudProofs.LeafProof memory leaf = leafProof(posted, 0, FALSE);
+        vm.prank(watcher());
+        frauds.proveEquivocation(row, user_, leaf, told, signature);
     }
 
     function saysNothing(Posted memory posted, BilledReceipt memory told) private {

@@ -88,7 +88,11 @@ abstract contract Billing is Network {
     }
 
     function signGroupAs(uint256 key, ReceiptGroup memory group, Served[] memory list) internal view {
-        bytes memory signature = sign(key, address(settlement), Messages.hash(group));
+        attach(sign(key, address(settlement), Messages.hash(group)), group, list);
+    }
+
+    /// @dev Evidence for each receipt of a group, with a signature of whatever.
+    function attach(bytes memory signature, ReceiptGroup memory group, Served[] memory list) internal view {
         bytes32[] memory digests = digestsOf(list);
         bytes memory head = abi.encodePacked(group.relayId, group.providerId, group.count, group.closedAt, group.root);
         for (uint256 i = 0; i < list.length; ++i) {

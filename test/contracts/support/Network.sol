@@ -74,6 +74,11 @@ abstract contract Network is Signing {
         return sessionSecret(0);
     }
 
+    /// @dev As an EIP-7702 authorization leaves the account: a designation, by which it runs the other's code.
+    function delegate(address account, address to) internal {
+        vm.etch(account, abi.encodePacked(hex"ef0100", to));
+    }
+
     // ---- Relays and providers ----
 
     function relayOwner(uint256 n) internal pure returns (address) {

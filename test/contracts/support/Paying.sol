@@ -80,7 +80,11 @@ abstract contract Paying is Network {
     function creditMoves() internal view returns (Move[] memory moves) {
         moves = new Move[](5);
         uint40 expiry = clock.clock() + 1 hours;
-        moves[0] = Move("withdrawFloat", address(settlement), abi.encodeCall(settlement.withdrawFloat, (1, uint96(USD))));
+        moves[0] = Move(
+            "withdrawFloat",
+            address(settlement),
+            abi.encodeCall(settlement.withdrawFloat, (1, uint96(USD)))
+        );
         moves[1] = Move("fundRelay", address(settlement), abi.encodeCall(settlement.fundRelay, (1, uint96(USD))));
         moves[2] = Move(
             "openChannel",

@@ -58,7 +58,39 @@ abstract contract Signing is Deployed {
         vs = bytes32(s | ((uint256(uint8(signature[64])) - 27) << 255));
     }
 
+    /// @dev The other form of the signature that something ends with: s from the other half of the order, and the
+    /// parity that goes with it. Recovery knows no difference.
+    function mirror(bytes memory signed) internal pure returns (bytes memory mirrored) {
+        uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
+        mirrored = bytes.concat(signed);
+        assembly ("memory-safe") {
+            let s := add(mirrored, sub(mload(mirrored), 1))
+            mstore(s, sub(order, mload(s)))
+        }
+        uint256 last = mirrored.length - 1;
+        mirrored[last] = mirrored[last] == bytes1(uint8(27)) ? bytes1(uint8(28)) : bytes1(uint8(27));
+    }
+
+    /// @dev Who a contract takes for the signer of a message, whatever was signed.
+    function signerOf(
+        bytes memory signature,
+        address verifier,
+        bytes32 structHash
+    ) internal view returns (address) {
+        (bytes32 r, bytes32 s) = (0, 0);
+        assembly ("memory-safe") {
+            r := mload(add(signature, 32))
+            s := mload(add(signature, 64))
+        }
+        return ecrecover(typedDigest(verifier, structHash), uint8(signature[64]), r, s);
+    }
+
     function sign(uint256 key, address verifier, bytes32 structHash) internal view returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, typedDigest(verifier, structHash));
+        return abi.encodePacked(r, s, v);
+    }
+
+    function typedDigest(address verifier, bytes32 structHash) internal view returns (bytes32) {
         bytes32 separator = keccak256(
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
@@ -68,7 +100,6 @@ abstract contract Signing is Deployed {
                 verifier
             )
         );
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", separator, structHash)));
-        return abi.encodePacked(r, s, v);
+        return keccak256(abi.encodePacked(hex"1901", separator, structHash));
     }
 }
