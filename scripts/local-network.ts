@@ -1,11 +1,12 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { startClosable } from "@aimo/node/lifecycle";
 import { createLog, type Log } from "@aimo/node/log";
 import { formatUsd, PUSD_PER_USD } from "@aimo/protocol/units";
 import { type Address, isAddressEqual } from "viem";
 import { deployAll } from "./deploy.ts";
-import { startChain } from "./local/chain.ts";
+import { requirePort, startChain } from "./local/chain.ts";
+import { claimFolder } from "./local/data-folder.ts";
 import {
   DEMO_PROVIDERS,
   type LocalProvider,
@@ -22,7 +23,7 @@ import { ACCOUNT, deposit, localPrivateKey, localWallet } from "./local/wallets.
 export type LocalNetworkOptions = {
   /** First port: the chain's, then the relays', then the providers'. "free": whatever the system gives. */
   readonly ports: number | "free";
-  /** Keys, ledgers and addresses; emptied at the start, because the chain is a new one. */
+  /** Keys, ledgers and addresses; emptied at the start, because the chain is a new one. See `claimFolder`. */
   readonly dataFolder?: string;
   /** Funded users, each with a channel and a key; 1 by default. */
   readonly users?: number;
@@ -75,12 +76,13 @@ async function start(
   const { progress = () => {} } = options;
   const port = (index: number) => (options.ports === "free" ? 0 : options.ports + index);
   const folder = resolve(options.dataFolder ?? (await temporaryFolder(started)));
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-
+  const plans = [...DEMO_PROVIDERS, ...(options.upstream ? [upstreamProvider(options.upstream)] : [])];
+  // Before anything is emptied: who finds the ports taken has not lost anything.
+  for (let index = 0; index <= RELAYS + plans.length; index++) await requirePort(port(index));
   const chain = await startChain({ port: port(RELAYS) });
   started.defer(() => chain.close());
   const { url: rpcUrl } = chain;
+  await claimFolder(folder, rpcUrl);
   progress(`Chain: Hardhat network at ${rpcUrl}`);
   const deployment = await deployAll({
     rpcUrl,
@@ -97,7 +99,6 @@ async function start(
 
   const common = { rpcUrl, deployment, folder, deploymentFile, log };
   const relays = await startRelays(common, { port, started, progress });
-  const plans = [...DEMO_PROVIDERS, ...(options.upstream ? [upstreamProvider(options.upstream)] : [])];
   const providers = await startProviders(common, { plans, port, relays, started, progress });
   for (const relay of relays) await fundReserves(common, relay, providers);
   progress(`Reserves: ${formatUsd(RESERVE)} USD of each relay for each provider`);

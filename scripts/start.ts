@@ -12,7 +12,8 @@ Options:
   --upstream URL     an OpenAI-compatible server to put behind a fourth provider, e.g. http://127.0.0.1:11434/v1
   --model NAME       the model of that server (needed with --upstream)
   --port-base PORT   first of the ports used: chain, relays, providers (default 8787)
-  --data DIR         folder for keys, ledgers and addresses (default .aimo/local; emptied at the start)
+  --data DIR         folder for keys, ledgers and addresses (default .aimo/local); each start
+                     has a new chain, and empties what a local network left there
   --json             print the ready message as one line of JSON
   --help             this text`;
 

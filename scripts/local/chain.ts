@@ -15,7 +15,7 @@ export type LocalChain = { readonly url: string; close(): Promise<void> };
  * timestamp and one block a second besides, so that its clock keeps step with the wall clock. Throws `port_in_use`.
  */
 export async function startChain(options: { readonly port: number }): Promise<LocalChain> {
-  await requirePort(HOST, options.port);
+  await requirePort(options.port);
   const server = await hre.network.createServer(
     {
       network: "default",
@@ -32,8 +32,8 @@ export async function startChain(options: { readonly port: number }): Promise<Lo
   return { url: `http://${address}:${port}`, close: () => server.close() };
 }
 
-/** Hardhat's server throws past its caller when its port is taken, so the port is tried first. */
-async function requirePort(host: string, port: number): Promise<void> {
+/** Hardhat's server throws past its caller when its port is taken, so ports are tried first. Throws `port_in_use`. */
+export async function requirePort(port: number, host: string = HOST): Promise<void> {
   const probe = createServer();
   try {
     probe.listen(port, host);
