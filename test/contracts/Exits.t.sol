@@ -7,9 +7,9 @@ import {Network} from "./support/Network.sol";
 
 /// @notice Everyone leaves alone: nobody else sends anything any more, but for a guardian that pauses whenever it may.
 /// Times are those of the local windows; a pause adds at most its own length, and the next comes after a cool-down.
+/// `waitFor` holds every wait to that.
 contract ExitsTest is Network {
     uint256 private constant THAW = 70;
-    uint256 private constant PAUSE = 20;
 
     uint32 private _plain;
     uint32 private _signing;
@@ -44,8 +44,7 @@ contract ExitsTest is Network {
 
     /// @dev Without asking for anything: when the channel's time is over, the rest is there.
     function test_user_waitsForTheEndOfTheChannel() public {
-        hostilePause();
-        skip(1 hours + 60 + PAUSE + 1);
+        waitFor(clock.clock() + 1 hours + 61);
         uint256 before = token.balanceOf(user(1));
         vm.startPrank(user(1));
         settlement.withdrawChannel(1);
@@ -77,11 +76,8 @@ contract ExitsTest is Network {
         eq(settlement.claimProvider(1, relays, providerOwner(1)), 15 * USD, "rows");
         registry.deactivate(ROLE_PROVIDER, 1);
         stakes.requestUnbond(ROLE_PROVIDER, 1, uint96(20 * USD));
-        // of a wait of 90 the pauses that fit in take their part: 20 now, 20 after the cool-down
-        skip(PAUSE + 60);
         vm.stopPrank();
-        hostilePause();
-        skip(PAUSE + 30);
+        waitFor(clock.clock() + 90);
         vm.startPrank(providerOwner(1));
         stakes.withdrawUnbonded(ROLE_PROVIDER, 1, 0);
         vault.withdraw(uint96(20 * USD), providerOwner(1));
@@ -98,14 +94,15 @@ contract ExitsTest is Network {
         settlement.withdrawFloat(1, uint96(3 * USD));
         registry.deactivate(ROLE_RELAY, 1);
         vm.stopPrank();
-        hostilePause();
-        // the volume is final, nothing keeps the bond any more
-        skip(PAUSE + 10);
-        vm.startPrank(owner);
+        // until the volume is final, so that nothing keeps the bond any more
+        waitFor(clock.clock() + 10);
+        vm.prank(owner);
         stakes.requestUnbond(ROLE_RELAY, 1, uint96(100 * USD));
-        skip(THAW);
+        waitFor(clock.clock() + THAW);
+        vm.prank(owner);
         eq(reserves.withdrawReserve(1, 1), 5 * USD, "reserve");
-        skip(60);
+        waitFor(clock.clock() + 60);
+        vm.startPrank(owner);
         eq(settlement.claimRelay(1, owner), residual, "earnings");
         stakes.withdrawUnbonded(ROLE_RELAY, 1, 0);
         vault.withdraw(uint96(130 * USD), owner);
@@ -159,19 +156,12 @@ contract ExitsTest is Network {
     function leaveChannel(uint256 n, uint256 expected) private {
         vm.prank(user(n));
         settlement.thawChannel(1, type(uint96).max);
-        uint256 asked = vm.getBlockTimestamp();
-        hostilePause();
-        skip(PAUSE + 60);
-        // its second pause begins after the cool-down, ten seconds before the thaw is over
-        hostilePause();
-        uint256 left = THAW - 60;
-        skip(PAUSE + left);
+        waitFor(clock.clock() + THAW);
         vm.startPrank(user(n));
         settlement.withdrawChannel(1);
         vault.withdraw(uint96(expected), user(n));
         vm.stopPrank();
         eq(token.balanceOf(user(n)), expected / SCALE, "tokens");
-        yes(vm.getBlockTimestamp() - asked <= THAW + 2 * PAUSE, "in the stated time");
     }
 
     function hostilePause() private {

@@ -10,7 +10,6 @@ import {Others} from "./support/Others.sol";
 /// guardian pausing as often as it can.
 contract ExitsFromAnywhereTest is Others {
     uint256 private constant THAW = 70;
-    uint256 private constant PAUSE = 20;
 
     function testFuzz_usersGetTheirChannelsBack(uint256[24] calldata moves) public {
         wander(moves);
@@ -108,18 +107,5 @@ contract ExitsFromAnywhereTest is Others {
         yes(left < SCALE, "less than a token unit stays");
         IStakeManager.Bond memory bond = stakes.bondOf(ROLE_RELAY, id);
         eq(uint256(bond.active) + bond.unbonding, stakes.finesOf(id), "nothing stays but fines");
-    }
-
-    /// @dev Until protocol time is `time`, with as many pauses in between as the clock allows; each takes its length.
-    function waitFor(uint256 time) private {
-        uint256 started = vm.getBlockTimestamp();
-        uint256 wait = time - clock.clock();
-        while (clock.clock() < time) {
-            vm.prank(GUARDIAN);
-            try clock.pause() {} catch {}
-            skip(1);
-        }
-        // a pause of 20 at most every 80
-        yes(vm.getBlockTimestamp() - started <= wait + PAUSE * (2 + wait / 60), "in the stated time");
     }
 }

@@ -89,7 +89,7 @@ contract SignedPostsTest is Network {
         refusedVoucher(row);
     }
 
-    function test_post_refusesACumulativeAboveItsWidth() public {
+    function test_post_skipsTheHighestTotalUnlessTheChannelStandsBeforeIt() public {
         Debit memory row = signedRow(_ann, 0, 3 * USD, 0);
         (row.cumEnd, row.excess) = (type(uint80).max, 1);
         // it does not begin where the channel stands: skipped before anything is signed for

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Windows} from "../../../contracts/types/Windows.sol";
 import {IPosts} from "../../../contracts/interfaces/IPosts.sol";
 import {Depth} from "../../../contracts/libraries/Depth.sol";
 import {ROLE_PROVIDER, ROLE_RELAY} from "../../../contracts/types/Roles.sol";
@@ -203,5 +204,20 @@ abstract contract Network is Signing {
 
     function noDebits() internal pure returns (Debit[] memory) {
         return new Debit[](0);
+    }
+
+    /// @dev Until protocol time is `time`, with as many pauses in between as the clock allows; each takes its length.
+    function waitFor(uint256 time) internal {
+        Windows memory windows = clock.windows();
+        uint256 started = vm.getBlockTimestamp();
+        uint256 wait = time - clock.clock();
+        while (clock.clock() < time) {
+            vm.prank(GUARDIAN);
+            try clock.pause() {} catch {}
+            skip(1);
+        }
+        // the one that runs, one at once, and one after each cool-down
+        uint256 pauses = 2 + wait / windows.pauseCooldown;
+        yes(vm.getBlockTimestamp() - started <= wait + pauses * windows.pauseMax, "in the stated time");
     }
 }
