@@ -37,7 +37,7 @@ contract InvariantsTest is Check {
         theReservesMatchTheirBalance();
         volumeStaysWithinTheBond();
         nothingWasSeenToBreak();
-        usersCanAlwaysLeave();
+        everyChannelEnds();
     }
 
     /// @dev Sum of accounts = tokens: nothing is made, nothing is lost, donations belong to nobody.
@@ -70,16 +70,20 @@ contract InvariantsTest is Check {
         (ICreditVault vault, IStakeManager stakes, , ) = _actors.contracts();
         uint256 books = stakes.burned();
         for (uint32 id = 1; id <= _actors.RELAYS(); ++id) {
-            IStakeManager.Bond memory bond = stakes.bondOf(ROLE_RELAY, id);
-            uint256 requests = 0;
-            for (uint8 slot = 0; slot < 8; ++slot) requests += stakes.unbondOf(ROLE_RELAY, id, slot).amount;
-            eq(bond.unbonding, requests, "requests");
-            uint256 total = uint256(bond.active) + bond.unbonding;
+            uint256 total = bondBalances(stakes, ROLE_RELAY, id);
             yes(stakes.frozenOf(id) <= total && stakes.finesOf(id) <= total, "no more is kept than there is");
             books += total;
         }
-        eq(stakes.bondOf(ROLE_PROVIDER, 1).active, 0, "nobody bonded as provider");
+        for (uint32 id = 1; id <= _actors.PROVIDERS(); ++id) books += bondBalances(stakes, ROLE_PROVIDER, id);
         eq(vault.moduleOf(address(stakes)).balance, books, "balance");
+    }
+
+    function bondBalances(IStakeManager stakes, uint8 role, uint32 id) private view returns (uint256) {
+        IStakeManager.Bond memory bond = stakes.bondOf(role, id);
+        uint256 requests = 0;
+        for (uint8 slot = 0; slot < 8; ++slot) requests += stakes.unbondOf(role, id, slot).amount;
+        eq(bond.unbonding, requests, "requests");
+        return uint256(bond.active) + bond.unbonding;
     }
 
     /// @dev What is locked in the reserves is what the pairs have, thawing included.
@@ -111,8 +115,8 @@ contract InvariantsTest is Check {
         eq(_actors.broken(), 0, "rule");
     }
 
-    /// @dev From wherever this has gone, every user gets its channels' credits out alone.
-    function usersCanAlwaysLeave() private view {
+    /// @dev No credits are in a channel without an end. That they can be had then, and all else: ExitsFromAnywhere.
+    function everyChannelEnds() private view {
         (ICreditVault vault, , ISettlement settlement, ) = _actors.contracts();
         for (uint32 relayId = 1; relayId <= _actors.RELAYS(); ++relayId) {
             for (uint32 id = 1; id <= vault.userCount(); ++id) {

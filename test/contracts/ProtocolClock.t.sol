@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IProtocolClock} from "../../contracts/interfaces/IProtocolClock.sol";
+import {IStakeManager} from "../../contracts/interfaces/IStakeManager.sol";
 import {ROLE_RELAY} from "../../contracts/types/Roles.sol";
 import {Withdraw} from "../../contracts/libraries/Messages.sol";
 import {Network} from "./support/Network.sol";
@@ -141,10 +142,16 @@ contract ProtocolClockTest is Network {
         eq(fund(_alice, 1), _id, "deposits go on");
     }
 
-    /// @dev Every distance to a deadline is what it was: a thaw and a channel's end.
+    /// @dev Every distance to a deadline is what it was: those of a thaw, a channel's end, and all that was begun at once.
     function testFuzz_pause_leavesEveryDeadlineItsDistance(uint8 before, uint8 length) public {
         vm.prank(_alice);
         settlement.thawChannel(1, uint96(USD));
+        fund(relayOwner(1), TOKEN_USD);
+        vm.startPrank(relayOwner(1));
+        stakes.requestUnbond(ROLE_RELAY, 1, uint96(USD));
+        reserves.fundReserve(1, 1, uint96(USD));
+        reserves.thawReserve(1, 1, uint96(USD));
+        vm.stopPrank();
         uint256 first = uint256(before) % 70;
         skip(first);
         pause();
@@ -162,6 +169,14 @@ contract ProtocolClockTest is Network {
         skip(1);
         vm.prank(_alice);
         eq(settlement.withdrawChannel(1), USD, "on time");
+        vm.startPrank(relayOwner(1));
+        eq(reserves.withdrawReserve(1, 1), USD, "the reserve on time");
+        skip(29);
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StillBonded.selector, START + 100, START + 99));
+        stakes.withdrawUnbonded(ROLE_RELAY, 1, 0);
+        skip(1);
+        stakes.withdrawUnbonded(ROLE_RELAY, 1, 0);
+        vm.stopPrank();
     }
 
     function test_settlementOfAPausedProtocolGoesOnAfterwards() public {

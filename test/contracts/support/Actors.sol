@@ -45,6 +45,7 @@ abstract contract Actors is Network {
             for (uint256 m = METERED + 1; m <= USERS; ++m) openSigned(user(m), uint32(n), 20 * USD);
             fund(relayOwner(n), 50 * TOKEN_USD);
         }
+        for (uint256 n = 1; n <= PROVIDERS; ++n) fund(providerOwner(n), 50 * TOKEN_USD);
         deposited = token.balanceOf(address(vault));
     }
 

@@ -5,7 +5,7 @@ import {IEarnings} from "../../../contracts/interfaces/IEarnings.sol";
 import {IChannels} from "../../../contracts/interfaces/IChannels.sol";
 import {IPosts} from "../../../contracts/interfaces/IPosts.sol";
 import {ProviderVoucher} from "../../../contracts/libraries/Messages.sol";
-import {ROLE_RELAY} from "../../../contracts/types/Roles.sol";
+import {ROLE_PROVIDER, ROLE_RELAY} from "../../../contracts/types/Roles.sol";
 import {Actors} from "./Actors.sol";
 
 /// @notice What relays and providers do.
@@ -68,14 +68,17 @@ abstract contract Operators is Actors {
         }
     }
 
-    function doStake(uint256 relay, uint96 amount, uint8 what) external watched {
-        uint32 relayId = uint32(pick(relay, RELAYS));
+    /// @dev Relays twice as often as providers.
+    function doStake(uint256 who, uint96 amount, uint8 what) external watched {
+        bool isProvider = who % 3 == 0;
+        uint8 role = isProvider ? ROLE_PROVIDER : ROLE_RELAY;
+        uint32 id = uint32(pick(who / 3, isProvider ? PROVIDERS : RELAYS));
         uint96 part = uint96(bound(amount, 0, 60 * USD));
-        vm.startPrank(relayOwner(relayId));
-        if (what % 4 == 0) try stakes.bond(ROLE_RELAY, relayId, part) {} catch {}
-        if (what % 4 == 1) try stakes.requestUnbond(ROLE_RELAY, relayId, part) {} catch {}
-        if (what % 4 == 2) try stakes.cancelUnbond(ROLE_RELAY, relayId, what % 8) {} catch {}
-        if (what % 4 == 3) try stakes.withdrawUnbonded(ROLE_RELAY, relayId, what % 8) {} catch {}
+        vm.startPrank(isProvider ? providerOwner(id) : relayOwner(id));
+        if (what % 4 == 0) try stakes.bond(role, id, part) {} catch {}
+        if (what % 4 == 1) try stakes.requestUnbond(role, id, part) {} catch {}
+        if (what % 4 == 2) try stakes.cancelUnbond(role, id, what % 8) {} catch {}
+        if (what % 4 == 3) try stakes.withdrawUnbonded(role, id, what % 8) {} catch {}
         vm.stopPrank();
     }
 

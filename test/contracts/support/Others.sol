@@ -51,11 +51,20 @@ abstract contract Others is Operators {
         if (clock.clock() != time) broken = 25;
     }
 
+    /// @dev As a proof against a provider would.
+    function doSlashProvider(uint256 who, uint48 excess) external watched {
+        uint32 id = uint32(pick(who, PROVIDERS));
+        uint256 total = _staked(ROLE_PROVIDER, id);
+        vm.prank(address(frauds));
+        (uint96 a, uint96 b, uint96 c) = stakes.slash(ROLE_PROVIDER, id, excess, 0, 1, false);
+        if (a != 0 || uint256(b) + c > total || _staked(ROLE_PROVIDER, id) != total - b - c) broken = 19;
+    }
+
     /// @dev As a proof would: the fraud proofs themselves have tests of their own.
     function doSlash(uint256 relay, uint256 who, uint48 loss, bool freeze) external watched {
         uint32 relayId = uint32(pick(relay, RELAYS));
         uint32 victim = vault.userIdOf(user(pick(who, USERS)));
-        uint256 total = uint256(stakes.bondOf(ROLE_RELAY, relayId).active) + stakes.bondOf(ROLE_RELAY, relayId).unbonding;
+        uint256 total = _staked(ROLE_RELAY, relayId);
         vm.startPrank(address(frauds));
         if (freeze) stakes.unfreeze(relayId, stakes.freeze(relayId, loss, true));
         (uint96 a, uint96 b, uint96 c) = stakes.slash(ROLE_RELAY, relayId, loss, victim, 1, freeze);
@@ -63,5 +72,9 @@ abstract contract Others is Operators {
         uint256 got = uint256(a) + b + c;
         if (got > total || a > loss) broken = 19;
         slashed += got;
+    }
+
+    function _staked(uint8 role, uint32 id) private view returns (uint256) {
+        return uint256(stakes.bondOf(role, id).active) + stakes.bondOf(role, id).unbonding;
     }
 }
