@@ -1,4 +1,4 @@
-import { formatUsd, parseUsd } from "@aimo/protocol/units";
+import { formatUsd, PUSD_PER_USD, parseUsd } from "@aimo/protocol/units";
 import { UsageError } from "./command.ts";
 
 /** "1.5 USD". */
@@ -8,13 +8,34 @@ export const usd = (pusd: bigint): string => `${formatUsd(pusd)} USD`;
 export const count = (number: number, singular: string, plural = `${singular}s`): string =>
   `${number} ${number === 1 ? singular : plural}`;
 
-/** pUSD of an amount of USD on the command line. Throws a UsageError that names it. */
+/** Protocol seconds as a date; the same as the time of day but for pauses. */
+export const timeOf = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+
+/** No amount of a person is larger: a number with more digits is a slip, or was meant in smaller units. */
+const MOST_USD = 1_000_000_000n;
+
+/** pUSD of an amount of USD on the command line. Throws a UsageError that names it and the limits. */
 export function readUsd(name: string, text: string): bigint {
+  const amount = parseOrNothing(text);
+  if (amount !== undefined && amount <= MOST_USD * PUSD_PER_USD) return amount;
+  throw new UsageError(
+    `${name} is "${text}": use an amount of USD such as 5 or 0.25, from 0 to ${MOST_USD}, with at most 12 decimals.`,
+  );
+}
+
+/** An amount that is more than nothing. Throws a UsageError. */
+export function readSum(name: string, text: string): bigint {
+  const amount = readUsd(name, text);
+  if (amount === 0n) throw new UsageError(`${name} is 0.`);
+  return amount;
+}
+
+function parseOrNothing(text: string): bigint | undefined {
   try {
     return parseUsd(text);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new UsageError(`${name} is "${text}": use an amount of USD such as 5 or 0.25.`);
+    if (error instanceof RangeError) return undefined;
+    throw error;
   }
 }
 

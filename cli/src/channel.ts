@@ -1,11 +1,12 @@
 import { waitForReceipt } from "@aimo/protocol/action";
 import * as settlement from "@aimo/protocol/actions/settlement";
-import { CHANNEL_MODES } from "@aimo/protocol/deployment";
+import { isActive } from "@aimo/protocol/actions/stake-manager";
+import { CHANNEL_MODES, ROLES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { domainOf, TYPES } from "@aimo/protocol/typed-data";
 import type { AimoClient, SpendAuthorizationJson } from "@aimo/sdk";
 import { type Address, type Hex, zeroAddress } from "viem";
-import { usd } from "./amounts.ts";
+import { timeOf, usd } from "./amounts.ts";
 import { type Credits, creditsOf } from "./deposit.ts";
 import type { Wallet } from "./wallet.ts";
 
@@ -22,6 +23,28 @@ export type ChannelPlan = {
 /** A user's channel to a relay on the chain. pUSD; protocol seconds. */
 export function channelOf({ chain }: Pick<Wallet, "chain">, relayId: number, userId: number) {
   return settlement.channelOf(chain.public, { deployment: chain.deployment, relayId, userId });
+}
+
+/** Asked before anything is deposited for a channel. Throws `invalid_request` for a relay that cannot have one. */
+export async function requireActiveRelay({ chain }: Pick<Wallet, "chain">, relayId: number): Promise<void> {
+  const { public: reader, deployment } = chain;
+  if (await isActive(reader, { deployment, role: ROLES.relay, id: relayId })) return;
+  throw new AimoError("invalid_request", {
+    message: `Relay ${relayId} is not registered, has left, or has too little bond. Nothing was sent.`,
+    hint: "Choose another relay.",
+  });
+}
+
+/** Asked before anything is deposited for it. Throws `invalid_request` when `fundChannel` would be refused. */
+export async function requireFundable(wallet: Wallet, relayId: number): Promise<void> {
+  await requireActiveRelay(wallet, relayId);
+  const { userId } = await creditsOf(wallet);
+  const { revokedAt, settleBy } = await channelOf(wallet, relayId, userId);
+  if (revokedAt === 0 || settleBy < wallet.chain.time.now()) return;
+  throw new AimoError("invalid_request", {
+    message: `The session key of the channel to relay ${relayId} was revoked; it ends ${timeOf(settleBy)}. Nothing was sent.`,
+    hint: "Withdraw when it is over, and open a channel anew.",
+  });
 }
 
 /** Puts free credits into the channel to a relay: tops up one that runs (and extends it), opens one otherwise. */
@@ -75,7 +98,8 @@ export async function authorizeChannel(wallet: Wallet, client: AimoClient, plan:
 function refuseTooLittle({ free }: Credits, amount: bigint): void {
   if (free < amount)
     throw new AimoError("insufficient_credits", {
-      message: `The account has ${usd(free)} of free credits, the channel needs ${usd(amount)}; a deposit needs gas.`,
+      message: `The account has ${usd(free)} of free credits, the channel needs ${usd(amount)}.`,
+      hint: "Deposit first, which needs gas: `aimo credits buy AMOUNT --no-channel`.",
     });
 }
 

@@ -20,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   credits.balance,
   channels.channelOpen,
   channels.channelThaw,
+  channels.channelCancelThaw,
   channels.channelWithdraw,
   channels.channelRevokeKey,
   keys.create,
@@ -39,6 +40,7 @@ export const COMMANDS: readonly Command[] = [
   nodes.relayStart,
   reserves.reserveFund,
   reserves.reserveThaw,
+  reserves.reserveCancelThaw,
   reserves.reserveWithdraw,
   reserves.reserveShow,
 ];

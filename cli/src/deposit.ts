@@ -39,9 +39,12 @@ async function refuseTooLittle({ chain, account }: Wallet, tokens: bigint): Prom
   const has = await balanceOf(reader, { deployment, account: account.address });
   if (has >= tokens) return;
   const hint =
-    chain.deployment.profile === "local" ? ` Get test dollars: aimo dev faucet ${account.address}` : "";
+    deployment.profile === "local"
+      ? `Get test dollars: aimo dev faucet ${account.address}`
+      : `Send tokens (${deployment.contracts.token}) to the wallet, or choose a smaller amount.`;
   throw new AimoError("insufficient_credits", {
-    message: `${account.address} holds ${usd(fromTokenUnits(has))} in tokens, this needs ${usd(fromTokenUnits(tokens))}.${hint}`,
+    message: `${account.address} holds ${usd(fromTokenUnits(has))} in tokens, this needs ${usd(fromTokenUnits(tokens))}.`,
+    hint,
   });
 }
 

@@ -41,6 +41,10 @@ function noCommand(argv: readonly string[], words: readonly string[], commands: 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
 
 function readValues(argv: readonly string[], options: Readonly<Record<string, OptionSpec>>) {
+  const end = argv.indexOf("--");
+  const negative = (end < 0 ? argv : argv.slice(0, end)).find((word) => /^-[\d.]+$/.test(word));
+  if (negative !== undefined)
+    throw new UsageError(`"${negative}" is negative: no amount and no number here is.`);
   const config = Object.fromEntries(
     Object.entries(options).map(([name, { type }]) => [
       name,

@@ -81,7 +81,7 @@ export const CONTRACT_ERRORS: Readonly<Record<string, Row>> = {
   },
   ThawActive: {
     text: "a thaw is under way until {thawEnd:time}",
-    hint: "Cancel it first, or wait and withdraw.",
+    hint: "Wait and withdraw, or cancel it: `aimo channel cancel-thaw`, of a reserve `aimo relay reserve cancel-thaw`.",
   },
   NothingToThaw: { text: "the channel to relay {relayId} holds nothing to take back" },
   NoThaw: { text: "no thaw is under way", hint: "Start one first." },

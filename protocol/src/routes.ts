@@ -151,6 +151,10 @@ export type ChannelJson = {
   readonly held_pusd: string;
   readonly free_pusd: string;
   readonly settled_pusd: string;
+  /** What the user asked back and no request can use; not part of the limit. */
+  readonly thawing_pusd?: string;
+  /** When the user can have it, protocol seconds; 0 without a thaw. */
+  readonly thaw_end?: number;
   /** Protocol seconds. */
   readonly settle_by?: number;
   readonly expiry?: number;

@@ -69,7 +69,9 @@ describe("cli/chain commands", function () {
     expect(poor.notes)
       .to.contain("insufficient_credits")
       .and.to.contain("holds 1 USD")
-      .and.to.contain("needs 2 USD");
+      .and.to.contain("needs 2 USD")
+      .and.to.contain(`Get test dollars: aimo dev faucet ${address}`)
+      .and.not.to.contain("max_tokens");
     const fine = await terminal.run("credits buy 0.0000001 --wallet poor.key");
     expect(fine.notes).to.contain("invalid_request").and.to.contain("whole number");
     const broke = await makeWallet("broke.key");
@@ -80,9 +82,10 @@ describe("cli/chain commands", function () {
   it("names the contract's reason when a transaction is refused", async () => {
     const { address } = await makeWallet("lost.key");
     await run(`dev faucet ${address} --usd 5`);
-    const { code, notes } = await terminal.run("credits buy 1 --wallet lost.key --relay 77");
+    await run("credits buy 1 --wallet lost.key");
+    const { code, notes } = await terminal.run("channel withdraw --wallet lost.key");
     expect(code).to.equal(1);
-    expect(notes).to.contain("transaction_failed").and.to.contain("RelayNotActive").and.to.contain("77");
+    expect(notes).to.contain("transaction_failed").and.to.contain("NotWithdrawable");
   });
 
   it("lets the relay open the channel for a wallet without gas", async () => {

@@ -1,13 +1,15 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { balanceOf } from "@aimo/protocol/actions/test-dollar";
 import { domainOf, TYPES } from "@aimo/protocol/typed-data";
-import { PUSD_PER_USD } from "@aimo/protocol/units";
+import { PUSD_PER_USD, toTokenUnits } from "@aimo/protocol/units";
 import { expect } from "chai";
 import { createTestClient, http } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { hardhat } from "viem/chains";
-import { ACCOUNT, localPrivateKey } from "../../scripts/local/wallets.ts";
+import { ACCOUNT, localPrivateKey, localReader } from "../../scripts/local/wallets.ts";
 import { type ChainWorld, startChainWorld } from "../sdk/chain-world.ts";
+import { sendJson, startServer, type TestServer } from "../sdk/relay-double.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
 /** The relay's hot key in `startChainWorld`. */
@@ -18,12 +20,18 @@ describe("cli/money commands", function () {
   this.timeout(120_000);
   let world: ChainWorld;
   let terminal: Terminal;
+  let relay: TestServer;
   const realNow = Date.now;
   let passed = 0;
 
   before(async () => {
     world = await startChainWorld();
-    terminal = await openTerminal({ AIMO_RPC_URL: world.rpcUrl, AIMO_DEPLOYMENT: "deployment.json" });
+    relay = await startServer((_, response) => sendJson(response, 200, { relay: { id: world.ids.relayId } }));
+    terminal = await openTerminal({
+      AIMO_RPC_URL: world.rpcUrl,
+      AIMO_DEPLOYMENT: "deployment.json",
+      AIMO_BASE_URL: relay.url,
+    });
     const write = (name: string, text: string) =>
       writeFile(join(terminal.folder, name), text, { mode: 0o600 });
     await write("deployment.json", JSON.stringify(world.deployment));
@@ -39,6 +47,7 @@ describe("cli/money commands", function () {
   after(async () => {
     Date.now = realNow;
     await terminal?.close();
+    await relay?.close();
     await world?.close();
   });
 
@@ -63,6 +72,24 @@ describe("cli/money commands", function () {
 
   const RELAY = () => `--relay ${world.ids.relayId} --wallet user.key`;
 
+  const tokensOf = async () => {
+    const { address: account } = privateKeyToAccount(
+      (await readFile(join(terminal.folder, "user.key"), "utf8")) as `0x${string}`,
+    );
+    return balanceOf(localReader(world.rpcUrl), { deployment: world.deployment, account });
+  };
+
+  it("sends nothing when the relay is none, or the session key looks like an address and is none", async () => {
+    for (const command of ["credits buy 1", "channel open 1"]) {
+      expect(await refusal(`${command} --relay 99 --wallet user.key`)).to.contain(
+        "Relay 99 is not registered",
+      );
+    }
+    expect(await refusal(`channel open 1 --signed --session-key 0x12 ${RELAY()}`)).to.contain("no address");
+    expect(await readdir(terminal.folder)).to.not.include("0x12");
+    expect(await tokensOf()).to.equal(toTokenUnits(20n * PUSD_PER_USD));
+  });
+
   it("opens a signed channel with a session key that it makes, and keeps to itself", async () => {
     const { channel } = await terminal.json<{
       channel: { mode: number; available: string; sessionKey: string };
@@ -71,6 +98,11 @@ describe("cli/money commands", function () {
     const { address } = privateKeyToAccount(`0x${(await readFile(file, "utf8")).trim()}`);
     expect(channel).to.deep.include({ mode: 1, available: `${5n * PUSD_PER_USD}`, sessionKey: address });
     expect((await stat(file)).mode & 0o077).to.equal(0);
+  });
+
+  it("says of a signed channel that API keys cannot draw on it", async () => {
+    const { out } = await terminal.run("channel open --help");
+    expect(out).to.contain("signed_channel");
   });
 
   it("says in words why a channel cannot be opened twice, and what options do not go together", async () => {
@@ -84,6 +116,17 @@ describe("cli/money commands", function () {
   it("takes the session key back once, then the rest of the channel when it is over", async () => {
     expect(await run(`channel revoke-key ${RELAY()}`)).to.contain("The session key is revoked");
     expect(await refusal(`channel revoke-key ${RELAY()}`)).to.contain("KeyRevoked");
+    const before = await tokensOf();
+    expect(await refusal(`credits buy 1 ${RELAY()}`)).to.contain("was revoked");
+    expect(await tokensOf()).to.equal(before);
+    expect(await refusal(`channel thaw 50 ${RELAY()}`)).to.contain("AMOUNT is 50 USD, and the channel");
+    expect(await run(`channel thaw 2 ${RELAY()}`)).to.match(/^2 USD can be withdrawn from 20/);
+    expect(await refusal(`channel thaw 1 ${RELAY()}`)).to.contain("aimo channel cancel-thaw");
+    expect(await run(`credits balance --wallet user.key`))
+      .to.contain("5 USD left")
+      .and.to.match(/thawing 2 USD, .* from 20/);
+    expect(await run(`channel cancel-thaw ${RELAY()}`)).to.contain("has 5 USD in its channel");
+    expect(await refusal(`channel cancel-thaw ${RELAY()}`)).to.contain("NoThaw");
     expect(await run(`channel thaw ${RELAY()}`)).to.match(/^5 USD can be withdrawn from 20/);
     expect(await refusal(`channel withdraw ${RELAY()}`)).to.contain("NotWithdrawable");
     await pass(71);
@@ -104,7 +147,12 @@ describe("cli/money commands", function () {
       "relay reserve show --wallet relay.key",
     );
     expect(pairs.map(({ creditLimit }) => creditLimit)).to.deep.equal([`${(25n * PUSD_PER_USD) / 10n}`]);
-    expect(await refusal("relay reserve fund 99 1 --wallet relay.key")).to.contain("there is no provider 99");
+    const state = await run("credits balance --wallet relay.key");
+    expect(await refusal("relay reserve fund 99 1 --wallet relay.key")).to.contain("There is no provider 99");
+    expect(await run("credits balance --wallet relay.key"), "nothing was deposited").to.equal(state);
+    expect(await refusal("provider credit-limit 999999999999999 --wallet provider.key")).to.contain(
+      "from 0 to 1000000000",
+    );
     expect(await refusal("relay reserve fund 1 1 --wallet provider.key")).to.contain("not_registered");
   });
 
@@ -137,6 +185,12 @@ describe("cli/money commands", function () {
 
   it("takes a reserve back when its thaw has ended", async () => {
     await run("relay reserve fund 1 4 --wallet relay.key");
+    expect(await refusal("relay reserve thaw 1 50 --wallet relay.key")).to.contain("AMOUNT is 50 USD, and");
+    await run("relay reserve thaw 1 2 --wallet relay.key");
+    expect(await refusal("relay reserve thaw 1 3 --wallet relay.key")).to.contain("reserve cancel-thaw");
+    expect(await run("relay reserve cancel-thaw 1 --wallet relay.key")).to.equal(
+      "The reserve of relay 1 for provider 1 is 4 USD.\n",
+    );
     expect(await run("relay reserve thaw 1 3 --wallet relay.key")).to.contain("of which 3 USD thaw until 20");
     expect(await refusal("relay reserve withdraw 1 --wallet relay.key")).to.contain("StillThawing");
     await pass(71);

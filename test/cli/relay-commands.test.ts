@@ -74,6 +74,8 @@ const CREDITS = {
       pending_pusd: "0",
       held_pusd: "0",
       settled_pusd: "1000",
+      thawing_pusd: "500000000000",
+      thaw_end: Date.UTC(2030, 0, 1) / 1_000,
     },
   },
 };
@@ -111,7 +113,10 @@ describe("cli/relay commands", function () {
     const path = join(terminal.configFolder, "credentials.json");
     expect((await stat(path)).mode & 0o077).to.equal(0);
     expect((await stat(terminal.configFolder)).mode & 0o077).to.equal(0);
-    expect((await terminal.run("credits balance")).out).to.contain("1.999999998766 USD left of 2 USD");
+    const { out: balance } = await terminal.run("credits balance");
+    expect(balance)
+      .to.contain("1.999999998766 USD left of 2 USD")
+      .and.to.contain("thawing 0.5 USD, which requests cannot use: withdraw it from 2030-01-01");
     expect(
       (await terminal.run("credits balance", { environment: {} })).code,
       "the last login's relay",

@@ -3,8 +3,8 @@ import { loadOrCreateKey } from "@aimo/node/keys";
 import * as settlement from "@aimo/protocol/actions/settlement";
 import { AimoError } from "@aimo/protocol/errors";
 import { type Address, isAddress } from "viem";
-import { readUsd, readWhole, usd } from "../amounts.ts";
-import { channelOf, openChannel } from "../channel.ts";
+import { readSum, readWhole, timeOf, usd } from "../amounts.ts";
+import { channelOf, openChannel, requireActiveRelay } from "../channel.ts";
 import {
   CHAIN_OPTIONS,
   type Command,
@@ -51,7 +51,8 @@ export const channelOpen: Command = {
   summary: "Open a channel to a relay with your credits, depositing what is missing",
   description:
     "A metered channel pays by API key and the relay counts; what it holds is the most that can be lost. With --signed it\n" +
-    "pays by vouchers that your session key signs: the relay can collect no more than was signed.",
+    "pays by vouchers that your session key signs: the relay can collect no more than was signed. API keys cannot draw on\n" +
+    "a signed channel, so `aimo chat`, the SDK and OpenAI clients are refused there (`signed_channel`).",
   arguments: [{ name: "AMOUNT", summary: "USD, e.g. 5 or 0.25" }],
   options: {
     ...OPTIONS,
@@ -74,33 +75,37 @@ export const channelOpen: Command = {
     "aimo channel open 5 --signed --session-key session.key",
   ],
   async run(input, context) {
-    const amount = readUsd("AMOUNT", input.argument("AMOUNT") ?? "");
-    if (amount === 0n) throw new UsageError("AMOUNT is 0.");
+    const amount = readSum("AMOUNT", input.argument("AMOUNT") ?? "");
     const days = readWhole("--days", input.text("days") ?? "", [1, 3_650]);
     const isSigned = input.flag("signed");
     const named = input.text("session-key");
     if (named !== undefined && !isSigned)
       throw new UsageError("--session-key is for a channel that is --signed.");
+    if (named?.startsWith("0x") && !isAddress(named, { strict: false }))
+      throw new UsageError(`--session-key is "${named}", which is no address.`);
     const { relayId, wallet } = await open(input, context);
+    await requireActiveRelay(wallet, relayId);
     await refuseRunning(wallet, relayId);
     const session = isSigned ? { sessionKey: await sessionAddress(named ?? "session.key", context) } : {};
     await ensureCredits(wallet, amount);
     const expiry = wallet.chain.time.now() + days * SECONDS_PER_DAY;
     await openChannel(wallet, { relayId, amount, expiry, ...session });
     const state = await stateOf(wallet, relayId);
-    const signs = isSigned ? ` Its vouchers are signed by ${session.sessionKey}.` : "";
-    return { ...state, text: `${state.text}${signs}` };
+    return { ...state, text: `${state.text}${isSigned ? signedNote(session.sessionKey) : ""}` };
   },
 };
+
+const signedNote = (sessionKey: Address | undefined) =>
+  ` Its vouchers are signed by ${sessionKey}.\nAPI keys cannot draw on it: chat requests are refused (signed_channel).` +
+  " For those take it back (`aimo channel thaw`, then `withdraw`) and open it without --signed.";
 
 /** Before anything is deposited for it. */
 async function refuseRunning(wallet: Wallet, relayId: number): Promise<void> {
   const { userId } = await creditsOf(wallet);
   const { available, settleBy } = await channelOf(wallet, relayId, userId);
   if (settleBy < wallet.chain.time.now()) return;
-  const until = new Date(settleBy * 1_000).toISOString();
   throw new AimoError("invalid_request", {
-    message: `The channel to relay ${relayId} holds ${usd(available)} and runs until ${until}.`,
+    message: `The channel to relay ${relayId} holds ${usd(available)} and runs until ${timeOf(settleBy)}.`,
     hint: "Add to it with `aimo credits buy`, or thaw and withdraw it first.",
   });
 }
@@ -129,7 +134,7 @@ export const channelRevokeKey: Command = {
     const label = `Revocation of the session key of the channel to relay ${relayId}`;
     await settlement.revokeSessionKey(wallet, { deployment, relayId, label });
     const state = await stateOf(wallet, relayId);
-    const until = new Date(state.json.channel.settleBy * 1_000).toISOString();
+    const until = timeOf(state.json.channel.settleBy);
     return {
       ...state,
       text: `The session key is revoked. What it signed can be collected until ${until}. ${state.text}`,
@@ -140,21 +145,39 @@ export const channelRevokeKey: Command = {
 export const channelThaw: Command = {
   name: "channel thaw",
   summary: "Ask credits back from your channel; they can be withdrawn when the thaw has ended",
+  description:
+    "Requests cannot use what thaws. One thaw at a time: to change the amount, cancel it and start another.",
   arguments: [{ name: "AMOUNT", summary: "USD (default: all there is)", optional: true }],
   options: OPTIONS,
   async run(input, context) {
     const named = input.argument("AMOUNT");
-    const amount = named === undefined ? undefined : readUsd("AMOUNT", named);
+    const amount = named === undefined ? undefined : readSum("AMOUNT", named);
     const { relayId, wallet } = await open(input, context);
     const { userId } = await creditsOf(wallet);
     const all = (await channelOf(wallet, relayId, userId)).available;
+    if (amount !== undefined && amount > all)
+      throw new UsageError(
+        `AMOUNT is ${usd(amount)}, and the channel to relay ${relayId} holds ${usd(all)}.`,
+      );
     const { deployment } = wallet.chain;
     const label = `Thaw of the channel to relay ${relayId}`;
     await settlement.thawChannel(wallet, { deployment, relayId, amount: amount ?? all, label });
     const state = await stateOf(wallet, relayId);
     const { thawAmount, thawEnd } = state.json.channel;
-    const end = new Date(thawEnd * 1_000).toISOString();
-    return { ...state, text: `${usd(thawAmount)} can be withdrawn from ${end} on.` };
+    return { ...state, text: `${usd(thawAmount)} can be withdrawn from ${timeOf(thawEnd)} on.` };
+  },
+};
+
+export const channelCancelThaw: Command = {
+  name: "channel cancel-thaw",
+  summary: "Keep in your channel what you asked back; requests can use it again",
+  options: OPTIONS,
+  async run(input, context) {
+    const { relayId, wallet } = await open(input, context);
+    const { deployment } = wallet.chain;
+    const label = `End of the thaw of the channel to relay ${relayId}`;
+    await settlement.cancelThaw(wallet, { deployment, relayId, label });
+    return stateOf(wallet, relayId);
   },
 };
 

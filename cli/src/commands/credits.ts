@@ -1,7 +1,7 @@
 import type { CreditsJson } from "@aimo/protocol/routes";
 import { privateKeyToAccount } from "viem/accounts";
-import { readUsd, readWhole, usd } from "../amounts.ts";
-import { authorizeChannel, channelOf, fundChannel } from "../channel.ts";
+import { readSum, readWhole, timeOf, usd } from "../amounts.ts";
+import { authorizeChannel, channelOf, fundChannel, requireFundable } from "../channel.ts";
 import { CHAIN_OPTIONS, type Command, RELAY_OPTIONS, UsageError, WALLET_OPTIONS } from "../command.ts";
 import { creditsOf, deposit } from "../deposit.ts";
 import { openClient, relayIdOf } from "../relay.ts";
@@ -34,23 +34,26 @@ export const buy: Command = {
   },
   examples: ["aimo credits buy 5 --wallet owner.key", "aimo credits buy 2 --gasless"],
   async run(input, context) {
-    const amount = readUsd("AMOUNT", input.argument("AMOUNT") ?? "");
-    if (amount === 0n) throw new UsageError("AMOUNT is 0.");
+    const amount = readSum("AMOUNT", input.argument("AMOUNT") ?? "");
     const days = readWhole("--days", input.text("days") ?? "", [1, 3_650]);
     const isGasless = input.flag("gasless");
     if (isGasless && !input.flag("channel"))
       throw new UsageError("--gasless fills the channel: leave --no-channel out.");
     const settings = await loadSettings(input, context);
     const wallet = await openWallet(settings, context);
-    if (!isGasless) await deposit(wallet, amount);
     if (!input.flag("channel")) {
+      await deposit(wallet, amount);
       const { userId, free } = await creditsOf(wallet);
       return { text: `User ${userId} has ${usd(free)} of free credits.`, json: { userId, freePusd: free } };
     }
     const relayId = await relayIdOf(settings, input.text("relay"));
+    await requireFundable(wallet, relayId);
     const plan = { relayId, amount, expiry: wallet.chain.time.now() + days * SECONDS_PER_DAY };
     if (isGasless) await authorizeChannel(wallet, (await openSession(settings, context)).client, plan);
-    else await fundChannel(wallet, plan);
+    else {
+      await deposit(wallet, amount);
+      await fundChannel(wallet, plan);
+    }
     const { userId, free } = await creditsOf(wallet);
     const { available, epoch } = await channelOf(wallet, relayId, userId);
     return {
@@ -78,8 +81,10 @@ export const balance: Command = {
     const relayId = await relayIdOf(settings).catch(() => undefined);
     const channel = relayId === undefined ? undefined : await channelOf(wallet, relayId, userId);
     const lines = [`User ${userId} (${account.address}): ${usd(free)} of free credits.`];
-    if (channel)
+    if (channel) {
       lines.push(`Channel to relay ${relayId}: ${usd(channel.available)} left, ${usd(channel.spent)} spent.`);
+      lines.push(...thawLines(channel.thawAmount, channel.thawEnd));
+    }
     return {
       text: lines.join("\n"),
       json: { userId, owner: account.address, freePusd: free, relayId, channel },
@@ -91,11 +96,20 @@ function relayText({ aimo }: CreditsJson): string {
   const free = `Free credits: ${usd(BigInt(aimo.credits_pusd))}.`;
   if (!aimo.channel) return `${free}\nNo channel to this relay: open one with \`aimo credits buy\`.`;
   const { relay, free_pusd, charged_pusd, pending_pusd, held_pusd, settled_pusd, limit_pusd } = aimo.channel;
+  const { thawing_pusd = "0", thaw_end = 0 } = aimo.channel;
   const amount = (text: string) => usd(BigInt(text));
   return [
     free,
     `Channel to relay ${relay}: ${amount(free_pusd)} left of ${amount(limit_pusd)}.`,
     `  charged ${amount(charged_pusd)} (${amount(settled_pusd)} of it settled on the chain)`,
     `  pending ${amount(pending_pusd)}, held for requests in flight ${amount(held_pusd)}`,
+    ...thawLines(BigInt(thawing_pusd), thaw_end),
   ].join("\n");
+}
+
+/** What was asked back is still in the channel, but no request can use it. */
+function thawLines(thawing: bigint, thawEnd: number): string[] {
+  if (thawEnd === 0) return [];
+  const what = `  thawing ${usd(thawing)}, which requests cannot use`;
+  return [`${what}: withdraw it from ${timeOf(thawEnd)} on, or keep it with \`aimo channel cancel-thaw\``];
 }

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import { createLog } from "@aimo/node/log";
-import { readUsd, readWhole, usd } from "../amounts.ts";
+import { readSum, readWhole, usd } from "../amounts.ts";
 import {
   CHAIN_OPTIONS,
   type Command,
@@ -65,7 +65,7 @@ function bondCommand(role: Role, name: string, what: string): Command {
     arguments: [{ name: "AMOUNT", summary: "USD, e.g. 100" }],
     options: OPTIONS,
     async run(input, context) {
-      const amount = readUsd("AMOUNT", input.argument("AMOUNT") ?? "");
+      const amount = readSum("AMOUNT", input.argument("AMOUNT") ?? "");
       const wallet = await openWallet(await loadSettings(input, context), context);
       const { id, active, minimum } = await bondNode(wallet, role, amount);
       const short = active < minimum ? ` It needs at least ${usd(minimum)} to work.` : "";

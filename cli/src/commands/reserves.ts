@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
 import { reservesAbi } from "@aimo/protocol/abi/reserves";
 import { pairsOfRelay } from "@aimo/protocol/actions/lens";
-import { ownerOf } from "@aimo/protocol/actions/registry";
+import { ownerOf, providerCount } from "@aimo/protocol/actions/registry";
 import * as reserves from "@aimo/protocol/actions/reserves";
 import { providerAccountOf } from "@aimo/protocol/actions/settlement";
 import { ROLES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { type Address, type Hex, isAddress, isAddressEqual, isHex, parseEventLogs } from "viem";
-import { readUsd, readWhole, table, usd } from "../amounts.ts";
+import { readSum, readUsd, readWhole, table, timeOf, usd } from "../amounts.ts";
 import { CHAIN_OPTIONS, type Command, type CommandInput, UsageError, WALLET_OPTIONS } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { ensureCredits } from "../deposit.ts";
@@ -41,9 +41,6 @@ async function stateOf({ wallet, relayId, providerId }: Pair) {
   };
 }
 
-/** Protocol seconds as a date; the same as the time of day but for pauses. */
-const timeOf = (seconds: number) => new Date(seconds * 1_000).toISOString();
-
 export const reserveFund: Command = {
   name: "relay reserve fund",
   summary: "Set credits aside for a provider, depositing what is missing",
@@ -52,10 +49,11 @@ export const reserveFund: Command = {
   options: OPTIONS,
   examples: ["aimo relay reserve fund 3 10 --wallet owner.key"],
   async run(input, context) {
-    const amount = readUsd("AMOUNT", input.argument("AMOUNT") ?? "");
+    const amount = readSum("AMOUNT", input.argument("AMOUNT") ?? "");
     const pair = await openPair(input, context);
     const { wallet, relayId, providerId } = pair;
     const { deployment } = wallet.chain;
+    await requireProvider(pair);
     await ensureCredits(wallet, amount);
     const label = `Reserve of ${usd(amount)} for provider ${providerId}`;
     await reserves.fundReserve(wallet, { deployment, relayId, providerId, amount, label });
@@ -63,20 +61,52 @@ export const reserveFund: Command = {
   },
 };
 
+/** Before anything is deposited for it. */
+async function requireProvider({ wallet, providerId }: Pair): Promise<void> {
+  const { public: reader, deployment } = wallet.chain;
+  const count = await providerCount(reader, { deployment });
+  if (providerId <= count) return;
+  throw new AimoError("invalid_request", {
+    message: `There is no provider ${providerId}: the ids go up to ${count}. Nothing was sent.`,
+    hint: "`aimo models list --json` names the providers of each model.",
+  });
+}
+
 export const reserveThaw: Command = {
   name: "relay reserve thaw",
   summary: "Ask part of a provider's reserve back; the provider can use it until it is withdrawn",
+  description: "One thaw of a reserve at a time: to change the amount, cancel it and start another.",
   arguments: [PROVIDER, { name: "AMOUNT", summary: "USD (default: all there is)", optional: true }],
   options: OPTIONS,
   async run(input, context) {
     const named = input.argument("AMOUNT");
-    const asked = named === undefined ? undefined : readUsd("AMOUNT", named);
+    const asked = named === undefined ? undefined : readSum("AMOUNT", named);
     const pair = await openPair(input, context);
     const { wallet, relayId, providerId } = pair;
     const { public: reader, deployment } = wallet.chain;
-    const amount = asked ?? (await reserves.reserveOf(reader, { deployment, relayId, providerId })).amount;
+    const { amount: all } = await reserves.reserveOf(reader, { deployment, relayId, providerId });
+    const amount = asked ?? all;
+    if (amount > all)
+      throw new UsageError(
+        `AMOUNT is ${usd(amount)}, and the reserve for provider ${providerId} is ${usd(all)}.`,
+      );
     const label = `Thaw of the reserve for provider ${providerId}`;
     await reserves.thawReserve(wallet, { deployment, relayId, providerId, amount, label });
+    return stateOf(pair);
+  },
+};
+
+export const reserveCancelThaw: Command = {
+  name: "relay reserve cancel-thaw",
+  summary: "Leave in a provider's reserve what you asked back",
+  arguments: [PROVIDER],
+  options: OPTIONS,
+  async run(input, context) {
+    const pair = await openPair(input, context);
+    const { wallet, relayId, providerId } = pair;
+    const { deployment } = wallet.chain;
+    const label = `End of the thaw of the reserve for provider ${providerId}`;
+    await reserves.cancelReserveThaw(wallet, { deployment, relayId, providerId, label });
     return stateOf(pair);
   },
 };
@@ -241,7 +271,7 @@ export const creditLimit: Command = {
     }
     const now = await reserves.creditLimitOf(reader, { deployment, providerId });
     return {
-      text: `Provider ${providerId} serves a relay up to ${usd(now)} above its reserve.`,
+      text: `Provider ${providerId} serves a relay up to ${usd(now)} above its reserve, and can lose that to each relay.`,
       json: { providerId, creditLimitPusd: now },
     };
   },

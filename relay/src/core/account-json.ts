@@ -16,6 +16,8 @@ export function channelJson(relayId: number, balance: ChannelBalance, onChain?: 
     held_pusd: balance.held.toString(),
     free_pusd: balance.free.toString(),
     settled_pusd: balance.posted.toString(),
+    thawing_pusd: balance.thawing.toString(),
+    thaw_end: balance.thawEnd,
     ...(onChain ? { settle_by: onChain.settleBy, expiry: onChain.expiry } : {}),
   };
 }

@@ -55,6 +55,10 @@ export type ChannelBalance = {
   readonly free: bigint;
   /** Already settled on-chain, as this relay last saw it. */
   readonly posted: bigint;
+  /** What the user asked back, as far as it is there. */
+  readonly thawing: bigint;
+  /** When it can have it, protocol seconds; 0 without a thaw. */
+  readonly thawEnd: number;
 };
 
 /** Who calls: the account, the key and what the key may do. Made once by authentication. */

@@ -81,6 +81,8 @@ export class Channels {
       held,
       free: isOpen && left > 0n ? left : 0n,
       posted: onChain.spent,
+      thawing,
+      thawEnd: onChain.thawEnd,
     };
   }
 

@@ -23,6 +23,7 @@ describe("reading an account", () => {
       expect(credits.aimo.channel).to.include({ user: USER_ID, limit_pusd: (5n * USD).toString() });
       const { data } = await jsonOf(await client.call("GET", "/v1/channels", token));
       expect(data[0].pending_pusd).to.equal(chat.aimo.cost_pusd);
+      expect(data[0]).to.include({ thawing_pusd: "0", thaw_end: 0 });
       const generation = await jsonOf(await client.call("GET", `/v1/generation?id=${chat.id}`, token));
       expect(generation.data).to.include({ id: chat.id, state: "provisional", tokens_completion: 3 });
       expect(generation.data.aimo).to.include({ cost_pusd: chat.aimo.cost_pusd, nonce: chat.aimo.nonce });

@@ -31,7 +31,8 @@ export class PlainLedger implements Ledger {
     const pending = this.#pending.get(userId) ?? 0n;
     let held = 0n;
     for (const hold of this.holds.values()) if (hold.userId === userId) held += hold.amount;
-    return { userId, epoch: 1, limit, charged: 0n, pending, held, free: limit - pending - held, posted: 0n };
+    const money = { limit, charged: 0n, pending, held, free: limit - pending - held, posted: 0n };
+    return { userId, epoch: 1, ...money, thawing: 0n, thawEnd: 0 };
   }
 
   hold(start: GenerationStart, caller: Caller, amount: bigint): void {
