@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { parseArgs } from "node:util";
+import { endWithUsage, readOptions } from "../scripts/project/options.ts";
 import { benchCrypto } from "./crypto.ts";
 import { benchGas, measureSnapshot, writeSnapshot } from "./gas.ts";
 import { benchLedger } from "./ledger.ts";
@@ -26,21 +26,17 @@ Options:
 type Figures = Readonly<Record<string, number | string>>;
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      json: { type: "boolean", default: false },
-      update: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return console.log(HELP);
+  const options = {
+    json: { type: "boolean", default: false },
+    update: { type: "boolean", default: false },
+  } as const;
+  const { values, positionals } = readOptions(HELP, options, { allowPositionals: true });
   const wanted = positionals.length === 0 ? NAMES : positionals;
   const unknown = wanted.find((name) => !NAMES.includes(name as never));
-  if (unknown !== undefined) throw new RangeError(`There is no bench "${unknown}": ${NAMES.join(", ")}.`);
+  if (unknown !== undefined) endWithUsage(`There is no bench "${unknown}": ${NAMES.join(", ")}.`);
   const progress = createProgress();
   if (values.update) {
-    if (wanted.join() !== "gas") throw new RangeError("--update is for gas alone.");
+    if (wanted.join() !== "gas") endWithUsage("--update is for gas alone.");
     return writeSnapshot(await measureSnapshot(progress));
   }
   const results: Record<string, Figures> = {};
@@ -64,6 +60,6 @@ function createProgress(): (text: string) => void {
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof RangeError ? error.message : error);
-  process.exit(error instanceof RangeError ? 2 : 1);
+  console.error(error);
+  process.exit(1);
 });

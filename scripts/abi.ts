@@ -4,7 +4,15 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions } from "./project/options.ts";
+
+const HELP = `Usage: node scripts/bootstrap.mjs scripts/abi.ts [options]
+
+Writes the contracts' ABI as TypeScript, from the last compilation.
+
+Options:
+  --check   write nothing; exit with 1 when a file is out of date
+  --help    this text`;
 
 /** Artifact below `artifacts/`, by the name of the file and of its export. */
 const CONTRACTS = {
@@ -50,7 +58,7 @@ function readOrEmpty(file: string): string {
   }
 }
 
-const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+const { values } = readOptions(HELP, { check: { type: "boolean", default: false } });
 mkdirSync(path("protocol/src/abi"), { recursive: true });
 for (const [name, artifact] of Object.entries(CONTRACTS)) {
   const file = `protocol/src/abi/${name}.ts`;

@@ -5,11 +5,19 @@
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import type { Deployment } from "@aimo/protocol/deployment";
 import type { Abi, AbiFunction, AbiParameter } from "viem";
 import { readNatSpec } from "./actions/natspec.ts";
 import { unitOf } from "./actions/units.ts";
+import { readOptions } from "./project/options.ts";
+
+const HELP = `Usage: node scripts/bootstrap.mjs scripts/actions.ts [options]
+
+Writes an action for every external function of the contracts, from their ABI.
+
+Options:
+  --check   write nothing; exit with 1 when a file is out of date
+  --help    this text`;
 
 type Contract = {
   /** File of the ABI and of the actions. */
@@ -152,7 +160,7 @@ function readOrEmpty(file: string): string {
   }
 }
 
-const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+const { values } = readOptions(HELP, { check: { type: "boolean", default: false } });
 for (const contract of CONTRACTS) {
   const file = `protocol/src/actions/${contract.file}.ts`;
   const text = await textOf(contract);

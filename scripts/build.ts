@@ -9,6 +9,14 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "./build/bundle.ts";
 import { type Manifest, publishedManifest, readManifest } from "./build/manifest.ts";
 import { writeTypes } from "./build/types.ts";
+import { readOptions } from "./project/options.ts";
+
+const HELP = `Usage: npm run build [-- --help]
+
+Makes the published packages as plain JavaScript in sdk/typescript/dist and cli/dist, ready for npm pack.
+
+Options:
+  --help   this text`;
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -48,5 +56,6 @@ async function buildCli(): Promise<void> {
   finish(dist, { ...manifest, engines: { node: ">=24" }, bin: { aimo: "main.js" } });
 }
 
+readOptions(HELP, {});
 await buildSdk();
 await buildCli();

@@ -4,7 +4,15 @@
  */
 import { spawn } from "node:child_process";
 import { performance } from "node:perf_hooks";
-import { parseArgs } from "node:util";
+import { readOptions } from "./project/options.ts";
+
+const HELP = `Usage: npm run check -- [options]
+
+Says everything that can be said about the code without running it: format, lint, types, unused code, generated files.
+
+Options:
+  --json   print one object instead, with the output of each step
+  --help   this text`;
 
 type Step = { readonly name: string; readonly command: readonly string[] };
 type Result = {
@@ -46,7 +54,7 @@ async function run({ name, command }: Step): Promise<Result> {
   return { name, ok, seconds, output: output.trim() };
 }
 
-const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const { values } = readOptions(HELP, { json: { type: "boolean", default: false } });
 const results: Result[] = [];
 for (const step of STEPS) {
   const result = await run(step);

@@ -2,9 +2,9 @@
  * `npm run coverage`: which lines and branches of the contracts the Solidity tests reach. Works in a copy, in which each
  * condition is counted; see scripts/coverage/branches.ts.
  */
-import { parseArgs } from "node:util";
 import { EXCEPTIONS, type Exception } from "./coverage/exceptions.ts";
 import { type FileCoverage, type Gap, measure } from "./coverage/measure.ts";
+import { readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm run coverage -- [options]
 
@@ -27,13 +27,7 @@ type Report = {
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { json: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
-  });
-  if (values.help) {
-    console.log(HELP);
-    return 0;
-  }
+  const { values } = readOptions(HELP, { json: { type: "boolean", default: false } });
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   say("Compiling contracts that count, and running all Solidity tests over them.");

@@ -1,7 +1,7 @@
-import { parseArgs } from "node:util";
 import { isAimoError } from "@aimo/protocol/errors";
 import { formatUsd } from "@aimo/protocol/units";
 import { type Story, tellStory } from "./demo/story.ts";
+import { readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm run demo -- [options]
 
@@ -14,10 +14,7 @@ Options:
   --help   this text`;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { json: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
-  });
-  if (values.help) return console.log(HELP);
+  const { values } = readOptions(HELP, { json: { type: "boolean", default: false } });
   const story = await tellStory({ progress: (line) => console.error(line) });
   if (!values.json) console.log(tableOf(story));
   console.log(JSON.stringify(resultOf(story)));

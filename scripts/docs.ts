@@ -5,11 +5,19 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { COMMANDS } from "@aimo/cli/commands";
 import { referencePage } from "@aimo/cli/help";
 import { CONTRACT_ERRORS } from "@aimo/protocol/contract-error-table";
 import { ERRORS } from "@aimo/protocol/errors";
+import { readOptions } from "./project/options.ts";
+
+const HELP = `Usage: npm run docs -- [options]
+
+Writes the pages of docs/ that derive from tables in the code.
+
+Options:
+  --check   write nothing; exit with 1 when a page is out of date
+  --help    this text`;
 
 type Page = { readonly path: string; readonly render: () => string };
 
@@ -58,7 +66,7 @@ function isFresh(file: string, text: string): boolean {
   }
 }
 
-const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+const { values } = readOptions(HELP, { check: { type: "boolean", default: false } });
 for (const { path, render } of PAGES) {
   const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
   const text = render();

@@ -3,10 +3,10 @@
  * each. A fault that no test catches is a test that is missing.
  */
 import { performance } from "node:perf_hooks";
-import { parseArgs } from "node:util";
 import type { Fault } from "./mutate/fault.ts";
 import { FAULTS } from "./mutate/faults.ts";
 import { openScratch, type Scratch, type Verdict } from "./mutate/scratch.ts";
+import { endWithUsage, readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm run mutate -- [options]
 
@@ -27,20 +27,17 @@ type Result = { readonly fault: Fault; readonly verdict: Verdict; readonly secon
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: "string", multiple: true },
-      jobs: { type: "string", default: "2" },
-      list: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const { values } = readOptions(HELP, {
+    only: { type: "string", multiple: true },
+    jobs: { type: "string", default: "2" },
+    list: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
   });
   const chosen = choose(values.only);
-  if (values.help) console.log(HELP);
-  else if (values.list)
-    for (const { name, file, means } of chosen) console.log(`${name} (${file}): ${means}`);
-  else return report(await judgeAll(chosen, jobsOf(values.jobs)), values.json);
+  const jobs = jobsOf(values.jobs);
+  if (!values.list) return report(await judgeAll(chosen, jobs), values.json);
+  if (values.json) console.log(JSON.stringify({ faults: chosen }));
+  else for (const { name, file, means } of chosen) console.log(`${name} (${file}): ${means}`);
   return 0;
 }
 
@@ -48,7 +45,7 @@ function choose(names: readonly string[] | undefined): readonly Fault[] {
   if (!names) return FAULTS;
   return names.map((name) => {
     const found = FAULTS.find((fault) => fault.name === name);
-    if (!found) throw new RangeError(`There is no fault "${name}"; --list names them.`);
+    if (!found) endWithUsage(`There is no fault "${name}"; --list names them.`);
     return found;
   });
 }
@@ -56,7 +53,7 @@ function choose(names: readonly string[] | undefined): readonly Fault[] {
 function jobsOf(text: string): number {
   const jobs = Number(text);
   if (!Number.isInteger(jobs) || jobs < 1 || jobs > MOST_JOBS)
-    throw new RangeError(`--jobs is a number from 1 to ${MOST_JOBS}, not "${text}".`);
+    endWithUsage(`--jobs is a number from 1 to ${MOST_JOBS}, not "${text}".`);
   return jobs;
 }
 
@@ -118,7 +115,7 @@ function report(results: readonly Result[], asJson: boolean): number {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    console.error(error instanceof RangeError ? error.message : error);
-    process.exit(error instanceof RangeError ? 2 : 1);
+    console.error(error);
+    process.exit(1);
   },
 );

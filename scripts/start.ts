@@ -1,7 +1,7 @@
-import { parseArgs } from "node:util";
 import { onShutdown } from "@aimo/node/shutdown";
 import { isAimoError } from "@aimo/protocol/errors";
 import { type LocalNetwork, startLocalNetwork } from "./local-network.ts";
+import { endWithUsage, readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm start -- [options]
 
@@ -18,25 +18,21 @@ Options:
   --help             this text`;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      upstream: { type: "string" },
-      model: { type: "string" },
-      "port-base": { type: "string", default: "8787" },
-      data: { type: "string", default: ".aimo/local" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const { values } = readOptions(HELP, {
+    upstream: { type: "string" },
+    model: { type: "string" },
+    "port-base": { type: "string", default: "8787" },
+    data: { type: "string", default: ".aimo/local" },
+    json: { type: "boolean", default: false },
   });
-  if (values.help) return console.log(HELP);
   const portBase = Number(values["port-base"]);
-  if (!Number.isInteger(portBase) || portBase < 1024 || portBase > 65_000)
-    throw new RangeError(`--port-base is "${values["port-base"]}": use a port from 1024 to 65000.`);
+  if (portBase !== 0 && !(Number.isInteger(portBase) && portBase >= 1024 && portBase <= 65_000))
+    endWithUsage(`--port-base is "${values["port-base"]}": use a port from 1024 to 65000, or 0 for any.`);
   if ((values.upstream === undefined) !== (values.model === undefined))
-    throw new RangeError("--upstream and --model go together: name the server and the model it serves.");
+    endWithUsage("--upstream and --model go together: name the server and the model it serves.");
 
   const network = await startLocalNetwork({
-    ports: portBase,
+    ports: portBase === 0 ? "free" : portBase,
     dataFolder: values.data,
     progress: (line) => console.error(line),
     ...(values.upstream && values.model ? { upstream: { url: values.upstream, model: values.model } } : {}),
@@ -108,9 +104,6 @@ Ctrl-C stops everything cleanly.`;
 }
 
 main().catch((error: unknown) => {
-  if (isAimoError(error)) console.error(`${error.code}: ${error.message}\n${error.hint}`);
-  else if (error instanceof RangeError || (error instanceof TypeError && "code" in error))
-    console.error(error.message);
-  else console.error(error);
+  console.error(isAimoError(error) ? `${error.code}: ${error.message}\n${error.hint}` : error);
   process.exit(1);
 });

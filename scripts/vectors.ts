@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions } from "./project/options.ts";
 import { batchCases } from "./vectors/batches.ts";
 import type { Case } from "./vectors/case.ts";
 import { groupCases } from "./vectors/groups.ts";
@@ -18,6 +18,14 @@ import { treeCases } from "./vectors/trees.ts";
 import { typedDataCases } from "./vectors/typed-data.ts";
 import { unitCases } from "./vectors/units.ts";
 import { voucherCases } from "./vectors/vouchers.ts";
+
+const HELP = `Usage: node scripts/bootstrap.mjs scripts/vectors.ts [options]
+
+Writes the golden vectors of protocol/vectors/. A change of one is a change of the protocol.
+
+Options:
+  --check   write nothing; exit with 1 when a file is out of date
+  --help    this text`;
 
 const FILES: Readonly<Record<string, () => readonly Case[] | Promise<readonly Case[]>>> = {
   units: unitCases,
@@ -46,7 +54,7 @@ function readOrEmpty(file: string): string {
   }
 }
 
-const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+const { values } = readOptions(HELP, { check: { type: "boolean", default: false } });
 const folder = fileURLToPath(new URL("../protocol/vectors/", import.meta.url));
 mkdirSync(folder, { recursive: true });
 for (const [name, cases] of Object.entries(FILES)) {
