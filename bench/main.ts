@@ -3,9 +3,12 @@ import { endWithUsage, readOptions } from "../scripts/project/options.ts";
 import { benchCrypto } from "./crypto.ts";
 import { benchGas, measureSnapshot, writeSnapshot } from "./gas.ts";
 import { benchLedger } from "./ledger.ts";
+import { benchRelay, RELAY_BENCH, type RelayBenchOptions } from "./relay.ts";
 
-const BENCHES = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas } as const;
-const NAMES = Object.keys(BENCHES) as (keyof typeof BENCHES)[];
+const NAMES = ["crypto", "ledger", "gas", "relay"] as const;
+type Name = (typeof NAMES)[number];
+/** Takes minutes, and both cores of a small machine: only when it is asked for by name. */
+const BY_DEFAULT: readonly Name[] = ["crypto", "ledger", "gas"];
 /** Lines of progress come at most this often. */
 const PROGRESS_MS = 2_000;
 
@@ -17,21 +20,31 @@ Measures in this process, on this machine; compare figures of one run only. Gas 
   ledger   holds and commits per second, each on disk before it counts (group commit)
   gas      gas of whole transactions from their receipts: what a row of a full batch adds, what a request costs when
            10,000 users with a million requests and 200 providers are settled, and what each other transaction costs
+  relay    what our whole relay (key, hold, route, session, receipt, journal, on a real chain) costs against bare proxies
+           on node:http and Fastify with undici and against Portkey's gateway from npm: each on one core, alternating
+           rounds, whole answers and streams. Only when named; it takes some minutes and two cores that do nothing else
 
 Options:
   --json     one line of JSON; of one bench its figures alone
   --update   gas: instead writes bench/gas-snapshot.json anew, which the tests compare a small run with
+  --rounds   relay: how many (${RELAY_BENCH.rounds}); figures are means with the half width of their 95 % confidence interval
+  --seconds  relay: length of one measurement (${RELAY_BENCH.seconds})
+  --no-portkey
+             relay: without Portkey's gateway, which is installed into bench/.portkey the first time
   --help     this text`;
 
-type Figures = Readonly<Record<string, number | string>>;
+type Figures = Readonly<Record<string, unknown>>;
 
 async function main(): Promise<void> {
-  const options = {
+  const known = {
     json: { type: "boolean", default: false },
     update: { type: "boolean", default: false },
+    rounds: { type: "string", default: String(RELAY_BENCH.rounds) },
+    seconds: { type: "string", default: String(RELAY_BENCH.seconds) },
+    "no-portkey": { type: "boolean", default: false },
   } as const;
-  const { values, positionals } = readOptions(HELP, options, { allowPositionals: true });
-  const wanted = positionals.length === 0 ? NAMES : positionals;
+  const { values, positionals } = readOptions(HELP, known, { allowPositionals: true });
+  const wanted = positionals.length === 0 ? BY_DEFAULT : positionals;
   const unknown = wanted.find((name) => !NAMES.includes(name as never));
   if (unknown !== undefined) endWithUsage(`There is no bench "${unknown}": ${NAMES.join(", ")}.`);
   const progress = createProgress();
@@ -39,15 +52,45 @@ async function main(): Promise<void> {
     if (wanted.join() !== "gas") endWithUsage("--update is for gas alone.");
     return writeSnapshot(await measureSnapshot(progress));
   }
+  const options = {
+    ...{ rounds: positive("rounds", values.rounds), seconds: positive("seconds", values.seconds) },
+    ...{ portkey: !values["no-portkey"], pin: true },
+  };
   const results: Record<string, Figures> = {};
   for (const name of NAMES.filter((one) => wanted.includes(one))) {
-    results[name] = await BENCHES[name](progress);
+    results[name] = await run(name, progress, options);
     if (values.json) continue;
     console.log(name);
-    for (const [what, figure] of Object.entries(results[name])) console.log(`  ${what.padEnd(32)} ${figure}`);
+    print(results[name]);
   }
   const [only] = wanted;
   if (values.json) console.log(JSON.stringify(only && wanted.length === 1 ? results[only] : results));
+}
+
+function run(name: Name, progress: (text: string) => void, options: RelayBenchOptions): Promise<Figures> {
+  if (name === "relay") return benchRelay(progress, options);
+  const benches = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas };
+  return benches[name](progress);
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) endWithUsage(`--${option} must be a positive number.`);
+  return value;
+}
+
+/** Figures under their names; what belongs together is indented. */
+function print(figures: Figures, indent = "  "): void {
+  for (const [what, figure] of Object.entries(figures)) {
+    const { mean, plusMinus } = Object(figure);
+    if (mean !== undefined) console.log(`${indent}${what.padEnd(32)} ${mean} +- ${plusMinus}`);
+    else if (typeof figure !== "object" || figure === null)
+      console.log(`${indent}${what.padEnd(32)} ${figure}`);
+    else {
+      console.log(`${indent}${what}`);
+      print(figure as Figures, `${indent}  `);
+    }
+  }
 }
 
 function createProgress(): (text: string) => void {

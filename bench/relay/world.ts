@@ -1,0 +1,20 @@
+import type { Deployment } from "@aimo/protocol/deployment";
+import type { Hex } from "viem";
+
+/** What the processes of the bench tell each other through a file: the chain, and who is who on it. */
+export type World = {
+  readonly rpcUrl: string;
+  readonly deployment: Deployment;
+  readonly relayId: number;
+  readonly relayConfig: string;
+  readonly relaySigner: Hex;
+  readonly providerId: number;
+  readonly providerKey: Hex;
+  readonly modelId: number;
+  /** Account of the local mnemonic with a METERED channel to the relay. */
+  readonly user: number;
+};
+
+export const WORLD_FILE = "world.json";
+/** pUSD per token: prompt, cached prompt, completion. */
+export const PRICES = [200_000n, 100_000n, 600_000n] as const;
