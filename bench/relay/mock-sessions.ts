@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sign } from "@aimo/node/fast-crypto";
 import { createHandshake, createSessionSecret, macOf, sha256, verifyMac } from "@aimo/node/session-crypto";
@@ -13,7 +14,7 @@ import { PRICES, type World } from "./world.ts";
 
 type Session = {
   readonly id: string;
-  readonly macKey: Uint8Array;
+  readonly macKey: KeyObject;
   seq: number;
   events: ServerResponse | undefined;
 };

@@ -34,8 +34,7 @@ export const completion = (id: string) => ({
 });
 
 /** What a frame says: its place, and when it was written, so that a client can say how long it was on its way. */
-export const frameText = (index: number): string =>
-  `${WORDS[index % WORDS.length]} @${process.hrtime.bigint()}@ `;
+const frameText = (index: number): string => `${WORDS[index % WORDS.length]} @${process.hrtime.bigint()}@ `;
 
 export function frame(id: string, content: string): string {
   const choices = `[{"index":0,"delta":{"content":${JSON.stringify(content)}},"finish_reason":null}]`;

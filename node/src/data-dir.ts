@@ -23,6 +23,8 @@ export type OpenDataParameters = {
 
 /** Where the identity stands; every other key belongs to a sublevel of a room. */
 const IDENTITY_KEY = "!aimo!identity";
+/** Entries of minutes are deleted or replaced within seconds: what they come to in memory need not be written. */
+const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 /** Raised when the layout changes so that older code must not open it. */
 const LAYOUT = 1;
 
@@ -45,7 +47,7 @@ export async function openData({ location, identity }: OpenDataParameters): Prom
 async function openFolder(folder: string): Promise<Database> {
   await makeFolder(folder);
   await refuseHalfFolder(folder);
-  const db = new Level<string, string>(folder);
+  const db = new Level<string, string>(folder, { writeBufferSize: WRITE_BUFFER_BYTES });
   try {
     await db.open();
   } catch (error) {

@@ -1,4 +1,4 @@
-import { hash, toBytes, useKeccak } from "@aimo/protocol/bytes";
+import { hash, toBytes, useHex, useKeccak } from "@aimo/protocol/bytes";
 import { createKeccak, type IHasher } from "hash-wasm";
 import secp256k1 from "secp256k1";
 import { type Address, checksumAddress, type Hex } from "viem";
@@ -10,11 +10,12 @@ import { type Address, checksumAddress, type Hex } from "viem";
 
 let starting: Promise<void> | undefined;
 
-/** Installs the fast keccak for all of `@aimo/protocol`. Call once at start; calling again is free. */
+/** Installs the fast keccak and hex for all of `@aimo/protocol`. Call once at start; calling again is free. */
 export function initFastCrypto(): Promise<void> {
   starting ??= createKeccak(256).then((hasher: IHasher) => {
     // One hasher serves all calls: init, update and digest run without a pause, so no two calls can mix.
     useKeccak((data) => hasher.init().update(data).digest("binary"));
+    useHex(hexOf);
   });
   return starting;
 }

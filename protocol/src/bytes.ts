@@ -1,4 +1,4 @@
-import { bytesToHex, type Hex, hexToBytes, keccak256 as viemKeccak } from "viem";
+import { type Hex, hexToBytes, keccak256 as viemKeccak } from "viem";
 
 /** keccak-256 of bytes, 32 bytes. */
 export type Keccak = (data: Uint8Array) => Uint8Array;
@@ -27,15 +27,36 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
 
 /** Big-endian bytes of an unsigned integer. Throws a RangeError when it does not fit. */
 export function uint(value: bigint | number, byteLength: number): Uint8Array {
-  let rest = BigInt(value);
-  if (rest < 0n || rest >= 1n << BigInt(8 * byteLength))
-    throw new RangeError(`${value} does not fit ${8 * byteLength} bits.`);
   const out = new Uint8Array(byteLength);
-  for (let i = byteLength - 1; i >= 0; i--) {
+  writeUint(out, 0, value, byteLength);
+  return out;
+}
+
+/** The same, into place. `out` is zero there and long enough. */
+export function writeUint(out: Uint8Array, offset: number, value: bigint | number, byteLength: number): void {
+  // Most numbers are small, and arithmetic of big integers is the dearest part of a digest.
+  let rest = typeof value === "bigint" && value <= MAX_SAFE ? Number(value) : value;
+  if (typeof rest === "number" && Number.isSafeInteger(rest) && rest >= 0) {
+    for (let i = offset + byteLength - 1; rest > 0 && i >= offset; i--) {
+      out[i] = rest % 256;
+      rest = Math.floor(rest / 256);
+    }
+    if (rest === 0) return;
+  } else rest = writeLarge(out, offset, BigInt(value), byteLength);
+  if (rest !== 0) throw new RangeError(`${value} does not fit ${8 * byteLength} bits.`);
+}
+
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** Gives 0, or something else when the value does not fit. */
+function writeLarge(out: Uint8Array, offset: number, value: bigint, byteLength: number): number {
+  if (value < 0n || value >= 1n << BigInt(8 * byteLength)) return 1;
+  let rest = value;
+  for (let i = offset + byteLength - 1; i >= offset; i--) {
     out[i] = Number(rest & 0xffn);
     rest >>= 8n;
   }
-  return out;
+  return 0;
 }
 
 /** Unsigned integer at `offset`. Throws a RangeError when the bytes end before it. */
@@ -47,12 +68,49 @@ export function readUint(data: Uint8Array, offset: number, byteLength: number): 
   return value;
 }
 
+const ENCODER = new TextEncoder();
+
 export function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return ENCODER.encode(text);
 }
 
-export const toBytes = (hex: Hex): Uint8Array => hexToBytes(hex);
-export const toHex = (bytes: Uint8Array): Hex => bytesToHex(bytes);
+/** Bytes of hex after 0x; an odd digit stands for a byte of its own. Throws an Error when something else is in it. */
+export function toBytes(hex: Hex): Uint8Array {
+  const length = (hex.length - 2) / 2;
+  if (!Number.isInteger(length) || length < 0) return hexToBytes(hex);
+  const out = new Uint8Array(length);
+  return writeHex(out, 0, hex) ? out : hexToBytes(hex);
+}
+
+/** Bytes of hex after 0x, into place. False when something is no digit. */
+export function writeHex(out: Uint8Array, offset: number, hex: string): boolean {
+  for (let i = 2, at = offset; i < hex.length; i += 2, at++) {
+    const byte = (DIGITS[hex.charCodeAt(i)] ?? NONE) * 16 + (DIGITS[hex.charCodeAt(i + 1)] ?? NONE);
+    if (byte > 255) return false;
+    out[at] = byte;
+  }
+  return true;
+}
+
+/** Makes any byte that it is in too large. */
+const NONE = 256;
+/** Value of a hex digit by its character code. */
+const DIGITS: readonly number[] = Array.from({ length: 128 }, (_, code) => {
+  const value = Number.parseInt(String.fromCharCode(code), 16);
+  return Number.isNaN(value) ? NONE : value;
+});
+const PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+let hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => PAIRS[byte]).join("");
+
+/** Nodes install a native encoder here at start: bytes to hex without 0x. */
+export function useHex(implementation: (bytes: Uint8Array) => string): void {
+  hex = implementation;
+}
+
+export function toHex(bytes: Uint8Array): Hex {
+  return `0x${hex(bytes)}`;
+}
 /** True for 0x and exactly 32 bytes of hex: what a path from someone else must consist of. */
 export const isWord = (value: unknown): value is Hex =>
   typeof value === "string" && /^0x[0-9a-f]{64}$/i.test(value);

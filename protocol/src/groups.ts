@@ -44,18 +44,25 @@ function at(list: readonly Uint8Array[], index: number): Uint8Array {
   return found;
 }
 
-/** Root and the path of every digest. Throws a RangeError on an empty or oversized group. */
-export function buildGroup(digests: readonly Uint8Array[]): {
+export type GroupTree = {
   readonly root: Hex;
+  /** Of every digest; made when they are asked for. */
   readonly paths: readonly (readonly Hex[])[];
-} {
+};
+
+/** Root and the path of every digest. Throws a RangeError on an empty or oversized group. */
+export function buildGroup(digests: readonly Uint8Array[]): GroupTree {
   if (digests.length === 0 || digests.length > MAX_GROUP_SIZE)
     throw new RangeError(`A group has 1 to ${MAX_GROUP_SIZE} receipts, not ${digests.length}.`);
   const levels = levelsOf(digests);
-  const paths = digests.map((_, index) =>
-    levels.slice(0, -1).map((level, height) => toHex(at(level, (index >> height) ^ 1))),
-  );
-  return { root: toHex(at(levels.at(-1) ?? [], 0)), paths };
+  return {
+    root: toHex(at(levels.at(-1) ?? [], 0)),
+    get paths() {
+      // A node is in the paths of all below its sibling.
+      const siblings = levels.slice(0, -1).map((level) => level.map(toHex));
+      return digests.map((_, index) => siblings.map((level, height) => level[(index >> height) ^ 1] ?? "0x"));
+    },
+  };
 }
 
 export type Membership = { readonly index: number; readonly count: number; readonly path: readonly Hex[] };

@@ -98,8 +98,13 @@ export type MacParameters = {
 
 /** Bytes under the HMAC-SHA256: direction | seq u64 | method | path | sha256(body), strings length-prefixed (u16). */
 export function macInput({ direction, seq, method, path, bodyHash }: MacParameters): Uint8Array {
-  const text = (value: string) => concat([uint(utf8(value).length, 2), utf8(value)]);
-  return concat([uint(direction, 1), uint(seq, 8), text(method), text(path), bodyHash]);
+  const texts = [utf8(method), utf8(path)];
+  return concat([
+    uint(direction, 1),
+    uint(seq, 8),
+    ...texts.flatMap((text) => [uint(text.length, 2), text]),
+    bodyHash,
+  ]);
 }
 
 /** Usage that ends a response, stated at once under the MAC; the signed group follows on the session. */

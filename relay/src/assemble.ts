@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Database } from "@aimo/node/data-dir";
 import { listenError } from "@aimo/node/listen-error";
 import type { Log } from "@aimo/node/log";
+import { randomHex } from "@aimo/node/random";
 import type { Deployment } from "@aimo/protocol/deployment";
 import type { WellKnown } from "@aimo/protocol/routes";
 import { domainSeparator } from "@aimo/protocol/typed-data";
@@ -116,7 +116,7 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
     limits: { ...limits, maxReplyBytes: http.maxReplyBytes },
     now: Date.now,
     random: Math.random,
-    randomHex: (bytes) => `0x${randomBytes(bytes).toString("hex")}`,
+    randomHex: (bytes) => `0x${randomHex(bytes)}`,
   });
 }
 

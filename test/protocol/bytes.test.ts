@@ -1,7 +1,7 @@
-import { concat, depthOf, hash, isWord, readUint, toHex, uint, ZERO_32 } from "@aimo/protocol/bytes";
+import { concat, depthOf, hash, isWord, readUint, toBytes, toHex, uint, ZERO_32 } from "@aimo/protocol/bytes";
 import { expect } from "chai";
 import fc from "fast-check";
-import { keccak256 } from "viem";
+import { bytesToHex, hexToBytes, keccak256 } from "viem";
 
 describe("protocol/bytes", () => {
   it("reads back every unsigned integer it writes, big-endian", () => {
@@ -38,6 +38,20 @@ describe("protocol/bytes", () => {
     expect([0, 1, 2, 3, 4, 5, 8, 9, 255, 256, 257].map(depthOf)).to.deep.equal([
       0, 0, 1, 2, 2, 3, 3, 4, 8, 8, 9,
     ]);
+  });
+
+  it("reads and writes hex as viem does, capitals too, and refuses what is none", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const hex = bytesToHex(bytes);
+        expect(toHex(bytes)).to.equal(hex);
+        expect(toBytes(hex)).to.deep.equal(bytes);
+        expect(toBytes(`0x${hex.slice(2).toUpperCase()}`)).to.deep.equal(bytes);
+      }),
+    );
+    expect(toBytes("0x123")).to.deep.equal(hexToBytes("0x123"));
+    for (const other of ["0xzz", "0x1g", "0x\u0661\u0662", "0x 1"] as const)
+      expect(() => toBytes(other), other).to.throw(Error);
   });
 
   it("tells 32 bytes of hex from anything else", () => {

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { randomUUID } from "node:crypto";
 import { createReplayWindow, type ReplayWindow } from "@aimo/node/replay-window";
 import {
@@ -18,7 +19,7 @@ export type Session = {
   readonly id: string;
   readonly relayId: number;
   readonly signer: Address;
-  readonly macKey: Uint8Array;
+  readonly macKey: KeyObject;
   readonly window: ReplayWindow;
   /** Sequence of the events lines, over reconnections of the stream. */
   nextEventSeq: number;

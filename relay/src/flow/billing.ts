@@ -2,6 +2,7 @@ import { toHex } from "@aimo/protocol/bytes";
 import {
   buildGroup,
   encodeEvidence,
+  type GroupTree,
   groupDigest,
   MAX_GROUP_AGE_SECONDS,
   MAX_GROUP_SIZE,
@@ -41,13 +42,16 @@ export function createBilling(parameters: BillingParameters): Billing {
   return {
     async onGroup(group, signature, receipts, provider) {
       const digests = receipts.map((receipt) => usageDigest(separator, receipt));
-      const refused = refuseGroup(parameters, { group, signature, digests, provider });
+      const miscounted = refuseCount(group, digests);
+      if (miscounted) return { refused: miscounted };
+      const tree = buildGroup(digests);
+      const refused = refuseGroup(parameters, { group, signature, tree, provider });
       if (refused) return { refused };
       const hashes = digests.map(toHex);
       await beginDebt(parameters, provider);
       const verdicts = await foresee(parameters, { group, receipts, hashes, provider });
       // From here to the cumulative nothing is awaited: another group bills before all of this, or after.
-      const { paths } = buildGroup(digests);
+      const { paths } = tree;
       for (const [index, receipt] of receipts.entries()) {
         const receiptHash = hashes[index] ?? "0x";
         const path = paths[index] ?? [];
@@ -145,23 +149,26 @@ async function foresee(
 type GroupParts = {
   readonly group: ReceiptGroup;
   readonly signature: Hex;
-  readonly digests: readonly Uint8Array[];
+  readonly tree: GroupTree;
   readonly provider: ProviderKey;
 };
+
+function refuseCount({ count }: ReceiptGroup, { length }: readonly Uint8Array[]): string | undefined {
+  if (length > MAX_GROUP_SIZE) return `the group has ${length} receipts; ${MAX_GROUP_SIZE} at most`;
+  return length === 0 || count !== length
+    ? `the group counts ${count} receipts and has ${length}`
+    : undefined;
+}
 
 function refuseGroup(
   { relayId, separator, recover, protocolNow }: BillingParameters,
   parts: GroupParts,
 ): string | undefined {
-  const { group, signature, digests, provider } = parts;
+  const { group, signature, tree, provider } = parts;
   if (group.relayId !== relayId || group.providerId !== provider.id)
     return "the group is between other parties";
-  if (digests.length > MAX_GROUP_SIZE)
-    return `the group has ${digests.length} receipts; ${MAX_GROUP_SIZE} at most`;
-  if (digests.length === 0 || group.count !== digests.length)
-    return `the group counts ${group.count} receipts and has ${digests.length}`;
   if (group.closedAt > protocolNow() + CLOCK_TOLERANCE_SECONDS) return "the group is from the future";
-  if (buildGroup(digests).root !== group.root) return "the root is not that of the receipts";
+  if (tree.root !== group.root) return "the root is not that of the receipts";
   const signer = recover(groupDigest(separator, group), signature);
   if (signer?.toLowerCase() !== provider.signer.toLowerCase())
     return "the signature is not by the provider's registered key";

@@ -240,7 +240,7 @@ export class Run {
     if (body) {
       const replaceCounts = request.route === "chat" && result.billing !== undefined;
       const whole = withAdditions(body, { usage, aimo, replaceCounts });
-      sink.sendJson(id, Buffer.from(JSON.stringify(whole)));
+      sink.sendJson(id, JSON.stringify(whole));
       return;
     }
     const wanted = request.ask.includeUsage ? usage : undefined;

@@ -48,8 +48,8 @@ class Recorder implements ReplySink {
     if (!this.#sink.closed) this.#sink.end();
   }
 
-  sendJson(generationId: string, body: Uint8Array): void {
-    this.#keep(body);
+  sendJson(generationId: string, body: string): void {
+    this.#keep(Buffer.from(body));
     if (!this.#sink.closed) this.#sink.sendJson(generationId, body);
   }
 

@@ -14,7 +14,7 @@ export interface ReplySink {
   /** Ends a stream. */
   end(): void;
   /** Sends a whole JSON reply. Once, and only without a stream. */
-  sendJson(generationId: string, body: Uint8Array): void;
+  sendJson(generationId: string, body: string): void;
   /** Called when the reader is gone before the reply ended. */
   onClose: (() => void) | undefined;
   onDrain: (() => void) | undefined;

@@ -1,5 +1,5 @@
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fastify";
 import type { Address } from "viem";
 import { RateLimiter } from "../core/gcra.ts";
 import type { Caller } from "../core/types.ts";
@@ -38,7 +38,11 @@ export class Access {
   }
 
   /** A hook for every route of /v1: knows the caller, and counts the request against its limit. */
-  readonly onRequest = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  readonly onRequest = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: HookHandlerDoneFunction,
+  ): void => {
     const principal = this.#authenticate(request.headers.authorization);
     this.#principals.set(request, principal);
     const { now } = this.#dependencies;
@@ -46,11 +50,12 @@ export class Access {
     reply.header("x-ratelimit-limit", verdict.limit);
     reply.header("x-ratelimit-remaining", verdict.remaining);
     reply.header("x-ratelimit-reset", Math.ceil((now() + verdict.resetMs) / 1000));
-    if (verdict.allowed) return;
-    throw new AimoError("rate_limit_exceeded", {
-      message: `More than ${verdict.limit} requests in a minute.`,
-      retryAfterSeconds: Math.ceil(verdict.retryMs / 1000),
-    });
+    if (verdict.allowed) done();
+    else
+      throw new AimoError("rate_limit_exceeded", {
+        message: `More than ${verdict.limit} requests in a minute.`,
+        retryAfterSeconds: Math.ceil(verdict.retryMs / 1000),
+      });
   };
 
   /** Throws `authentication_failed`. */

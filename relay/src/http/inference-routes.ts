@@ -35,7 +35,10 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
         // The schema is for readers: `readAsk` judges, with one parse and messages that name the field.
         validatorCompiler: () => () => true,
         // A bad key is refused before its body is read.
-        onRequest: async (request) => void options.access.key(request),
+        onRequest: (request, _reply, done) => {
+          options.access.key(request);
+          done();
+        },
       },
       (request, reply) => infer(options, { request, reply, route }),
     );

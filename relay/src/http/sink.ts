@@ -45,10 +45,11 @@ export class SocketSink implements ReplySink {
     if (!this.#closed) this.#reply.raw.end();
   }
 
-  sendJson(generationId: string, body: Uint8Array): void {
+  /** As text: Node sends it together with the head, which saves a call of the system. */
+  sendJson(generationId: string, body: string): void {
     this.#head(generationId, {
       "content-type": "application/json; charset=utf-8",
-      "content-length": body.length,
+      "content-length": Buffer.byteLength(body),
     });
     this.#ended = true;
     this.#reply.raw.end(body);

@@ -1,7 +1,7 @@
 import type { BilledLeaf } from "../core/batch.ts";
 import type { CreditClaim } from "../core/credits.ts";
 import type { Journal } from "./journal.ts";
-import { type BatchRecord, fromStored, type StoredGeneration, toStored, usageOf } from "./records.ts";
+import { type BatchRecord, fromStored, type StoredGeneration, usageOf } from "./records.ts";
 
 type Debt = { readonly owed: bigint; readonly posted: bigint };
 /** `cost`: what the provider is owed for it, pUSD. */
@@ -142,12 +142,12 @@ export class Books {
     const { id, userId } = entry.leaf;
     this.#unposted.set(id, entry);
     // `userId` on top: a restart asks for it before anything else is read.
-    this.#journal.put("unposted", id, { userId, ...(toStored(entry) as object) });
+    this.#journal.put("unposted", id, { userId, ...entry });
   }
 
   #setDebt(providerId: number, debt: Debt): void {
     this.#debts.set(providerId, debt);
-    this.#journal.put("debts", `${providerId}`, toStored(debt));
+    this.#journal.put("debts", `${providerId}`, debt);
   }
 }
 

@@ -14,6 +14,8 @@ export const BUCKETS = {
   open: "open",
   /** Billed receipts that are in no batch yet, by generation id. */
   unposted: "unposted",
+  /** In which batch a billed generation was posted, by its id: apart, so that posting does not write all of it anew. */
+  posted: "posted",
   /** Batches by number. */
   batches: "batches",
   /** A user's receipts in a batch, by user id and batch number. */

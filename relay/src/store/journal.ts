@@ -2,6 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Database } from "@aimo/node/data-dir";
 import { AimoError } from "@aimo/protocol/errors";
 import { BUCKETS } from "./buckets.ts";
+import { jsonOf } from "./records.ts";
 
 export type Bucket = keyof typeof BUCKETS;
 
@@ -11,7 +12,8 @@ const TICK_MS = 5;
 const MAX_QUEUED = 100_000;
 const SYNC: { readonly sync: boolean; readonly keyEncoding?: "utf8" } = { sync: true };
 
-type Op = { type: "put"; key: string; value: string } | { type: "del"; key: string };
+/** What the entry of a key becomes: a value, or whatever the function gives when it is written. */
+type Write = { readonly value: unknown } | "deleted";
 
 /**
  * Group commit: writes are queued in order and reach the disk together, one sync a tick. Callers that must know wait
@@ -19,7 +21,10 @@ type Op = { type: "put"; key: string; value: string } | { type: "del"; key: stri
  */
 export class Journal {
   readonly #db: Database;
-  #queue: Op[] = [];
+  /** By key: what is written twice before it reaches the disk is written once. */
+  #queue = new Map<string, Write>();
+  /** What is on its way to the disk. */
+  #sent: ReadonlyMap<string, Write> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #failure: unknown;
@@ -38,19 +43,27 @@ export class Journal {
         message: "The journal could not be written; the relay admits nothing.",
         cause: this.#failure,
       });
-    if (this.#queue.length > MAX_QUEUED) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
+    if (this.#queue.size > MAX_QUEUED) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
   }
 
+  /**
+   * The value becomes JSON when it is written, big integers marked (`fromStored` reads them), so it must not change; a
+   * function is asked for it then.
+   */
   put(bucket: Bucket, key: string, value: unknown): void {
-    this.#push({ type: "put", key: keyOf(bucket, key), value: JSON.stringify(value) });
+    this.#push(keyOf(bucket, key), { value });
   }
 
   delete(bucket: Bucket, key: string): void {
-    this.#push({ type: "del", key: keyOf(bucket, key) });
+    this.#push(keyOf(bucket, key), "deleted");
   }
 
+  /** What was put last, whether it is on the disk yet or not. */
   async get<T>(bucket: Bucket, key: string): Promise<T | undefined> {
-    const text = await this.#db.get(keyOf(bucket, key));
+    const name = keyOf(bucket, key);
+    const write = this.#queue.get(name) ?? this.#sent.get(name);
+    if (write === "deleted") return undefined;
+    const text = write ? textOf(write.value) : await this.#db.get(name);
     return text === undefined ? undefined : (JSON.parse(text) as T);
   }
 
@@ -91,9 +104,9 @@ export class Journal {
     await this.flushed();
   }
 
-  #push(op: Op): void {
+  #push(key: string, write: Write): void {
     if (this.#failure !== undefined) return;
-    this.#queue.push(op);
+    this.#queue.set(key, write);
     this.#pushed += 1;
     this.#schedule();
   }
@@ -109,7 +122,7 @@ export class Journal {
     this.#writing ??= this.#writeQueue().finally(() => {
       this.#writing = undefined;
       // What came while the disk was busy found its timer used up.
-      if (this.#queue.length > 0 && this.#failure === undefined) this.#schedule();
+      if (this.#queue.size > 0 && this.#failure === undefined) this.#schedule();
     });
     return this.#writing;
   }
@@ -117,17 +130,29 @@ export class Journal {
   /** Takes the queue in a turn of its own, so that what belongs together is never parted by a crash. */
   async #writeQueue(): Promise<void> {
     await turn();
-    const ops = this.#queue;
-    this.#queue = [];
-    if (ops.length === 0 || this.#failure !== undefined) return;
+    const writes = this.#queue;
+    const taken = this.#pushed;
+    this.#queue = new Map();
+    if (writes.size === 0 || this.#failure !== undefined) return;
+    this.#sent = writes;
     try {
-      await this.#db.batch(ops, SYNC);
-      this.#synced += ops.length;
+      await this.#db.batch([...writes].map(opOf), SYNC);
+      this.#synced = taken;
     } catch (error) {
       this.#failure = error ?? new Error("The journal could not be written.");
-      this.#queue = [];
+      this.#queue = new Map();
     }
+    this.#sent = new Map();
   }
+}
+
+function opOf([key, write]: readonly [string, Write]) {
+  if (write === "deleted") return { type: "del", key } as const;
+  return { type: "put", key, value: textOf(write.value) } as const;
+}
+
+function textOf(value: unknown): string {
+  return jsonOf(typeof value === "function" ? value() : value);
 }
 
 function keyOf(bucket: Bucket, key: string): string {

@@ -11,11 +11,14 @@ import type {
 import type { Ledger } from "../flow/ports.ts";
 import { Channels } from "./channels.ts";
 import type { Journal } from "./journal.ts";
-import { type BilledRecord, fromStored, type StoredGeneration, toStored, usageOf } from "./records.ts";
+import {
+  type BilledRecord,
+  fromStored,
+  type PostedRecord,
+  type StoredGeneration,
+  usageOf,
+} from "./records.ts";
 import { KeyUsages, type StoredUsage } from "./usage.ts";
-
-/** Generations kept in memory besides the open ones, so that a client's next question needs no disk. */
-const MAX_RECENT = 10_000;
 
 export type LedgerParameters = {
   readonly journal: Journal;
@@ -44,7 +47,6 @@ export class LevelLedger implements Ledger {
   readonly #provisional = new Map<string, Provisional>();
   /** Receipt hashes of what waits, by generation. */
   readonly #waiting = new Map<string, string>();
-  readonly #recent = new Map<string, StoredGeneration>();
 
   /** Cost of what waits, by provider, pUSD. */
   readonly #unsigned = new Map<number, bigint>();
@@ -92,7 +94,7 @@ export class LevelLedger implements Ledger {
     this.#usages.hold(start.keyHash, amount);
     const generation: StoredGeneration = { ...start, state: "running", held: amount };
     this.#running.set(start.id, generation);
-    this.#journal.put("open", start.id, toStored(generation));
+    this.#journal.put("open", start.id, generation);
   }
 
   commit(id: string, outcome: Outcome): void {
@@ -106,7 +108,8 @@ export class LevelLedger implements Ledger {
       throw new RangeError(`Another generation waits for receipt ${outcome.statement.receiptHash}.`);
     this.#running.delete(id);
     this.#channels.release(userId, epoch, held);
-    this.#journal.put("usage", keyHash, this.#usages.settle(keyHash, held, charge));
+    this.#usages.settle(keyHash, held, charge);
+    this.#saveUsage(keyHash);
     if (outcome.kind === "free") {
       const note = outcome.note === undefined ? {} : { note: outcome.note };
       this.#close({ ...generation, ...note, state: "free", outcome });
@@ -116,7 +119,7 @@ export class LevelLedger implements Ledger {
     const provisional: StoredGeneration = { ...generation, state: "provisional", outcome };
     const deadline = this.#now() + GROUP_DEADLINE_MS;
     this.#await(outcome.statement.receiptHash, { generation: provisional, deadline });
-    this.#journal.put("open", id, toStored({ ...provisional, deadline }));
+    this.#journal.put("open", id, { ...provisional, deadline });
   }
 
   /** What waits for the receipt with this hash; nothing after its deadline, even when it was not given up yet. */
@@ -149,7 +152,8 @@ export class LevelLedger implements Ledger {
     if (!waiting || !usage) return;
     this.#forget(receiptHash, waiting);
     this.#channels.addPending(waiting.userId, waiting.epoch, -usage.charge);
-    this.#journal.put("usage", waiting.keyHash, this.#usages.charge(waiting.keyHash, -usage.charge));
+    this.#usages.charge(waiting.keyHash, -usage.charge);
+    this.#saveUsage(waiting.keyHash);
     this.#close({ ...waiting, state: "unbilled", note });
   }
 
@@ -160,9 +164,9 @@ export class LevelLedger implements Ledger {
     return late.length;
   }
 
-  /** Changes a billed generation: posted, final, or unbilled after its row was skipped. */
-  update(generation: StoredGeneration): void {
-    this.#close(generation);
+  /** A billed generation is in a batch that the chain has. */
+  markPosted(id: string, posted: PostedRecord): void {
+    this.#journal.put("posted", id, posted);
   }
 
   /** Takes one billed charge back: it is never posted. */
@@ -170,7 +174,8 @@ export class LevelLedger implements Ledger {
     const { userId, epoch, keyHash } = generation;
     const charge = usageOf(generation)?.charge ?? 0n;
     this.#channels.uncharge(userId, epoch, charge);
-    this.#journal.put("usage", keyHash, this.#usages.charge(keyHash, -charge));
+    this.#usages.charge(keyHash, -charge);
+    this.#saveUsage(keyHash);
     this.#close({ ...generation, state: "unbilled", note });
   }
 
@@ -197,12 +202,18 @@ export class LevelLedger implements Ledger {
   }
 
   async storedOf(id: string): Promise<StoredGeneration | undefined> {
-    const known = this.#running.get(id) ?? this.#recent.get(id);
-    if (known) return this.#aged(known);
     const waiting = this.#provisional.get(this.#waiting.get(id) ?? "");
-    if (waiting) return waiting.generation;
+    const known = this.#running.get(id) ?? waiting?.generation;
+    if (known) return known;
     const stored = await this.#journal.get("generations", id);
-    return stored === undefined ? undefined : this.#aged(fromStored<StoredGeneration>(stored));
+    if (stored === undefined) return undefined;
+    const generation = fromStored<StoredGeneration>(stored);
+    const posted =
+      generation.state === "billed" ? await this.#journal.get<PostedRecord>("posted", id) : undefined;
+    if (!posted) return generation;
+    const { batchNo, finalAt } = posted;
+    const state = this.#protocolNow() >= finalAt ? "final" : "posted";
+    return { ...generation, state, batchNo: BigInt(batchNo), finalAt };
   }
 
   provisionalCount(): number {
@@ -264,21 +275,13 @@ export class LevelLedger implements Ledger {
     else this.#unsigned.delete(usage.providerId);
   }
 
-  #close(generation: StoredGeneration): void {
-    this.#journal.put("generations", generation.id, toStored(generation));
-    this.#journal.delete("open", generation.id);
-    this.#recent.delete(generation.id);
-    this.#recent.set(generation.id, generation);
-    if (this.#recent.size <= MAX_RECENT) return;
-    const [oldest] = this.#recent.keys();
-    if (oldest !== undefined) this.#recent.delete(oldest);
+  /** As it is when it is written: all that changed it until then is written with it. */
+  #saveUsage(keyHash: string): void {
+    this.#journal.put("usage", keyHash, () => this.#usages.stored(keyHash));
   }
 
-  #aged(generation: StoredGeneration): StoredGeneration {
-    const isFinal =
-      generation.state === "posted" &&
-      generation.finalAt !== undefined &&
-      this.#protocolNow() >= generation.finalAt;
-    return isFinal ? { ...generation, state: "final" } : generation;
+  #close(generation: StoredGeneration): void {
+    this.#journal.put("generations", generation.id, generation);
+    this.#journal.delete("open", generation.id);
   }
 }

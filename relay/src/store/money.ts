@@ -143,10 +143,10 @@ async function savePosted(parts: Parts, batchNo: bigint, posted: PostedBatch): P
       .filter((leaf) => epochs.has(channelKey(leaf)));
   await withGenerations(
     ledger,
-    () => [...ids, ...lost().map(({ id }) => id)],
+    () => lost().map(({ id }) => id),
     (found) => {
       for (const [rowIndex, user] of record.users.entries())
-        if (!skipped.includes(user)) savePostedUser(parts, { record, posted, found, rowIndex });
+        if (!skipped.includes(user)) savePostedUser(parts, { record, posted, rowIndex });
       for (const user of skipped) {
         const own = lost().filter((leaf) => channelKey(leaf) === channelKey(user));
         const spent = ledger.channelOf(user.userId)?.spent ?? BigInt(user.cumStart);
@@ -170,21 +170,16 @@ async function savePosted(parts: Parts, batchNo: bigint, posted: PostedBatch): P
 type PostedRow = {
   readonly record: BatchRecord;
   readonly posted: PostedBatch;
-  readonly found: ReadonlyMap<string, StoredGeneration>;
   readonly rowIndex: number;
 };
 
 function savePostedUser({ journal, ledger, finality }: Parts, row: PostedRow): void {
-  const { record, posted, found, rowIndex } = row;
+  const { record, posted, rowIndex } = row;
   const user = record.users[rowIndex];
   if (!user) return;
   const { transaction, postedAt } = posted;
-  for (const id of user.ids) {
-    const generation = found.get(id);
-    const batchNo = BigInt(record.batchNo);
-    if (generation) ledger.update({ ...generation, state: "posted", batchNo, finalAt: postedAt + finality });
-  }
   const { batchNo } = record;
+  for (const id of user.ids) ledger.markPosted(id, { batchNo, finalAt: postedAt + finality });
   const bill = { batchNo, transaction, rowIndex, ids: user.ids, sum: user.sum, postedAt };
   journal.put("bills", `${user.userId}!${batchNo.padStart(20, "0")}`, bill);
 }

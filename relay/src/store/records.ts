@@ -8,6 +8,9 @@ export type BilledRecord = { readonly receipt: UsageReceiptJson; readonly eviden
 /** A generation with what billing adds to it. */
 export type StoredGeneration = Generation & { readonly billed?: BilledRecord; readonly finalAt?: number };
 
+/** Where a billed generation was posted. `finalAt`: protocol seconds. */
+export type PostedRecord = { readonly batchNo: string; readonly finalAt: number };
+
 /** One row of a user in a posted batch: its receipts in order. */
 export type BillRecord = {
   readonly batchNo: string;
@@ -41,13 +44,14 @@ export type BatchRecord = {
 
 const BIG = "$n";
 
-/** JSON with big integers marked, so that a record comes back as it went. */
-export function toStored(value: unknown): unknown {
-  if (typeof value === "bigint") return { [BIG]: value.toString() };
-  if (Array.isArray(value)) return value.map(toStored);
-  if (value && typeof value === "object")
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toStored(inner)]));
-  return value;
+/** JSON with big integers marked, so that a record comes back as it went by `fromStored`. */
+export function jsonOf(value: unknown): string {
+  return JSON.stringify(value, markBig);
+}
+
+/** A replacer makes no copy of the whole record, as a conversion before would. */
+function markBig(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? { [BIG]: value.toString() } : value;
 }
 
 export function fromStored<T>(value: unknown): T {

@@ -25,6 +25,8 @@ function periodsOf(now: number): Periods {
 export class KeyUsages {
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
+  /** Days since 1970, and the periods that one lies in. */
+  #known: { readonly day: number; readonly periods: Periods } | undefined;
 
   constructor(now: () => number) {
     this.#now = now;
@@ -72,41 +74,48 @@ export class KeyUsages {
   }
 
   /** Frees a hold and charges `amount` (may be 0). */
-  settle(keyHash: string, held: bigint, amount: bigint): StoredUsage {
-    const entry = this.#fresh(keyHash);
-    entry.held -= held;
-    return this.charge(keyHash, amount);
+  settle(keyHash: string, held: bigint, amount: bigint): void {
+    this.#fresh(keyHash).held -= held;
+    this.charge(keyHash, amount);
   }
 
   /** Adds to (or takes from, when negative) what the key has spent. Never below zero after a reset. */
-  charge(keyHash: string, amount: bigint): StoredUsage {
+  charge(keyHash: string, amount: bigint): void {
     const entry = this.#fresh(keyHash);
     for (const period of ["total", "daily", "weekly", "monthly"] as const) {
       entry[period] += amount;
       if (entry[period] < 0n) entry[period] = 0n;
     }
-    const { day, week, month } = entry;
+  }
+
+  /** What the key has spent, as it is kept. Holds are not: they end with the process. */
+  stored(keyHash: string): StoredUsage {
+    const { day, week, month, total, daily, weekly, monthly } = this.#fresh(keyHash);
     return {
-      day,
-      week,
-      month,
-      total: `${entry.total}`,
-      daily: `${entry.daily}`,
-      weekly: `${entry.weekly}`,
-      monthly: `${entry.monthly}`,
+      ...{ day, week, month, total: `${total}`, daily: `${daily}` },
+      ...{ weekly: `${weekly}`, monthly: `${monthly}` },
     };
   }
 
   #fresh(keyHash: string): Entry {
-    const periods = periodsOf(this.#now());
+    const periods = this.#today();
     let entry = this.#entries.get(keyHash);
     if (!entry) {
       entry = { ...periods, total: 0n, daily: 0n, weekly: 0n, monthly: 0n, held: 0n };
       this.#entries.set(keyHash, entry);
     }
-    if (entry.day !== periods.day) entry.daily = 0n;
+    if (entry.day === periods.day) return entry;
+    entry.daily = 0n;
     if (entry.week !== periods.week) entry.weekly = 0n;
     if (entry.month !== periods.month) entry.monthly = 0n;
     return Object.assign(entry, periods);
+  }
+
+  /** Every period ends with a day, so they are worked out once a day. */
+  #today(): Periods {
+    const now = this.#now();
+    const day = Math.floor(now / DAY_MS);
+    if (this.#known?.day !== day) this.#known = { day, periods: periodsOf(now) };
+    return this.#known.periods;
   }
 }

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { macOf, sha256, verifyMac } from "@aimo/node/session-crypto";
 import { DIRECTION, SESSION_HEADERS, type UsageFrame, type UsageStatement } from "@aimo/protocol/session";
 
@@ -7,10 +8,10 @@ export type Signed = { readonly seq: bigint; readonly method: string; readonly p
 /** An open session: signs what the relay sends, and checks what the provider says. */
 export class SessionKeys {
   readonly id: string;
-  readonly #macKey: Uint8Array;
+  readonly #macKey: KeyObject;
   #nextSeq = 1n;
 
-  constructor(id: string, macKey: Uint8Array) {
+  constructor(id: string, macKey: KeyObject) {
     this.id = id;
     this.#macKey = macKey;
   }

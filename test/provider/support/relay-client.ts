@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import type { NodeKey } from "@aimo/node/keys";
@@ -40,7 +41,7 @@ export type ConnectParameters = {
 export class RelayClient {
   readonly url: string;
   readonly sessionId: string;
-  readonly macKey: Uint8Array;
+  readonly macKey: KeyObject;
   /** Signs a voucher. */
   readonly sign: (cumulative: bigint) => Hex;
   /** The voucher that the provider showed when the events stream opened. */
@@ -51,7 +52,7 @@ export class RelayClient {
   #seq = 0n;
   #stream: ClientRequest | undefined;
 
-  constructor(url: string, sessionId: string, macKey: Uint8Array, sign: (cumulative: bigint) => Hex) {
+  constructor(url: string, sessionId: string, macKey: KeyObject, sign: (cumulative: bigint) => Hex) {
     this.url = url;
     this.sign = sign;
     this.sessionId = sessionId;

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
@@ -70,7 +71,7 @@ export type StandInOptions = {
 };
 
 type Session = {
-  macKey: Uint8Array;
+  macKey: KeyObject;
   isPeer: (signature: Hex) => boolean;
   confirmed: boolean;
   eventSeq: number;
