@@ -10,12 +10,15 @@ import * as keys from "./commands/keys.ts";
 import * as models from "./commands/models.ts";
 import * as nodes from "./commands/nodes.ts";
 import * as reserves from "./commands/reserves.ts";
+import { walletCreate } from "./commands/wallet.ts";
 
 /** Every command, in the order of the help and the reference page. */
 export const COMMANDS: readonly Command[] = [
   dev,
   faucet,
+  walletCreate,
   auth.login,
+  auth.logout,
   credits.buy,
   credits.balance,
   channels.channelOpen,

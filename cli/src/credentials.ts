@@ -30,6 +30,19 @@ export async function loadCredentials(context: Pick<CliContext, "configFolder">)
   return { relays, ...(typeof last === "string" ? { last } : {}) };
 }
 
+/** Forgets the key for a relay; false when there was none. */
+export async function removeCredential(
+  context: Pick<CliContext, "configFolder">,
+  baseUrl: string,
+): Promise<boolean> {
+  const { relays, last } = await loadCredentials(context);
+  if (!Object.hasOwn(relays, baseUrl)) return false;
+  const { [baseUrl]: _gone, ...rest } = relays;
+  const next: Credentials = { ...(last === undefined || last === baseUrl ? {} : { last }), relays: rest };
+  await writePrivate(credentialsPath(context), `${JSON.stringify(next, null, 2)}\n`);
+  return true;
+}
+
 /** Keeps a key for a relay, in a file of mode 0600. */
 export async function saveCredential(
   context: Pick<CliContext, "configFolder">,

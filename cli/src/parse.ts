@@ -26,7 +26,7 @@ function leadingWords(argv: readonly string[]): readonly string[] {
 
 function noCommand(argv: readonly string[], words: readonly string[], commands: readonly Command[]): Parsed {
   const isGroup = (group: string) => commands.some(({ name }) => name.startsWith(`${group} `));
-  const [first = "", second] = words;
+  const [first = ""] = words;
   if (first === "help") {
     const name = words.slice(1).join(" ");
     const command = commands.find((each) => each.name === name);
@@ -34,7 +34,8 @@ function noCommand(argv: readonly string[], words: readonly string[], commands: 
   }
   const asksHelp = argv.length === 0 || argv.includes("--help") || argv.includes("-h");
   if (asksHelp && words.length === 0) return { kind: "help", command: undefined, group: "" };
-  if (isGroup(first) && second === undefined) return { kind: "help", command: undefined, group: first };
+  const group = words.join(" ");
+  if (isGroup(group)) return { kind: "help", command: undefined, group };
   throw new UsageError(`There is no command "${words.join(" ") || argv.join(" ")}".`);
 }
 

@@ -6,7 +6,7 @@ import { PUSD_PER_USD } from "@aimo/protocol/units";
 import { loadConfig } from "@aimo/relay/config";
 import { startRelay } from "@aimo/relay/node";
 import { type Network, registerRelay } from "./register.ts";
-import { ACCOUNT, deposit, faucet, localWallet } from "./wallets.ts";
+import { ACCOUNT, deposit, faucet, localPrivateKey, localWallet } from "./wallets.ts";
 
 export type LocalRelay = {
   readonly id: number;
@@ -47,6 +47,8 @@ export async function prepareLocalRelay(
   const folder = join(options.folder, `relay-${index + 1}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const key = await loadOrCreateKey({ path: join(folder, "node.key") });
+  // So that its operator can try what owners do, such as `aimo relay reserve`.
+  await writeFile(join(folder, "owner.key"), localPrivateKey(ownerIndex), { mode: 0o600 });
   await deposit(rpcUrl, deployment, owner, BOND);
   const id = await registerRelay(options, owner, { signerKey: key.privateKey, feeBps: FEE_BPS, bond: BOND });
   // The signer posts, so it needs gas.

@@ -188,6 +188,9 @@ describe("cli/chain commands", function () {
       join(terminal.configFolder, "records", `${host}.jsonl`),
       known.map((record) => `${JSON.stringify(record)}\n`).join(""),
     );
+    const later = await terminal.run("bill verify --id gen-a", { environment });
+    expect([later.code, later.out.includes("bill_mismatch")]).to.deep.equal([1, false]);
+    expect(later.out).to.contain("Not proven (yet)");
     const bad = await terminal.run("bill verify", { environment });
     expect(bad.code).to.equal(1);
     expect(bad.out).to.match(/dropped: gen-b, batch 0, row 0, leaf 1, interval \(\d+, \d+\] pUSD/);

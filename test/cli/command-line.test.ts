@@ -1,5 +1,8 @@
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { COMMANDS } from "@aimo/cli/commands";
 import { expect } from "chai";
+import { privateKeyToAccount } from "viem/accounts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
 describe("cli/command line", function () {
@@ -18,6 +21,11 @@ describe("cli/command line", function () {
     for (const { name, summary } of COMMANDS) expect(out).to.contain(name).and.to.contain(summary);
     const group = await terminal.run("keys");
     expect(group.out).to.contain("keys revoke").and.not.to.contain("chat");
+    for (const line of ["relay reserve", "relay reserve --help", "help relay reserve"]) {
+      const inner = await terminal.run(line);
+      expect([inner.code, inner.notes]).to.deep.equal([0, ""]);
+      expect(inner.out).to.contain("relay reserve fund").and.not.to.contain("relay bond");
+    }
   });
 
   for (const command of COMMANDS)
@@ -49,6 +57,7 @@ describe("cli/command line", function () {
       ["dev faucet 0x12", 'ADDRESS is "0x12"'],
       ["keys create --limit 1e3", '--limit is "1e3"'],
       ["keys create --limit-reset hourly", '--limit-reset is "hourly"'],
+      ["keys create --limit-reset monthly", "--limit-reset is for a key with a --limit"],
       ["keys revoke abc", "at least 6"],
       ["relay register --fee-bps 2001", '--fee-bps is "2001"'],
       ["dev --upstream http://127.0.0.1:1", "--upstream and --model"],
@@ -79,6 +88,18 @@ describe("cli/command line", function () {
         .to.match(new RegExp(`^${errorCode}: `))
         .and.to.contain(word);
     }
+  });
+
+  it("makes a wallet once, for its owner alone, and shows its address again", async () => {
+    const made = await terminal.json<{ address: string; created: boolean }>("wallet create owner.key");
+    expect(made.created).to.equal(true);
+    const path = join(terminal.folder, "owner.key");
+    expect((await stat(path)).mode & 0o077).to.equal(0);
+    const key = (await readFile(path, "utf8")).trim();
+    expect(privateKeyToAccount(`0x${key}`).address).to.equal(made.address);
+    const again = await terminal.run("wallet create owner.key");
+    expect(again.out).to.contain(made.address).and.not.to.contain(key);
+    expect((await readFile(path, "utf8")).trim()).to.equal(key);
   });
 
   it("gives errors as JSON when JSON is asked for", async () => {

@@ -54,6 +54,25 @@ describe("cli/on a local network", function () {
     }
   });
 
+  it("leaves the keys of its owners, with which a relay's reserves are changed", async () => {
+    const wallet = "--wallet .aimo/local/relay-2/owner.key";
+    expect(await run(`relay reserve thaw 1 2 ${wallet}`)).to.contain("is 5 USD, of which 2 USD thaw until");
+    expect(await run(`relay reserve cancel-thaw 1 ${wallet}`)).to.contain("relay 2 for provider 1 is 5 USD.");
+  });
+
+  it("warns of a key for a model that nobody offers", async () => {
+    const { code, notes } = await terminal.run("keys create --models demo-text,nope");
+    expect([code, notes.match(/Nobody offers the model "(.*?)"/g)]).to.deep.equal([
+      0,
+      ['Nobody offers the model "nope"'],
+    ]);
+  });
+
+  it("accuses nobody over a request that was never made", async () => {
+    const none = await terminal.run("bill verify --id gen-000000000000000000000000");
+    expect([none.code, none.notes.includes("not_found"), none.out]).to.deep.equal([1, true, ""]);
+  });
+
   it("lists models, chats and shows the balance", async () => {
     expect(await run("models list"))
       .to.contain("demo-text")

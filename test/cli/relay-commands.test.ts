@@ -121,6 +121,9 @@ describe("cli/relay commands", function () {
       (await terminal.run("credits balance", { environment: {} })).code,
       "the last login's relay",
     ).to.equal(0);
+    expect((await terminal.run("auth logout")).out).to.equal(`Forgot the key for ${relay.url}.\n`);
+    expect((await terminal.run("credits balance")).notes).to.contain("There is no API key");
+    expect((await terminal.run("auth logout")).out).to.contain("No key is kept");
   });
 
   it("keeps a key from a pipe or a file, and no key that the relay refuses", async () => {

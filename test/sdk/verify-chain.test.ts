@@ -180,12 +180,21 @@ describe("sdk/verify, against a chain", function () {
       ["unproven", { ...honest, leafPath: "none" }],
       ["unproven", undefined],
     ];
+    const known = [
+      { id: "gen-b", relay: 1, bodyHash: honest.line.bodyHash, nonce: honest.line.nonce, receiptHash: null },
+    ].map((record) => ({ ...record, channel: null, costPusd: null, createdAt: "" }));
     for (const [kind, shown] of forgeries) {
       proofs.set("gen-b", shown);
-      const { ok, problems } = await verifyGeneration({ ...parametersOf(), id: "gen-b" });
+      const { ok, problems } = await verifyGeneration({ ...parametersOf(), known, id: "gen-b" });
       expect([ok, problems.map((problem) => problem.kind)]).to.deep.equal([false, [kind]]);
     }
     proofs.set("gen-b", honest);
+  });
+
+  it("accuses nobody over a request that nobody knows", async () => {
+    const id = "gen-000000000000000000000000";
+    expect(await codeOf(verifyGeneration({ ...parametersOf(), id }))).to.equal("not_found");
+    expect(await codeOf(verifyGeneration({ ...parametersOf(), known: [], id }))).to.equal("not_found");
   });
 
   it("refuses a chain, a deployment or an endpoint that is the wrong one", async () => {

@@ -3,7 +3,7 @@ import { AimoError } from "@aimo/protocol/errors";
 import { AimoClient } from "@aimo/sdk";
 import { type Command, RELAY_OPTIONS, UsageError, WALLET_OPTIONS } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { saveCredential } from "../credentials.ts";
+import { removeCredential, saveCredential } from "../credentials.ts";
 import { readIfThere } from "../files.ts";
 import { openSession } from "../session.ts";
 import { loadSettings, type Settings } from "../settings.ts";
@@ -57,6 +57,21 @@ export const login: Command = {
       text: `Logged in to ${baseUrl}. The key is kept in ${path}.`,
       json: { baseUrl, credentials: path },
     };
+  },
+};
+
+export const logout: Command = {
+  name: "auth logout",
+  summary: "Forget the API key that is kept for a relay",
+  description:
+    "The key stays valid, for whoever else has it: `aimo keys revoke` ends it. What is in the environment, in `.env` or in\n" +
+    "a local network's folder is not touched.",
+  options: RELAY_OPTIONS,
+  async run(input, context) {
+    const { baseUrl } = await loadSettings(input, context);
+    const removed = await removeCredential(context, baseUrl);
+    const text = removed ? `Forgot the key for ${baseUrl}.` : `No key is kept for ${baseUrl}.`;
+    return { text, json: { baseUrl, removed } };
   },
 };
 

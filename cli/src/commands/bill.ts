@@ -82,6 +82,10 @@ export const verify: Command = {
 function verdictOf(problems: readonly Problem[]): string[] {
   if (problems.length === 0)
     return ["The bill holds: every receipt is signed, priced as registered and on the chain."];
+  if (problems.every(({ kind, batchNo }) => kind === "unproven" && batchNo === undefined))
+    return [
+      "Not proven (yet): it can be once its batch is posted. `aimo bill verify` says what is missing on the chain.",
+    ];
   const { message, hint } = ERRORS.bill_mismatch;
   return [`bill_mismatch: ${message} ${hint}`];
 }

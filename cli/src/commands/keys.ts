@@ -1,5 +1,5 @@
 import type { KeyJson } from "@aimo/protocol/routes";
-import type { KeySettings } from "@aimo/sdk";
+import type { AimoClient, KeySettings } from "@aimo/sdk";
 import { readUsd, table } from "../amounts.ts";
 import { type Command, type CommandInput, RELAY_OPTIONS, UsageError, WALLET_OPTIONS } from "../command.ts";
 import { openSession } from "../session.ts";
@@ -14,6 +14,8 @@ function readKeySettings(input: CommandInput): KeySettings {
   const resets = RESETS.find((each) => each === reset);
   if (reset !== undefined && !resets)
     throw new UsageError(`--limit-reset is "${reset}": use ${RESETS.join(", ")}.`);
+  if (reset !== undefined && limit === undefined)
+    throw new UsageError("--limit-reset is for a key with a --limit.");
   if (limit !== undefined) readUsd("--limit", limit);
   const models = input.text("models");
   const expires = input.text("expires");
@@ -43,11 +45,20 @@ export const create: Command = {
   async run(input, context) {
     const body = readKeySettings(input);
     const { client } = await openSession(await loadSettings(input, context), context);
+    for (const model of await notOffered(client, body.models ?? []))
+      context.note(`Nobody offers the model "${model}" right now. \`aimo models list\` shows what there is.`);
     const { key, data } = await client.keys.create(body);
     context.note("Keep it now: it is not shown again.");
     return { text: key, json: { key, data } };
   },
 };
+
+/** Of these models those that no provider offers; a slip of the pen makes a key that is good for nothing. */
+async function notOffered(client: AimoClient, models: readonly string[]): Promise<string[]> {
+  if (models.length === 0) return [];
+  const { data } = await client.models.list();
+  return models.filter((model) => !data.some(({ id }) => id === model));
+}
 
 export const list: Command = {
   name: "keys list",

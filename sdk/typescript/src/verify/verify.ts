@@ -71,7 +71,10 @@ export async function verifyBill(parameters: VerifyParameters): Promise<BillResu
   return checkBill({ userId, account, facts, fetchBill, known: parameters.known });
 }
 
-/** Verifies one request's receipt: that it is signed, fairly priced and under the batch's root on the chain. */
+/**
+ * Verifies one request's receipt: that it is signed, fairly priced and under the batch's root on the chain. Throws
+ * `not_found` for an id that neither the relay nor `known` has: nothing says that there was such a request.
+ */
 export async function verifyGeneration(
   parameters: VerifyParameters & { readonly id: string },
 ): Promise<GenerationResult> {
@@ -79,7 +82,8 @@ export async function verifyGeneration(
   const scene = await openScene(parameters);
   const { client, snapshot, relayId, userId, facts } = scene;
   const account = await readAccount(snapshot, relayId, userId);
-  const proof = await readProof(client, id);
+  const records = known?.filter((record) => record.id === id) ?? [];
+  const proof = await readProof(client, id, { isKnown: records.length > 0 });
   if (typeof proof === "string")
     return resultOf(scene, id, undefined, [{ kind: "unproven", id, detail: proof }]);
   const row = account.rows.find(({ batchNo, isSkipped }) => batchNo === proof.batchNo && !isSkipped);
@@ -90,7 +94,6 @@ export async function verifyGeneration(
   const place = { batchNo: row.batchNo, row: row.rowIndex, leaf: leafIndex };
   const interval = [line.userCumulative - line.charge, line.userCumulative] as const;
   const problems: Problem[] = finding ? [{ ...finding, id, ...place, interval }] : [];
-  const records = known?.filter((record) => record.id === id) ?? [];
   const checked = checkRecords({ known: records, lines: [line], problems, facts });
   return resultOf(scene, id, proof, checked.problems);
 }
@@ -105,13 +108,26 @@ function resultOf(
   return { ok: problems.length === 0, id, relayId, userId, batchNo, chargePusd: line?.charge, problems };
 }
 
-async function readProof(client: AimoClient, id: string): Promise<Proof | string> {
+async function readProof(
+  client: AimoClient,
+  id: string,
+  { isKnown }: { readonly isKnown: boolean },
+): Promise<Proof | string> {
   try {
     return parseProof(await client.proof(id));
   } catch (error) {
     if (error instanceof ShapeError) return `The relay's proof cannot be read: ${error.message}.`;
-    if (error instanceof AimoError && error.status === 404)
-      return `The relay shows no proof: ${error.message}`;
+    if (error instanceof AimoError && error.status === 404) {
+      // A relay that names a state knows the request; one in the records it must know.
+      if (isKnown || error.metadata["state"] !== undefined)
+        return `The relay shows no proof: ${error.message}`;
+      throw new AimoError("not_found", {
+        message: `The relay knows no request ${id} of this account, and the records have none either.`,
+        hint: "Check the id, the API key and the relay.",
+        status: 404,
+        cause: error,
+      });
+    }
     throw error;
   }
 }
