@@ -5,6 +5,7 @@ import * as channels from "./commands/channels.ts";
 import { chat } from "./commands/chat.ts";
 import { claim } from "./commands/claim.ts";
 import * as credits from "./commands/credits.ts";
+import * as demands from "./commands/demands.ts";
 import { dev, faucet } from "./commands/dev.ts";
 import * as keys from "./commands/keys.ts";
 import * as models from "./commands/models.ts";
@@ -32,6 +33,8 @@ export const COMMANDS: readonly Command[] = [
   models.list,
   chat,
   bill.verify,
+  demands.demand,
+  demands.resolve,
   nodes.providerRegister,
   nodes.providerStake,
   nodes.providerStart,
