@@ -92,6 +92,12 @@ function bytesOf(value: Uint8Array | Hex): Uint8Array {
   return typeof value === "string" ? toBytes(value) : value;
 }
 
+/** Digests and signatures fit; a view for each of them would cost more than their digits. */
+const SHORT = Buffer.alloc(128);
+
 function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  if (bytes.length > SHORT.length)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  SHORT.set(bytes);
+  return SHORT.toString("hex", 0, bytes.length);
 }

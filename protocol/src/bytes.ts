@@ -10,9 +10,20 @@ export function useKeccak(implementation: Keccak): void {
   keccak = implementation;
 }
 
+/** What is hashed is mostly a few words; room for them is not made each time. */
+const SCRATCH = new Uint8Array(1_024);
+
 /** keccak-256 of the parts, concatenated. */
 export function hash(...parts: readonly Uint8Array[]): Uint8Array {
-  return keccak(parts.length === 1 && parts[0] ? parts[0] : concat(parts));
+  const [only] = parts;
+  if (parts.length === 1 && only) return keccak(only);
+  let end = 0;
+  for (const part of parts) {
+    if (end + part.length > SCRATCH.length) return keccak(concat(parts));
+    SCRATCH.set(part, end);
+    end += part.length;
+  }
+  return keccak(SCRATCH.subarray(0, end));
 }
 
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
@@ -72,6 +83,17 @@ const ENCODER = new TextEncoder();
 
 export function utf8(text: string): Uint8Array {
   return ENCODER.encode(text);
+}
+
+/** UTF-8 of a text into place, of which there is enough. Gives how many bytes it took. */
+export function writeText(out: Uint8Array, offset: number, text: string): number {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // Most texts of the protocol are ASCII; the encoder's detour costs more than they do.
+    if (code > 0x7f) return ENCODER.encodeInto(text, out.subarray(offset)).written;
+    out[offset + i] = code;
+  }
+  return text.length;
 }
 
 /** Bytes of hex after 0x; an odd digit stands for a byte of its own. Throws an Error when something else is in it. */

@@ -28,12 +28,20 @@ export type BilledReceipt = {
 
 /** EIP-712 digest of a usage receipt: the leaf of a group. */
 export function usageDigest(separator: Uint8Array, receipt: UsageReceipt): Uint8Array {
-  const { units, ...rest } = receipt;
+  const { relayId, providerId, modelId, priceVersion, issuedAt, cost, requestHash, responseHash } = receipt;
+  const [units0, units1, units2] = receipt.units;
   return digestOf(separator, "UsageReceipt", {
-    ...rest,
-    units0: units[0],
-    units1: units[1],
-    units2: units[2],
+    relayId,
+    providerId,
+    modelId,
+    priceVersion,
+    issuedAt,
+    units0,
+    units1,
+    units2,
+    cost,
+    requestHash,
+    responseHash,
   });
 }
 
@@ -81,11 +89,20 @@ export type TextChoice = { readonly text: string; readonly tools?: readonly Tool
  * keccak of nothing, so that no two responses share an encoding.
  */
 export function textResponseHash(choices: readonly TextChoice[]): Hex {
-  const parts = choices.flatMap(({ text, tools }) => [
+  const parts = choices.flatMap(({ text, tools = [] }) => [
     hash(utf8(text)),
-    hash(concat((tools ?? []).flatMap((tool) => [utf8(tool.name), utf8(tool.arguments)]))),
+    tools.length === 0
+      ? nothing()
+      : hash(concat(tools.flatMap((tool) => [utf8(tool.name), utf8(tool.arguments)]))),
   ]);
-  return toHex(hash(concat(parts)));
+  return toHex(hash(...parts));
+}
+
+let hashOfNothing: Uint8Array | undefined;
+
+function nothing(): Uint8Array {
+  hashOfNothing ??= hash(new Uint8Array(0));
+  return hashOfNothing;
 }
 
 /** Hash of a response of binary items in order: image or audio bytes. */

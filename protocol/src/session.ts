@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { concat, hash, toBytes, uint, utf8 } from "./bytes.ts";
+import { hash, toBytes, uint, utf8, writeText, writeUint } from "./bytes.ts";
 import type { ReceiptGroup } from "./groups.ts";
 import type { UsageReceipt } from "./receipts.ts";
 import type { Units } from "./units.ts";
@@ -96,15 +96,41 @@ export type MacParameters = {
   readonly bodyHash: Uint8Array;
 };
 
+/** Bytes under a MAC at most: no path of the protocol comes near it. */
+export const MAX_MAC_INPUT = 4_096;
+/** Of what stands beside the texts: direction, sequence, two lengths, the body's hash. */
+const MAC_FRAME = 1 + 8 + 2 + 2 + 32;
+
 /** Bytes under the HMAC-SHA256: direction | seq u64 | method | path | sha256(body), strings length-prefixed (u16). */
-export function macInput({ direction, seq, method, path, bodyHash }: MacParameters): Uint8Array {
-  const texts = [utf8(method), utf8(path)];
-  return concat([
-    uint(direction, 1),
-    uint(seq, 8),
-    ...texts.flatMap((text) => [uint(text.length, 2), text]),
-    bodyHash,
-  ]);
+export function macInput(parameters: MacParameters): Uint8Array {
+  const out = new Uint8Array(MAX_MAC_INPUT);
+  return out.slice(0, writeMacInput(out, 0, parameters));
+}
+
+/**
+ * The same into place, which has `MAX_MAC_INPUT` bytes from `offset` on. Gives where it ends. Throws a RangeError when
+ * that is not enough.
+ */
+export function writeMacInput(
+  out: Uint8Array,
+  offset: number,
+  { direction, seq, method, path, bodyHash }: MacParameters,
+): number {
+  // A character is three bytes of UTF-8 at most.
+  if (3 * (method.length + path.length) + MAC_FRAME > MAX_MAC_INPUT)
+    throw new RangeError(`The path has ${path.length} characters; it is too long for a MAC.`);
+  out.fill(0, offset, offset + 9);
+  out[offset] = direction;
+  writeUint(out, offset + 1, seq, 8);
+  let end = offset + 9;
+  for (const text of [method, path]) {
+    const written = writeText(out, end + 2, text);
+    out[end] = written >> 8;
+    out[end + 1] = written & 0xff;
+    end += 2 + written;
+  }
+  out.set(bodyHash, end);
+  return end + bodyHash.length;
 }
 
 /** Usage that ends a response, stated at once under the MAC; the signed group follows on the session. */

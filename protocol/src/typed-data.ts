@@ -117,6 +117,10 @@ function typeHashOf(name: MessageName): Uint8Array {
 type FieldValue = Hex | bigint | number;
 
 const WORD = 32;
+const WORDS = new Uint8Array(WORD * (1 + Math.max(...Object.values(TYPES).map(({ length }) => length))));
+/** 0x1901, the separator, the message's hash. */
+const SIGNED = new Uint8Array(2 + 2 * WORD);
+SIGNED.set([0x19, 0x01]);
 /** Bytes of each field's type; hex for "bytes32" and "address", otherwise a number. */
 const FIELDS = new Map(
   Object.entries(TYPES).map(([name, fields]) => [
@@ -139,7 +143,8 @@ export function digestOf(
   message: Readonly<Record<string, FieldValue>>,
 ): Uint8Array {
   const fields = FIELDS.get(name) ?? [];
-  const words = new Uint8Array(WORD * (fields.length + 1));
+  // One for all messages: nothing of this awaits, and no hash keeps what it was given.
+  const words = WORDS.subarray(0, WORD * (fields.length + 1)).fill(0);
   words.set(typeHashOf(name));
   let end = WORD;
   for (const field of fields) {
@@ -149,14 +154,10 @@ export function digestOf(
     if (!field.isHex) writeUint(words, end - field.length, value as bigint | number, field.length);
     else writeFixed(words, end - field.length, value as Hex, field);
   }
-  const signed = new Uint8Array(2 + 2 * WORD);
-  signed.set(PREFIX);
-  signed.set(separator, 2);
-  signed.set(hash(words), 2 + WORD);
-  return hash(signed);
+  SIGNED.set(separator, 2);
+  SIGNED.set(hash(words), 2 + WORD);
+  return hash(SIGNED);
 }
-
-const PREFIX = new Uint8Array([0x19, 0x01]);
 
 type FixedField = { readonly name: string; readonly length: number };
 
