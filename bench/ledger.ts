@@ -5,6 +5,7 @@ import { openData } from "@aimo/node/data-dir";
 import type { Hex } from "viem";
 import { Journal } from "../relay/src/store/journal.ts";
 import { LevelLedger } from "../relay/src/store/ledger.ts";
+import { UnpostedReceipts } from "../relay/src/store/unposted.ts";
 
 const REQUESTS = 50_000;
 /** Requests in flight at once, as a busy relay has them. */
@@ -21,7 +22,8 @@ export async function benchLedger(): Promise<Readonly<Record<string, number>>> {
   });
   try {
     const journal = new Journal(db);
-    const ledger = await LevelLedger.open({ journal, now: Date.now, protocolNow: () => 0 });
+    const unposted = await UnpostedReceipts.open(journal);
+    const ledger = await LevelLedger.open({ journal, unposted, now: Date.now, protocolNow: () => 0 });
     ledger.setChannel({
       ...{ userId: 1, owner: ADDRESS, epoch: 1, mode: 0, available: 10n ** 18n, spent: 0n },
       ...{ settleBy: 2, expiry: 1, thawAmount: 0n, thawEnd: 0 },

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { encodeAnnouncement } from "@aimo/node/announcements";
+import { initFastCrypto } from "@aimo/node/fast-crypto";
 import { createLog } from "@aimo/node/log";
 import { startP2p } from "@aimo/node/p2p";
 import { MAX_ANNOUNCEMENT_LIFE_MS, offersTopic } from "@aimo/protocol/announcement";
@@ -20,6 +21,7 @@ import { WORLD_FILE, type World } from "./world.ts";
 
 const [folder = "", bootstrap = ""] = process.argv.slice(2);
 const world: World = JSON.parse(await readFile(join(folder, WORLD_FILE), "utf8"));
+await initFastCrypto();
 const sessions = new MockSessions(world);
 const JSON_TYPE = { "content-type": "application/json" };
 const ANNOUNCE_MS = 5_000;

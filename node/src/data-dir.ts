@@ -26,7 +26,7 @@ const IDENTITY_KEY = "!aimo!identity";
 /** Entries of minutes are deleted or replaced within seconds: what they come to in memory need not be written. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 /** Raised when the layout changes so that older code must not open it. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /**
  * Opens the database in a data folder and holds it alone. A fresh folder is marked with the identity.

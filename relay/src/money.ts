@@ -39,6 +39,7 @@ import { IdempotentReplies } from "./store/idempotency.ts";
 import { Journal } from "./store/journal.ts";
 import { LevelLedger } from "./store/ledger.ts";
 import { createBillingStore, createSettlingStore } from "./store/money.ts";
+import { UnpostedReceipts } from "./store/unposted.ts";
 
 export type MoneyParameters = {
   readonly config: Pick<RelayConfig, "settling">;
@@ -80,8 +81,9 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
   const journal = new Journal(db);
   const settlementChain = createSettlementChain({ chain, transactions, relayId });
   const lostBefore = await findLoss(parameters, journal, settlementChain);
-  const ledger = await LevelLedger.open({ journal, now: Date.now, protocolNow, lostBefore });
-  const books = await Books.open(journal);
+  const unposted = await UnpostedReceipts.open(journal);
+  const ledger = await LevelLedger.open({ journal, unposted, now: Date.now, protocolNow, lostBefore });
+  const books = await Books.open(journal, unposted);
   const parts = { journal, ledger, books, now: Date.now, finality: 2 * windows.epoch };
   const registry = createProviderRegistry({ chain, protocolNow, now: () => performance.now(), log });
   const accounts = createAccounts({
@@ -132,13 +134,13 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     unsignedOf: (providerId) => ledger.unsignedOf(providerId),
   });
   const idempotency = new IdempotentReplies(journal, Date.now);
+  const sweep = () =>
+    idempotency
+      .sweep()
+      .catch((error: unknown) => log.warn({ err: error }, "Expired replies were not removed."));
   const timers = [
     setInterval(() => ledger.expire(), EXPIRE_MS),
-    setInterval(() => {
-      idempotency
-        .sweep()
-        .catch((error: unknown) => log.warn({ err: error }, "Expired replies could not be removed."));
-    }, SWEEP_MS).unref(),
+    setInterval(() => void sweep(), SWEEP_MS).unref(),
   ];
   return {
     ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit },
@@ -241,16 +243,7 @@ type DueParts = {
 /** The policy's view of the books. By default a receipt waits for a tenth of the time in which it can be posted. */
 function dueOf({ config, books, ledger, covers, protocolNow, postWindow }: DueParts): DueParameters {
   const { amountUsd, channelPercent, providerPercent, maxAgeMs } = config.settling;
-  const byUser = new Map<number, bigint>();
-  let unsettled = 0n;
-  let oldest: number | undefined;
-  let oldestIssuedAt: number | undefined;
-  for (const { leaf, billedAt, issuedAt } of books.unposted()) {
-    unsettled += leaf.charge;
-    byUser.set(leaf.userId, (byUser.get(leaf.userId) ?? 0n) + leaf.charge);
-    if (oldest === undefined || billedAt < oldest) oldest = billedAt;
-    if (oldestIssuedAt === undefined || issuedAt < oldestIssuedAt) oldestIssuedAt = issuedAt;
-  }
+  const { byUser, charged, oldestBilledAt, oldestIssuedAt } = books.totals();
   const channels = [...byUser].flatMap(([userId, own]) => {
     const channel = ledger.channelOf(userId);
     return channel ? [{ channel, unsettled: own }] : [];
@@ -269,8 +262,8 @@ function dueOf({ config, books, ledger, covers, protocolNow, postWindow }: DuePa
     return cover === undefined ? [] : [{ owed: books.unpaidTo(id), cover }];
   });
   return {
-    unsettled,
-    oldestMs: oldest === undefined ? undefined : Date.now() - oldest,
+    unsettled: charged,
+    oldestMs: oldestBilledAt === undefined ? undefined : Date.now() - oldestBilledAt,
     ...{ channels, providers, oldestIssuedAt },
     protocolNow: protocolNow(),
     limits,

@@ -21,7 +21,7 @@ type Report = {
   }[];
 };
 type Bill = { ids: string[] };
-type Stored = { billed: { receipt: { units: number[] } } };
+type Stored = { outcome: { statement: { units: number[] } } };
 
 /** What `aimo bill verify` says of a relay whose store somebody changed while it was stopped. */
 describe("e2e/aimo bill verify", function () {
@@ -58,7 +58,8 @@ describe("e2e/aimo bill verify", function () {
     const { code, report } = await verifyTampered(network, user, async (db) => {
       const key = `!generations!${altered}`;
       const stored = JSON.parse((await db.get(key)) ?? "") as Stored;
-      stored.billed.receipt.units[2] = (stored.billed.receipt.units[2] ?? 0) + 1;
+      const { units } = stored.outcome.statement;
+      units[2] = (units[2] ?? 0) + 1;
       await db.put(key, JSON.stringify(stored));
     });
     expect(code).to.not.equal(0);

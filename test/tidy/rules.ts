@@ -20,20 +20,20 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** A relay and a provider have the same shape inside. */
 const nodeRooms = (name: "relay" | "provider"): Record<string, readonly string[]> => {
   const at = (room: string) => `${name}/src/${room}`;
-  const ports = at("flow/ports.ts");
-  const adapter = ["protocol/src", "node/src", at("core"), ports];
+  const ports = (name === "relay" ? ["flow/ports.ts", "flow/sign-in-ports.ts"] : ["flow/ports.ts"]).map(at);
+  const adapter = ["protocol/src", "node/src", at("core"), ...ports];
   const rooms = ["core", "store", "chain", "gossip", "upstream", "flow", "http"].map(at);
-  const everything = ["protocol/src", "node/src", ...rooms, ports, `${name}/src`, at("config.ts")];
+  const everything = ["protocol/src", "node/src", ...rooms, ...ports, `${name}/src`, at("config.ts")];
   return {
     [at("core")]: ["protocol/src"],
     // The ports are types only: what the flow needs, named so that its adapters can say they fulfil it.
-    [ports]: ["protocol/src", at("core")],
+    ...Object.fromEntries(ports.map((port) => [port, ["protocol/src", at("core")]])),
     [at("store")]: adapter,
     [at("chain")]: adapter,
     [at("gossip")]: adapter,
     [at("upstream")]: adapter,
-    [at("flow")]: ["protocol/src", at("core"), ports],
-    [at("http")]: ["protocol/src", "node/src", at("core"), at("flow"), ports],
+    [at("flow")]: ["protocol/src", at("core"), ...ports],
+    [at("http")]: ["protocol/src", "node/src", at("core"), at("flow"), ...ports],
     [`${name}/src`]: everything,
     [at("config.ts")]: ["protocol/src", "node/src", at("core"), `${name}/src`],
     [at("node.ts")]: name === "provider" ? [...everything, at("demo")] : everything,

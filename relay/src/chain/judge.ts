@@ -42,14 +42,29 @@ export function createJudge({ chain, relayId, postWindow, now }: JudgeParameters
     const facts = { price, provider, wasSigner: isSigner, wasStaked: isStaked, postWindow };
     return { ...facts, feeBps: feeBoundAt(fees, issuedAt) };
   };
-  const judgeOne = async (one: ReceiptCase): Promise<string | undefined> => {
-    const { receipt, charge } = one;
-    const claim = { relayId, postedAt: chain.time.now(), charge, receipt };
-    const fault = judgeReceipt(claim, one.group, await factsOf(one));
-    return fault && `the chain would not take it (${fault.rule}): ${fault.detail}`;
+  return {
+    async judge(cases) {
+      // The receipts of a group differ in few of the things that facts depend on.
+      const keys = cases.map(keyOf);
+      const facts = new Map<string, ReceiptFacts>();
+      for (const [index, one] of cases.entries()) {
+        const key = keys[index] ?? "";
+        if (!facts.has(key)) facts.set(key, await factsOf(one));
+      }
+      const postedAt = chain.time.now();
+      return cases.map(({ receipt, charge, group }, index) => {
+        const known = facts.get(keys[index] ?? "");
+        if (!known) throw new RangeError("A receipt was judged without facts.");
+        const fault = judgeReceipt({ relayId, postedAt, charge, receipt }, group, known);
+        return fault && `the chain would not take it (${fault.rule}): ${fault.detail}`;
+      });
+    },
   };
-  return { judge: (cases) => Promise.all(cases.map(judgeOne)) };
 }
+
+/** Receipts with the same key have the same facts. */
+const keyOf = ({ receipt, group, signer }: ReceiptCase): string =>
+  `${receipt.providerId}/${receipt.modelId}/${receipt.priceVersion}/${receipt.issuedAt}/${group.closedAt}/${signer}`;
 
 type Keep = <T>(key: string, read: () => Promise<T>) => Promise<T>;
 

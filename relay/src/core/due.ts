@@ -1,5 +1,14 @@
 import type { ChannelOnChain } from "./types.ts";
 
+/** What is billed and in no batch yet. pUSD; `billedAt` in wall-clock milliseconds, `issuedAt` in protocol seconds. */
+export type UnpostedTotals = {
+  readonly receipts: number;
+  readonly charged: bigint;
+  readonly byUser: ReadonlyMap<number, bigint>;
+  readonly oldestBilledAt: number | undefined;
+  readonly oldestIssuedAt: number | undefined;
+};
+
 export type DueParameters = {
   readonly unsettled: bigint;
   readonly oldestMs: number | undefined;

@@ -27,6 +27,7 @@ const BYTES_PER_TOKEN = 4;
  */
 export function rankOffers({ ask, offers, now, random, isEjected, limit }: Ranking): Offer[] {
   const eligible = offers.filter((offer) => offer.expiresAt > now && isWanted(ask, offer));
+  if (eligible.length <= 1) return eligible;
   const groups: Offer[][] = [[], [], []];
   for (const offer of eligible) {
     const rank = isEjected(offer.providerId) ? 2 : offer.model.freeSlots > 0 ? 0 : 1;

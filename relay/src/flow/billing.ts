@@ -1,7 +1,6 @@
-import { toHex } from "@aimo/protocol/bytes";
+import { toBytes, toHex } from "@aimo/protocol/bytes";
 import {
   buildGroup,
-  encodeEvidence,
   type GroupTree,
   groupDigest,
   MAX_GROUP_AGE_SECONDS,
@@ -12,6 +11,7 @@ import { type UsageReceipt, usageDigest } from "@aimo/protocol/receipts";
 import { digestOf } from "@aimo/protocol/typed-data";
 import { CLOCK_TOLERANCE_SECONDS } from "@aimo/protocol/windows";
 import type { Address, Hex } from "viem";
+import { SignedGroup } from "../core/signed-group.ts";
 import type { Outcome, ProviderKey, SignedDebt } from "../core/types.ts";
 import type { Billing, BillingStore, ReceiptJudge } from "./ports.ts";
 
@@ -38,12 +38,12 @@ export type BillingParameters = {
 
 /** Turns providers' signed groups into bills: only what this relay asked for, only as it was stated. */
 export function createBilling(parameters: BillingParameters): Billing {
-  const { separator, store, log } = parameters;
+  const { store, log } = parameters;
   return {
     async onGroup(group, signature, receipts, provider) {
-      const digests = receipts.map((receipt) => usageDigest(separator, receipt));
-      const miscounted = refuseCount(group, digests);
+      const miscounted = refuseCount(group, receipts);
       if (miscounted) return { refused: miscounted };
+      const digests = receipts.map((receipt) => digestIn(parameters, receipt));
       const tree = buildGroup(digests);
       const refused = refuseGroup(parameters, { group, signature, tree, provider });
       if (refused) return { refused };
@@ -51,10 +51,8 @@ export function createBilling(parameters: BillingParameters): Billing {
       await beginDebt(parameters, provider);
       const verdicts = await foresee(parameters, { group, receipts, hashes, provider });
       // From here to the cumulative nothing is awaited: another group bills before all of this, or after.
-      const { paths } = tree;
-      for (const [index, receipt] of receipts.entries()) {
-        const receiptHash = hashes[index] ?? "0x";
-        const path = paths[index] ?? [];
+      const signed = new SignedGroup(group, signature, digests);
+      for (const [index, receiptHash] of hashes.entries()) {
         const verdict = verdicts.get(receiptHash);
         // Unknown, late or seen before: owed to nobody.
         if (!verdict || !store.expected(receiptHash)) continue;
@@ -63,7 +61,7 @@ export function createBilling(parameters: BillingParameters): Billing {
           store.reject(receiptHash, `The provider's receipt was rejected: ${verdict.fault}.`);
           continue;
         }
-        store.bill(receiptHash, receipt, toHex(encodeEvidence({ group, index, path, signature })));
+        store.bill(receiptHash, signed, index);
       }
       return signDebt(parameters, provider);
     },
@@ -111,6 +109,29 @@ async function signDebt(parameters: BillingParameters, provider: ProviderKey): P
   return { cumulative, signature: sign(voucherDigest(parameters, provider, cumulative)) };
 }
 
+/** The receipt's digest: the one that was judged when its numbers were stated, where they are the same. */
+function digestIn({ store, separator, relayId }: BillingParameters, receipt: UsageReceipt): Uint8Array {
+  const stated = store.statedFor(receipt.requestHash);
+  const usage = stated && store.expected(stated)?.usage;
+  const isKnown = usage && receipt.relayId === relayId && isStated(receipt, usage);
+  return isKnown ? toBytes(stated) : usageDigest(separator, receipt);
+}
+
+/** Whether the receipt has every number of the statement for its request. */
+function isStated(receipt: UsageReceipt, { providerId, modelId, priceVersion, statement }: Usage): boolean {
+  const { issuedAt, units, cost, responseHash } = statement;
+  return (
+    receipt.providerId === providerId &&
+    receipt.modelId === modelId &&
+    receipt.priceVersion === priceVersion &&
+    receipt.issuedAt === issuedAt &&
+    receipt.units.length === units.length &&
+    receipt.units.every((count, slot) => count === units[slot]) &&
+    receipt.cost.toString() === cost &&
+    receipt.responseHash === responseHash
+  );
+}
+
 type Foreseen = {
   readonly group: ReceiptGroup;
   readonly receipts: readonly UsageReceipt[];
@@ -153,7 +174,7 @@ type GroupParts = {
   readonly provider: ProviderKey;
 };
 
-function refuseCount({ count }: ReceiptGroup, { length }: readonly Uint8Array[]): string | undefined {
+function refuseCount({ count }: ReceiptGroup, { length }: readonly UsageReceipt[]): string | undefined {
   if (length > MAX_GROUP_SIZE) return `the group has ${length} receipts; ${MAX_GROUP_SIZE} at most`;
   return length === 0 || count !== length
     ? `the group counts ${count} receipts and has ${length}`

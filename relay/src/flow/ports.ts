@@ -7,6 +7,8 @@ import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
 import type { Batch, BilledLeaf, OpenBatch, PostedBatch, PreparedBatch } from "../core/batch.ts";
 import type { CreditClaim } from "../core/credits.ts";
+import type { UnpostedTotals } from "../core/due.ts";
+import type { SignedGroup } from "../core/signed-group.ts";
 import type {
   Caller,
   ChannelBalance,
@@ -83,15 +85,6 @@ export interface Keys {
   remove(userId: number, hash: string): Promise<void>;
 }
 
-/** store/: wallet sign-in. Nonces are single use; both expire. */
-export interface AuthSessions {
-  createNonce(): { readonly nonce: string; readonly expiresAt: number };
-  /** True once for a nonce that was given out and has not expired. */
-  useNonce(nonce: string): boolean;
-  open(owner: Address): { readonly token: string; readonly expiresAt: number };
-  ownerOf(token: string): Address | undefined;
-}
-
 export type IdempotentReply = {
   readonly status: number;
   readonly contentType: string;
@@ -143,10 +136,12 @@ export interface ProviderCovers {
 
 /** store/: what billing writes. One synchronous step, so that no crash and no second group comes between. */
 export interface BillingStore {
+  /** Hash of the receipt that was stated for a request and is not signed yet. */
+  statedFor(requestHash: Hex): Hex | undefined;
   /** What a generation waits for, by the hash of its receipt; undefined once its time is over. */
   expected(receiptHash: Hex): { readonly usage: Extract<Outcome, { kind: "usage" }> } | undefined;
   /** Bills it. Returns false when it cannot be billed any more. */
-  bill(receiptHash: Hex, receipt: UsageReceipt, evidence: Hex): boolean;
+  bill(receiptHash: Hex, signed: SignedGroup, index: number): boolean;
   reject(receiptHash: Hex, note: string): void;
   /** The relay's debt to a provider over all time, pUSD. */
   owedTo(providerId: number): bigint;
@@ -182,7 +177,8 @@ export interface SettlementChain {
 }
 /** store/: what settling reads and writes. */
 export interface SettlingStore {
-  unposted(): readonly { readonly leaf: BilledLeaf; readonly billedAt: number; readonly issuedAt: number }[];
+  unposted(): readonly { readonly leaf: BilledLeaf; readonly issuedAt: number }[];
+  totals(): UnpostedTotals;
   /** Providers that are owed more than was paid. */
   creditors(): readonly number[];
   notePaid(providerId: number, paid: bigint): void;

@@ -123,16 +123,9 @@ function refusePaused({ pausedUntil }: SettlingParameters): void {
 }
 
 function unsettledOf({ store, now }: SettlingParameters) {
-  const all = store.unposted();
-  const oldest = all.reduce<number | undefined>(
-    (least, { billedAt }) => (least === undefined || billedAt < least ? billedAt : least),
-    undefined,
-  );
-  return {
-    amount: all.reduce((sum, { leaf }) => sum + leaf.charge, 0n),
-    receipts: all.length,
-    oldestMs: oldest === undefined ? undefined : now() - oldest,
-  };
+  const { receipts, charged, oldestBilledAt } = store.totals();
+  const oldestMs = oldestBilledAt === undefined ? undefined : now() - oldestBilledAt;
+  return { amount: charged, receipts, oldestMs };
 }
 
 /** What the relay's own money lacks for a batch that the chain refused; undefined for any other failure. pUSD. */

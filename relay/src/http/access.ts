@@ -3,7 +3,8 @@ import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fast
 import type { Address } from "viem";
 import { RateLimiter } from "../core/gcra.ts";
 import type { Caller } from "../core/types.ts";
-import type { Accounts, AuthSessions, KeyRecord, Keys } from "../flow/ports.ts";
+import type { Accounts, KeyRecord, Keys } from "../flow/ports.ts";
+import type { AuthSessions } from "../flow/sign-in-ports.ts";
 
 /** Who calls: a key that may infer and read its account, or a wallet's session that may read and manage. */
 export type Principal =

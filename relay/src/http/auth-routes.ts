@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { Address } from "viem";
 import { type Hex, isAddressEqual, recoverMessageAddress } from "viem";
 import { parseSiweMessage, validateSiweMessage } from "viem/siwe";
-import type { AuthSessions } from "../flow/ports.ts";
+import type { AuthSessions } from "../flow/sign-in-ports.ts";
 import { open, SiweBody } from "./schemas.ts";
 
 export type AuthOptions = {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Address } from "viem";
 import { encodeBase58 } from "../core/base58.ts";
-import type { AuthSessions } from "../flow/ports.ts";
+import type { AuthSessions } from "../flow/sign-in-ports.ts";
 
 /** A wallet shows its window and a person reads it: minutes. */
 export const NONCE_LIFE_MS = 10 * 60_000;

@@ -17,10 +17,13 @@ import {
   type UserLeaf,
   userLeafNode,
 } from "@aimo/protocol/tree";
+import type { Hex } from "viem";
+import type { SignedGroup } from "../core/signed-group.ts";
 import type { Bills } from "../flow/ports.ts";
 import type { Journal } from "./journal.ts";
 import type { LevelLedger } from "./ledger.ts";
-import { type BatchRecord, type BillRecord, type StoredGeneration, usageOf } from "./records.ts";
+import { type BatchRecord, type BillRecord, receiptOf, type StoredGeneration, usageOf } from "./records.ts";
+import { readGroup } from "./unposted.ts";
 
 type Parts = {
   readonly journal: Journal;
@@ -90,11 +93,16 @@ const billKey = (userId: number, batchNo: bigint) => `${userId}!${`${batchNo}`.p
 type User = { readonly leaf: UserLeaf; readonly tree: SumTree; readonly lines: readonly BilledLine[] };
 
 /** A user's receipts of a batch as they are stored, with the tree over them. Undefined when none is left. */
-async function readUser({ ledger, separator }: Parts, ids: readonly string[]): Promise<User | undefined> {
-  const generations = (await Promise.all(ids.map((id) => ledger.storedOf(id)))).filter(
-    (one) => one?.billed !== undefined,
+async function readUser(parts: Parts, ids: readonly string[]): Promise<User | undefined> {
+  const { ledger, separator, relayId } = parts;
+  const generations = (await Promise.all(ids.map((id) => ledger.storedOf(id)))).flatMap((one) =>
+    one?.billed ? [one] : [],
   );
-  const lines = generations.flatMap((generation) => (generation ? lineOf(generation) : []));
+  const groups = await readGroups(
+    parts,
+    generations.flatMap(({ billed }) => billed?.root ?? []),
+  );
+  const lines = generations.flatMap((generation) => lineOf(generation, { relayId, groups }));
   const [first] = generations;
   const [line] = lines;
   if (!first || !line) return undefined;
@@ -111,11 +119,25 @@ async function readUser({ ledger, separator }: Parts, ids: readonly string[]): P
   return { leaf, tree, lines };
 }
 
-function lineOf(generation: StoredGeneration): BilledLine[] {
+type Groups = ReadonlyMap<Hex, SignedGroup>;
+
+async function readGroups({ journal }: Parts, roots: readonly Hex[]): Promise<Groups> {
+  const groups = new Map<Hex, SignedGroup>();
+  for (const root of new Set(roots)) {
+    const signed = await readGroup(journal, root);
+    if (signed) groups.set(root, signed);
+  }
+  return groups;
+}
+
+type LineParts = { readonly relayId: number; readonly groups: Groups };
+
+function lineOf(generation: StoredGeneration, { relayId, groups }: LineParts): BilledLine[] {
   const { id, billed, userCumulative, bodyHash } = generation;
   const usage = usageOf(generation);
-  if (!billed || !usage || userCumulative === undefined) return [];
-  const { receipt, evidence } = billed;
+  const receipt = receiptOf(generation, relayId);
+  const evidence = billed && groups.get(billed.root)?.evidenceOf(billed.index);
+  if (!usage || !receipt || evidence === undefined || userCumulative === undefined) return [];
   return [
     {
       id,

@@ -1,16 +1,10 @@
-import type { BilledLeaf } from "../core/batch.ts";
 import type { CreditClaim } from "../core/credits.ts";
+import type { UnpostedTotals } from "../core/due.ts";
 import type { Journal } from "./journal.ts";
-import { type BatchRecord, fromStored, type StoredGeneration, usageOf } from "./records.ts";
+import { type BatchRecord, fromStored } from "./records.ts";
+import type { UnpostedReceipt, UnpostedReceipts } from "./unposted.ts";
 
 type Debt = { readonly owed: bigint; readonly posted: bigint };
-/** `cost`: what the provider is owed for it, pUSD. */
-type Unposted = {
-  readonly leaf: BilledLeaf;
-  readonly billedAt: number;
-  readonly issuedAt: number;
-  readonly cost: bigint;
-};
 
 /**
  * What is billed and not yet posted, what providers are owed, and the batches. Written with the ledger's entries in the
@@ -18,20 +12,17 @@ type Unposted = {
  */
 export class Books {
   readonly #journal: Journal;
-  readonly #unposted = new Map<string, Unposted>();
+  readonly #unposted: UnpostedReceipts;
   readonly #debts = new Map<number, Debt>();
   #open: BatchRecord | undefined;
 
-  private constructor(journal: Journal) {
+  private constructor(journal: Journal, unposted: UnpostedReceipts) {
     this.#journal = journal;
+    this.#unposted = unposted;
   }
 
-  static async open(journal: Journal): Promise<Books> {
-    const books = new Books(journal);
-    const stored: Unposted[] = [];
-    for await (const [, entry] of journal.entries("unposted")) stored.push(fromStored<Unposted>(entry));
-    stored.sort(({ leaf: a }, { leaf: b }) => compareLeaves(a, b));
-    for (const entry of stored) books.#unposted.set(entry.leaf.id, entry);
+  static async open(journal: Journal, unposted: UnpostedReceipts): Promise<Books> {
+    const books = new Books(journal, unposted);
     for await (const [key, debt] of journal.entries("debts"))
       books.#debts.set(Number(key), fromStored<Debt>(debt));
     const last = await journal.last<BatchRecord>("batches");
@@ -39,28 +30,11 @@ export class Books {
     return books;
   }
 
-  /** Takes in a billed generation. `usageDigest` is its receipt's. Returns the provider's new cumulative. */
-  add(generation: StoredGeneration, usageDigest: `0x${string}`, billedAt: number): bigint {
-    const usage = usageOf(generation);
-    const { billed, userCumulative } = generation;
-    if (!usage || !billed || userCumulative === undefined)
-      throw new RangeError(`Generation ${generation.id} is not billed.`);
-    const { id, userId, epoch } = generation;
-    const leaf = {
-      id,
-      userId,
-      epoch,
-      providerId: usage.providerId,
-      usageDigest,
-      evidence: billed.evidence,
-      charge: usage.charge,
-      userCumulative,
-    };
-    const cost = BigInt(billed.receipt.cost);
-    this.#save({ leaf, billedAt, issuedAt: billed.receipt.issuedAt, cost });
-    const debt = this.debtOf(usage.providerId);
-    this.#setDebt(usage.providerId, { ...debt, owed: debt.owed + cost });
-    return debt.owed + cost;
+  /** Takes in a billed receipt: its provider is owed what it cost. */
+  add(receipt: UnpostedReceipt): void {
+    this.#unposted.add(receipt);
+    const debt = this.debtOf(receipt.providerId);
+    this.#setDebt(receipt.providerId, { ...debt, owed: debt.owed + receipt.cost });
   }
 
   debtOf(providerId: number): Debt {
@@ -68,8 +42,16 @@ export class Books {
   }
 
   /** In the order of billing. */
-  unposted(): readonly Unposted[] {
+  unposted(): readonly UnpostedReceipt[] {
     return [...this.#unposted.values()];
+  }
+
+  unpostedOf(id: string): UnpostedReceipt | undefined {
+    return this.#unposted.get(id);
+  }
+
+  totals(): UnpostedTotals {
+    return this.#unposted.totals();
   }
 
   /**
@@ -78,9 +60,9 @@ export class Books {
    */
   claims(taken: ReadonlySet<string>): CreditClaim[] {
     const [now, later] = [new Map<number, bigint>(), new Map<number, bigint>()];
-    for (const { leaf, cost } of this.#unposted.values()) {
-      const sums = taken.has(leaf.id) ? now : later;
-      sums.set(leaf.providerId, (sums.get(leaf.providerId) ?? 0n) + cost);
+    for (const { id, providerId, cost } of this.#unposted.values()) {
+      const sums = taken.has(id) ? now : later;
+      sums.set(providerId, (sums.get(providerId) ?? 0n) + cost);
     }
     return [...this.#debts].flatMap(([providerId, { owed, posted: paid }]) => {
       const most = owed - (later.get(providerId) ?? 0n);
@@ -122,7 +104,7 @@ export class Books {
 
   /** Forgets leaves: they are posted, or unbilled. */
   remove(ids: Iterable<string>): void {
-    for (const id of ids) if (this.#unposted.delete(id)) this.#journal.delete("unposted", id);
+    this.#unposted.remove(ids);
   }
 
   /** What the chain has paid a provider for this relay, by rows and by redeemed vouchers. It only grows. */
@@ -138,26 +120,10 @@ export class Books {
     if (owed > debt.owed) this.#setDebt(providerId, { ...debt, owed });
   }
 
-  #save(entry: Unposted): void {
-    const { id, userId } = entry.leaf;
-    this.#unposted.set(id, entry);
-    // `userId` on top: a restart asks for it before anything else is read.
-    this.#journal.put("unposted", id, { userId, ...entry });
-  }
-
   #setDebt(providerId: number, debt: Debt): void {
     this.#debts.set(providerId, debt);
     this.#journal.put("debts", `${providerId}`, debt);
   }
-}
-
-/** The order of billing. A free receipt leaves the total where it was, so it comes after the one that brought it there. */
-function compareLeaves(a: BilledLeaf, b: BilledLeaf): number {
-  const byTotal = a.userCumulative - b.userCumulative;
-  if (a.userId !== b.userId) return a.userId - b.userId;
-  if (a.epoch !== b.epoch) return a.epoch - b.epoch;
-  if (byTotal !== 0n) return byTotal < 0n ? -1 : 1;
-  return Number(a.charge === 0n) - Number(b.charge === 0n);
 }
 
 /** Keys sort as text: the last one is the newest batch. */

@@ -10,12 +10,16 @@ export const BUCKETS = {
   debts: "debts",
   /** Spending of API keys, by hash. */
   usage: "usage",
-  /** Holds and provisional charges that are open, by generation id. */
+  /** Pages (pages.ts) of requests that were held for, by generation id. */
   open: "open",
-  /** Billed receipts that are in no batch yet, by generation id. */
+  /** Pages of generations that wait for their provider's signature. */
+  served: "served",
+  /** Pages of what billing says of generations that are in no batch yet. */
   unposted: "unposted",
-  /** In which batch a billed generation was posted, by its id: apart, so that posting does not write all of it anew. */
+  /** The same with the batch that each was posted in, by generation id. Apart, so that a generation is written once. */
   posted: "posted",
+  /** Providers' signed groups of receipts, by root. */
+  groups: "groups",
   /** Batches by number. */
   batches: "batches",
   /** A user's receipts in a batch, by user id and batch number. */

@@ -12,8 +12,8 @@ const TICK_MS = 5;
 const MAX_QUEUED = 100_000;
 const SYNC: { readonly sync: boolean; readonly keyEncoding?: "utf8" } = { sync: true };
 
-/** What the entry of a key becomes: a value, or whatever the function gives when it is written. */
-type Write = { readonly value: unknown } | "deleted";
+/** What the entry of a key becomes: its text is made when it is written. */
+type Write = (() => string) | "deleted";
 
 /**
  * Group commit: writes are queued in order and reach the disk together, one sync a tick. Callers that must know wait
@@ -51,11 +51,21 @@ export class Journal {
    * function is asked for it then.
    */
   put(bucket: Bucket, key: string, value: unknown): void {
-    this.#push(keyOf(bucket, key), { value });
+    this.#push(keyOf(bucket, key), () => jsonOf(typeof value === "function" ? value() : value));
+  }
+
+  /** The same for who makes the JSON. */
+  putText(bucket: Bucket, key: string, text: () => string): void {
+    this.#push(keyOf(bucket, key), text);
   }
 
   delete(bucket: Bucket, key: string): void {
     this.#push(keyOf(bucket, key), "deleted");
+  }
+
+  /** Takes back what was put and is not on its way to the disk: as if it had never been. For keys that never were. */
+  withdraw(bucket: Bucket, key: string): void {
+    this.#queue.delete(keyOf(bucket, key));
   }
 
   /** What was put last, whether it is on the disk yet or not. */
@@ -63,7 +73,7 @@ export class Journal {
     const name = keyOf(bucket, key);
     const write = this.#queue.get(name) ?? this.#sent.get(name);
     if (write === "deleted") return undefined;
-    const text = write ? textOf(write.value) : await this.#db.get(name);
+    const text = write ? write() : await this.#db.get(name);
     return text === undefined ? undefined : (JSON.parse(text) as T);
   }
 
@@ -148,11 +158,7 @@ export class Journal {
 
 function opOf([key, write]: readonly [string, Write]) {
   if (write === "deleted") return { type: "del", key } as const;
-  return { type: "put", key, value: textOf(write.value) } as const;
-}
-
-function textOf(value: unknown): string {
-  return jsonOf(typeof value === "function" ? value() : value);
+  return { type: "put", key, value: write() } as const;
 }
 
 function keyOf(bucket: Bucket, key: string): string {

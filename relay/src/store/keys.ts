@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import type { Database } from "@aimo/node/data-dir";
 import { AimoError } from "@aimo/protocol/errors";
 import type { Address } from "viem";
@@ -128,7 +128,7 @@ export class KeyStore implements Keys {
   }
 }
 
-const hashKey = (key: string): string => createHash("sha256").update(key).digest("hex");
+const hashKey = (key: string): string => hash("sha256", key, "hex");
 
 function toStored({ limit, ...rest }: KeyRecord): Stored {
   return limit === undefined ? rest : { ...rest, limit: limit.toString() };

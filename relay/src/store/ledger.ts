@@ -11,17 +11,23 @@ import type {
 import type { Ledger } from "../flow/ports.ts";
 import { Channels } from "./channels.ts";
 import type { Journal } from "./journal.ts";
+import { Pages } from "./pages.ts";
+import { Provisionals } from "./provisionals.ts";
 import {
-  type BilledRecord,
   fromStored,
+  jsonOfGeneration,
   type PostedRecord,
+  type ServedRecord,
   type StoredGeneration,
   usageOf,
 } from "./records.ts";
+import type { UnpostedReceipts } from "./unposted.ts";
 import { KeyUsages, type StoredUsage } from "./usage.ts";
 
 export type LedgerParameters = {
   readonly journal: Journal;
+  /** What is billed: kept by the books. */
+  readonly unposted: Pick<UnpostedReceipts, "get" | "values">;
   /** Wall-clock milliseconds. */
   readonly now: () => number;
   /** Protocol seconds. */
@@ -29,8 +35,6 @@ export type LedgerParameters = {
   /** Protocol seconds: see `Channels`. */
   readonly lostBefore?: number | undefined;
 };
-
-type Provisional = { readonly generation: StoredGeneration; readonly deadline: number };
 
 /**
  * What every account has held and been charged. Memory rules and a journal follows; each generation passes through
@@ -43,16 +47,16 @@ export class LevelLedger implements Ledger {
   readonly #channels: Channels;
   readonly #usages: KeyUsages;
   readonly #running = new Map<string, StoredGeneration>();
-  /** By receipt hash: what waits for its provider's signature. */
-  readonly #provisional = new Map<string, Provisional>();
-  /** Receipt hashes of what waits, by generation. */
-  readonly #waiting = new Map<string, string>();
+  readonly #provisional = new Provisionals();
+  readonly #unposted: LedgerParameters["unposted"];
+  readonly #held: Pages<StoredGeneration>;
+  readonly #served: Pages<ServedRecord>;
 
-  /** Cost of what waits, by provider, pUSD. */
-  readonly #unsigned = new Map<number, bigint>();
-
-  private constructor({ journal, now, protocolNow, lostBefore }: LedgerParameters) {
+  private constructor({ journal, unposted, now, protocolNow, lostBefore }: LedgerParameters) {
     this.#journal = journal;
+    this.#unposted = unposted;
+    this.#held = new Pages({ journal, bucket: "open", encode: jsonOfGeneration });
+    this.#served = new Pages({ journal, bucket: "served", encode: JSON.stringify });
     this.#now = now;
     this.#protocolNow = protocolNow;
     this.#channels = new Channels({ journal, protocolNow, lostBefore });
@@ -94,7 +98,7 @@ export class LevelLedger implements Ledger {
     this.#usages.hold(start.keyHash, amount);
     const generation: StoredGeneration = { ...start, state: "running", held: amount };
     this.#running.set(start.id, generation);
-    this.#journal.put("open", start.id, generation);
+    this.#held.add(start.id, generation);
   }
 
   commit(id: string, outcome: Outcome): void {
@@ -118,8 +122,15 @@ export class LevelLedger implements Ledger {
     this.#channels.addPending(userId, epoch, charge);
     const provisional: StoredGeneration = { ...generation, state: "provisional", outcome };
     const deadline = this.#now() + GROUP_DEADLINE_MS;
-    this.#await(outcome.statement.receiptHash, { generation: provisional, deadline });
-    this.#journal.put("open", id, { ...provisional, deadline });
+    this.#provisional.add({ generation: provisional, deadline });
+    this.#held.delete(id);
+    this.#served.add(id, { userId, deadline });
+    this.#journal.putText("generations", id, () => jsonOfGeneration(provisional));
+  }
+
+  /** Hash of the receipt that was stated for a request and waits for its signature. */
+  receiptOfRequest(requestHash: string): string | undefined {
+    return this.#provisional.receiptOfRequest(requestHash);
   }
 
   /** What waits for the receipt with this hash; nothing after its deadline, even when it was not given up yet. */
@@ -129,7 +140,7 @@ export class LevelLedger implements Ledger {
   }
 
   /** Bills a provisional generation: it gets its place in the channel's running total. Undefined: its epoch is over. */
-  bill(receiptHash: string, billed: BilledRecord): StoredGeneration | undefined {
+  bill(receiptHash: string): StoredGeneration | undefined {
     const waiting = this.#provisional.get(receiptHash)?.generation;
     const usage = waiting && usageOf(waiting);
     if (!waiting || !usage) throw new RangeError(`Receipt ${receiptHash} waits for nothing.`);
@@ -139,10 +150,9 @@ export class LevelLedger implements Ledger {
       this.giveUp(receiptHash, retired ?? "The channel was opened anew before the provider signed.");
       return undefined;
     }
-    this.#forget(receiptHash, waiting);
-    const generation: StoredGeneration = { ...waiting, state: "billed", userCumulative, billed };
-    this.#close(generation);
-    return generation;
+    this.#provisional.remove(receiptHash);
+    this.#served.delete(waiting.id);
+    return { ...waiting, state: "billed", userCumulative };
   }
 
   /** Ends a provisional generation without a bill: the charge is freed for good. */
@@ -150,7 +160,7 @@ export class LevelLedger implements Ledger {
     const waiting = this.#provisional.get(receiptHash)?.generation;
     const usage = waiting && usageOf(waiting);
     if (!waiting || !usage) return;
-    this.#forget(receiptHash, waiting);
+    this.#provisional.remove(receiptHash);
     this.#channels.addPending(waiting.userId, waiting.epoch, -usage.charge);
     this.#usages.charge(waiting.keyHash, -usage.charge);
     this.#saveUsage(waiting.keyHash);
@@ -159,14 +169,9 @@ export class LevelLedger implements Ledger {
 
   /** Gives up what no group came for in time. Returns how many. */
   expire(): number {
-    const late = [...this.#provisional].filter(([, { deadline }]) => deadline <= this.#now());
-    for (const [receiptHash] of late) this.giveUp(receiptHash, "The provider did not sign in time.");
+    const late = this.#provisional.lateAt(this.#now());
+    for (const receiptHash of late) this.giveUp(receiptHash, "The provider did not sign in time.");
     return late.length;
-  }
-
-  /** A billed generation is in a batch that the chain has. */
-  markPosted(id: string, posted: PostedRecord): void {
-    this.#journal.put("posted", id, posted);
   }
 
   /** Takes one billed charge back: it is never posted. */
@@ -194,7 +199,7 @@ export class LevelLedger implements Ledger {
 
   /** Cost of receipts that a provider stated and has not signed yet, pUSD. */
   unsignedOf(providerId: number): bigint {
-    return this.#unsigned.get(providerId) ?? 0n;
+    return this.#provisional.unsignedOf(providerId);
   }
 
   async generationOf(id: string): Promise<Generation | undefined> {
@@ -202,18 +207,33 @@ export class LevelLedger implements Ledger {
   }
 
   async storedOf(id: string): Promise<StoredGeneration | undefined> {
-    const waiting = this.#provisional.get(this.#waiting.get(id) ?? "");
-    const known = this.#running.get(id) ?? waiting?.generation;
+    const known = this.#running.get(id) ?? this.#provisional.ofGeneration(id);
     if (known) return known;
     const stored = await this.#journal.get("generations", id);
     if (stored === undefined) return undefined;
     const generation = fromStored<StoredGeneration>(stored);
-    const posted =
-      generation.state === "billed" ? await this.#journal.get<PostedRecord>("posted", id) : undefined;
-    if (!posted) return generation;
+    return generation.state === "provisional" ? this.#withBill(generation) : generation;
+  }
+
+  /** What was served, and is not waiting any more, was billed: what is known of that is kept apart. */
+  async #withBill(generation: StoredGeneration): Promise<StoredGeneration> {
+    const { id } = generation;
+    // In this order: it moves from the first to the second, so one of the two has it.
+    const unposted = this.#unposted.get(id)?.toRecord();
+    const posted = unposted ? undefined : await this.#journal.get<PostedRecord>("posted", id);
+    const record = unposted ?? posted;
+    if (!record) return generation;
+    const { root, index } = record;
+    const billed = { root, index };
+    const userCumulative = BigInt(record.userCumulative);
+    if (!posted) return { ...generation, state: "billed", userCumulative, billed };
     const { batchNo, finalAt } = posted;
     const state = this.#protocolNow() >= finalAt ? "final" : "posted";
-    return { ...generation, state, batchNo: BigInt(batchNo), finalAt };
+    return { ...generation, state, userCumulative, billed, batchNo: BigInt(batchNo), finalAt };
+  }
+
+  async #isBilled(id: string): Promise<boolean> {
+    return this.#unposted.get(id) !== undefined || (await this.#journal.get("posted", id)) !== undefined;
   }
 
   provisionalCount(): number {
@@ -223,29 +243,30 @@ export class LevelLedger implements Ledger {
   /** Users with something open or charged before a restart; their channels have to be read before `reconcile`. */
   async openUsers(): Promise<number[]> {
     const users = new Set<number>();
-    for (const bucket of ["open", "unposted"] as const)
-      for await (const [, stored] of this.#journal.entries<{ userId: number }>(bucket))
-        users.add(stored.userId);
+    for (const { userId } of this.#unposted.values()) users.add(userId);
+    for (const bucket of ["open", "served"] as const)
+      for await (const [, page] of this.#journal.entries<Record<string, { userId: number }>>(bucket))
+        for (const { userId } of Object.values(page)) users.add(userId);
     return [...users];
   }
 
   /** After a restart: what was running is free, what was provisional waits on, or is given up. */
   async reconcile(): Promise<{ readonly freed: number; readonly waiting: number }> {
     let freed = 0;
-    for await (const [, stored] of this.#journal.entries("open")) {
-      const { deadline, ...generation } = fromStored<StoredGeneration & { deadline?: number }>(stored);
-      const usage = usageOf(generation);
-      if (!usage || deadline === undefined) {
-        freed += 1;
-        this.#close({
-          ...generation,
-          state: "free",
-          outcome: { kind: "free", reason: "internal_error", attempts: [] },
-        });
-        continue;
-      }
-      this.#channels.addPending(generation.userId, generation.epoch, usage.charge);
-      this.#await(usage.statement.receiptHash, { generation, deadline });
+    for await (const { id, value } of this.#held.restore()) {
+      if ((await this.#journal.get("generations", id)) !== undefined) continue;
+      freed += 1;
+      const outcome: Outcome = { kind: "free", reason: "internal_error", attempts: [] };
+      this.#close({ ...fromStored<StoredGeneration>(value), state: "free", outcome });
+    }
+    for await (const { id, value, keep } of this.#served.restore()) {
+      const generation = fromStored<StoredGeneration | undefined>(await this.#journal.get("generations", id));
+      const usage = generation && usageOf(generation);
+      if (!usage || generation.state !== "provisional" || (await this.#isBilled(id))) continue;
+      const { userId, deadline } = value as ServedRecord;
+      keep({ userId, deadline });
+      this.#channels.addPending(userId, generation.epoch, usage.charge);
+      this.#provisional.add({ generation, deadline });
     }
     this.expire();
     return { freed, waiting: this.#provisional.size };
@@ -255,33 +276,14 @@ export class LevelLedger implements Ledger {
     return this.#journal.flushed();
   }
 
-  #await(receiptHash: string, provisional: Provisional): void {
-    this.#provisional.set(receiptHash, provisional);
-    this.#waiting.set(provisional.generation.id, receiptHash);
-    this.#countUnsigned(provisional.generation, 1n);
-  }
-
-  #forget(receiptHash: string, generation: StoredGeneration): void {
-    this.#provisional.delete(receiptHash);
-    this.#waiting.delete(generation.id);
-    this.#countUnsigned(generation, -1n);
-  }
-
-  #countUnsigned(generation: StoredGeneration, sign: 1n | -1n): void {
-    const usage = usageOf(generation);
-    if (!usage) return;
-    const sum = this.unsignedOf(usage.providerId) + sign * BigInt(usage.statement.cost);
-    if (sum > 0n) this.#unsigned.set(usage.providerId, sum);
-    else this.#unsigned.delete(usage.providerId);
-  }
-
   /** As it is when it is written: all that changed it until then is written with it. */
   #saveUsage(keyHash: string): void {
     this.#journal.put("usage", keyHash, () => this.#usages.stored(keyHash));
   }
 
   #close(generation: StoredGeneration): void {
-    this.#journal.put("generations", generation.id, generation);
-    this.#journal.delete("open", generation.id);
+    this.#held.delete(generation.id);
+    this.#served.delete(generation.id);
+    this.#journal.putText("generations", generation.id, () => jsonOfGeneration(generation));
   }
 }

@@ -1,4 +1,3 @@
-import { receiptToJson } from "@aimo/protocol/session";
 import type { Hex } from "viem";
 import type { Batch, OpenBatch, PostedBatch, PreparedBatch } from "../core/batch.ts";
 import type { BillingStore, SettlingStore } from "../flow/ports.ts";
@@ -6,6 +5,7 @@ import type { Books } from "./books.ts";
 import type { Journal } from "./journal.ts";
 import type { LevelLedger } from "./ledger.ts";
 import { type BatchRecord, type StoredGeneration, usageOf } from "./records.ts";
+import { UnpostedReceipt } from "./unposted.ts";
 
 type Parts = {
   readonly journal: Journal;
@@ -19,15 +19,17 @@ type Parts = {
 /** What billing writes: ledger and books in one turn, into one journal. */
 export function createBillingStore({ journal, ledger, books, now }: Parts): BillingStore {
   return {
+    statedFor: (requestHash) => ledger.receiptOfRequest(requestHash) as Hex | undefined,
     expected(receiptHash) {
       const generation = ledger.provisionalOf(receiptHash);
       const usage = generation && usageOf(generation);
       return usage && { usage };
     },
-    bill(receiptHash, receipt, evidence) {
-      const generation = ledger.bill(receiptHash, { receipt: receiptToJson(receipt), evidence });
+    bill(receiptHash, signed, index) {
+      const generation = ledger.bill(receiptHash);
       if (!generation) return false;
-      books.add(generation, receiptHash, now());
+      const record = { index, billedAt: now(), userCumulative: `${generation.userCumulative}` };
+      books.add(new UnpostedReceipt(generation, { signed, record }));
       return true;
     },
     reject: (receiptHash, note) => ledger.giveUp(receiptHash, note),
@@ -44,6 +46,7 @@ export function createSettlingStore(parts: Parts): SettlingStore {
   const { journal, ledger, books } = parts;
   return {
     unposted: () => books.unposted(),
+    totals: () => books.totals(),
     creditors: () => books.creditors(),
     notePaid: (providerId, paid) => books.setPosted(providerId, paid),
     claims: (taken) => books.claims(taken),
@@ -173,13 +176,16 @@ type PostedRow = {
   readonly rowIndex: number;
 };
 
-function savePostedUser({ journal, ledger, finality }: Parts, row: PostedRow): void {
+function savePostedUser({ journal, books, finality }: Parts, row: PostedRow): void {
   const { record, posted, rowIndex } = row;
   const user = record.users[rowIndex];
   if (!user) return;
   const { transaction, postedAt } = posted;
   const { batchNo } = record;
-  for (const id of user.ids) ledger.markPosted(id, { batchNo, finalAt: postedAt + finality });
+  for (const id of user.ids) {
+    const billed = books.unpostedOf(id);
+    if (billed) journal.put("posted", id, { ...billed.toRecord(), batchNo, finalAt: postedAt + finality });
+  }
   const bill = { batchNo, transaction, rowIndex, ids: user.ids, sum: user.sum, postedAt };
   journal.put("bills", `${user.userId}!${batchNo.padStart(20, "0")}`, bill);
 }

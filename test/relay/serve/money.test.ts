@@ -3,6 +3,7 @@ import { ZERO_32 } from "@aimo/protocol/bytes";
 import { expect } from "chai";
 import { Journal } from "../../../relay/src/store/journal.ts";
 import { LevelLedger } from "../../../relay/src/store/ledger.ts";
+import { UnpostedReceipts } from "../../../relay/src/store/unposted.ts";
 import {
   CHAT,
   eventsOf,
@@ -84,7 +85,8 @@ describe("the money of a request", () => {
     const db = await openData({ location: "memory", identity });
     const journal = new Journal(db);
     const protocolNow = () => Math.floor(Date.now() / 1000);
-    const books = await LevelLedger.open({ journal, now: Date.now, protocolNow });
+    const unposted = await UnpostedReceipts.open(journal);
+    const books = await LevelLedger.open({ journal, unposted, now: Date.now, protocolNow });
     const later = protocolNow() + 3_600;
     books.setChannel({
       ...{ userId: USER_ID, owner: identity.settlement, epoch: 1, mode: 0, available: 5n * USD, spent: 0n },

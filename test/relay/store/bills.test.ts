@@ -24,7 +24,7 @@ import {
 
 const USERS = [1, 2, 3];
 /** As it stands on the disk; only what the tests touch. */
-type Stored = { outcome: { charge: unknown }; billed: { receipt: { units: unknown } }; ids: string[] };
+type Stored = { outcome: { charge: unknown; statement: { units: unknown } }; ids: string[] };
 type Line = SettlementBill["lines"][number];
 
 /** What a user checks of one line: who signed it, for which request, and what it may cost. */
@@ -160,7 +160,7 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
         }),
       "a receipt was altered": () =>
         change("generations", ids[1] ?? "", (one) => {
-          one.billed.receipt.units = [9, 9, 9];
+          one.outcome.statement.units = [9, 9, 9];
           return one;
         }),
       "a body's hash was altered": () =>

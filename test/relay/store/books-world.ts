@@ -17,6 +17,7 @@ import { IdempotentReplies } from "../../../relay/src/store/idempotency.ts";
 import { Journal } from "../../../relay/src/store/journal.ts";
 import { LevelLedger } from "../../../relay/src/store/ledger.ts";
 import { createBillingStore, createSettlingStore } from "../../../relay/src/store/money.ts";
+import { UnpostedReceipts } from "../../../relay/src/store/unposted.ts";
 
 export const RELAY_ID = 7;
 export const USD = 10n ** 12n;
@@ -78,8 +79,9 @@ export async function openWorld(db: Database, clock: Clock, options: WorldOption
   const now = () => clock.ms;
   const { protocolNow = () => Math.floor(clock.ms / 1000) } = options;
   const journal = new Journal(db);
-  const ledger = await LevelLedger.open({ journal, now, protocolNow, lostBefore });
-  const books = await Books.open(journal);
+  const unposted = await UnpostedReceipts.open(journal);
+  const ledger = await LevelLedger.open({ journal, unposted, now, protocolNow, lostBefore });
+  const books = await Books.open(journal, unposted);
   const parts = { journal, ledger, books, now, finality };
   const faults: object[] = [];
   const billing = createBilling({
