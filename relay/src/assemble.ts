@@ -20,6 +20,7 @@ import { createMetrics, type RelayMetrics } from "./metrics.ts";
 import type { Money } from "./money.ts";
 import { AuthSessionStore } from "./store/auth-sessions.ts";
 import { KeyStore } from "./store/keys.ts";
+import { startTracing, type Tracing } from "./tracing.ts";
 import { Providers } from "./upstream/providers.ts";
 
 /** What a relay is put together from, once its chain is connected and its money is open. */
@@ -73,9 +74,12 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     const metrics = createMetrics({
       inFlight: () => serving.inFlight,
       offers: () => offers.all().length,
-      unsettled: () => parts.settling.unsettled().amount,
+      unsettled: () => parts.settling.unsettled(),
+      provisional: () => parts.ledger.provisionalCount(),
     });
-    const serving = createServing(config, parts, { offers, upstream, metrics });
+    const observers = startObservers(config, parts, metrics);
+    started.defer(() => observers.close());
+    const serving = createServing(config, parts, { offers, upstream, observers });
     const app = await startHttp(config, parts, { offers, serving, metrics });
     started.defer(() => closeHttp(app));
     started.defer(() => drain(config, parts, serving));
@@ -92,11 +96,31 @@ function createUpstream({ upstream: limits }: RelayConfig, parts: RelayParts): P
   return new Providers({ identity, limits, billing, log, now: Date.now });
 }
 
-type Rooms = { readonly offers: LiveOffers; readonly upstream: Providers; readonly metrics: RelayMetrics };
+/** Told of each hold and of how it ended. */
+type Observers = Pick<Tracing, "onHold" | "onCommit" | "close">;
+
+function startObservers({ tracing }: RelayConfig, { relayId }: RelayParts, metrics: RelayMetrics): Observers {
+  const none = { ...metrics, close: async () => {} };
+  if (tracing.endpoint === "") return none;
+  const traces = startTracing({ ...tracing, relayId });
+  return {
+    onHold: (start) => {
+      metrics.onHold(start);
+      traces.onHold(start);
+    },
+    onCommit: (id, outcome) => {
+      metrics.onCommit(id, outcome);
+      traces.onCommit(id, outcome);
+    },
+    close: () => traces.close(),
+  };
+}
+
+type Rooms = { readonly offers: LiveOffers; readonly upstream: Providers; readonly observers: Observers };
 
 function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
   const { relayId, deployment, ledger, accounts, credit, feeBps, protocolNow, log } = parts;
-  const { offers, upstream, metrics } = rooms;
+  const { offers, upstream, observers } = rooms;
   return new Serving({
     ...{ relayId, offers, upstream, accounts, credit, feeBps, protocolNow, log },
     separator: domainSeparator({
@@ -105,11 +129,14 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
     }),
     ledger: {
       balanceOf: (userId) => ledger.balanceOf(userId),
-      hold: (start, caller, amount) => ledger.hold(start, caller, amount),
+      hold: (start, caller, amount) => {
+        ledger.hold(start, caller, amount);
+        observers.onHold(start);
+      },
       usageOfKey: (keyHash) => ledger.usageOfKey(keyHash),
       commit: (id, outcome) => {
         ledger.commit(id, outcome);
-        metrics.onCommit(outcome);
+        observers.onCommit(id, outcome);
       },
     },
     health: new ProviderHealth(),
@@ -120,7 +147,7 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
   });
 }
 
-type Served = Pick<Rooms, "offers" | "metrics"> & { readonly serving: Serving };
+type Served = Pick<Rooms, "offers"> & { readonly serving: Serving; readonly metrics: RelayMetrics };
 
 async function startHttp(
   { http }: RelayConfig,

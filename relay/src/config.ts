@@ -77,6 +77,18 @@ export const RelayConfigSchema = Type.Object(
       },
       CLOSED,
     ),
+    tracing: Type.Object(
+      {
+        endpoint: Type.String({
+          default: "",
+          pattern: "^(https?://.{1,2000})?$",
+          description:
+            "Where traces go by OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; none when empty.",
+        }),
+        samplePercent: count(100, "Part of the requests that are traced, percent.", [1, 100]),
+      },
+      CLOSED,
+    ),
     gossip: Type.Object(
       {
         listen: list(["/ip4/127.0.0.1/tcp/0"], "Multiaddrs to listen on."),

@@ -1,58 +1,159 @@
-import { Counter, Gauge, Registry } from "prom-client";
-import type { Outcome } from "./core/types.ts";
+import type { ErrorCode } from "@aimo/protocol/errors";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { GenerationStart, Outcome, Route } from "./core/types.ts";
 
-/** What a relay counts. Labels are closed sets: never a key, an id or a model's name from a request. */
+/**
+ * What a relay counts, for Prometheus. Names are those of OpenTelemetry's conventions for generative AI where it has one.
+ * Labels are closed sets: never a key, an id, a provider or a model's name from a request.
+ */
 export type RelayMetrics = {
   readonly contentType: string;
   read(): Promise<string>;
-  onCommit(outcome: Outcome): void;
+  onHold(start: GenerationStart): void;
+  onCommit(id: string, outcome: Outcome): void;
+  /** A request that was answered with an error of the table instead of a reply. */
+  onRefusal(code: ErrorCode): void;
 };
 
 export type MetricsSources = {
   readonly inFlight: () => number;
   readonly offers: () => number;
-  /** pUSD billed and not posted yet. */
-  readonly unsettled: () => bigint;
+  /** What is billed and not posted yet: pUSD, receipts, and the age of the oldest in milliseconds. */
+  readonly unsettled: () => {
+    readonly amount: bigint;
+    readonly receipts: number;
+    readonly oldestMs: number | undefined;
+  };
+  /** Requests that wait for their provider's signature. */
+  readonly provisional: () => number;
 };
 
-export function createMetrics({ inFlight, offers, unsettled }: MetricsSources): RelayMetrics {
+/** Source: the buckets that OpenTelemetry's conventions for generative AI advise. */
+const TOKEN_BUCKETS = Array.from({ length: 14 }, (_, power) => 4 ** power);
+const DURATION_BUCKETS = Array.from({ length: 14 }, (_, power) => 0.01 * 2 ** power);
+const FIRST_TOKEN_BUCKETS = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+];
+const PER_TOKEN_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
+/** What has ended is counted by the batch, away from the requests: a scrape is rarer than a request by far. */
+const MAX_PENDING = 1_024;
+
+const OPERATIONS: Readonly<Partial<Record<Route, string>>> = { images: "image_generation" };
+
+type Ended = { readonly start: GenerationStart | undefined; readonly outcome: Outcome };
+
+export function createMetrics(sources: MetricsSources): RelayMetrics {
   const registry = new Registry();
-  const registers = [registry];
-  const outcomes = new Counter({
-    ...{
-      name: "aimo_serve_requests_total",
-      help: "Requests that were held for, by how they ended.",
-      registers,
+  const instruments = createInstruments(registry);
+  createGauges(registry, sources);
+  collectDefaultMetrics({ register: registry });
+  const running = new Map<string, GenerationStart>();
+  let ended: Ended[] = [];
+  const count = () => {
+    const batch = ended;
+    ended = [];
+    for (const one of batch) countOne(instruments, one);
+  };
+  return {
+    contentType: registry.contentType,
+    read: () => {
+      count();
+      return registry.metrics();
     },
-    labelNames: ["outcome"] as const,
-  });
-  const charged = new Counter({
-    name: "aimo_serve_charged_pusd_total",
-    help: "Charged, provisionally.",
-    registers,
-  });
-  const tokens = new Counter({
-    ...{ name: "aimo_serve_units_total", help: "Billed units.", registers },
-    labelNames: ["slot"] as const,
-  });
+    onHold: (start) => void running.set(start.id, start),
+    onCommit: (id, outcome) => {
+      ended.push({ start: running.get(id), outcome });
+      running.delete(id);
+      if (ended.length >= MAX_PENDING) count();
+    },
+    onRefusal: (code) => instruments.refusals.inc({ error_type: code }),
+  };
+}
+
+type Instruments = ReturnType<typeof createInstruments>;
+
+function createInstruments(registry: Registry) {
+  const registers = [registry];
+  const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]) =>
+    new Counter({ name, help, registers, labelNames });
+  const histogram = <T extends string>(
+    name: string,
+    help: string,
+    { buckets, labelNames }: { buckets: number[]; labelNames: readonly T[] },
+  ) => new Histogram({ name, help, registers, buckets, labelNames });
+  const operation = ["gen_ai_operation_name"] as const;
+  const about = ["gen_ai_operation_name", "error_type"] as const;
+  return {
+    requests: counter("aimo_serve_requests_total", "Requests that were held for, by how they ended.", [
+      "outcome",
+    ]),
+    refusals: counter("aimo_http_refusals_total", "Requests answered with an error, by its code.", [
+      "error_type",
+    ]),
+    failures: counter("aimo_serve_failed_attempts_total", "Providers tried in vain, by how they failed.", [
+      "error_type",
+    ]),
+    charged: counter("aimo_serve_charged_pusd_total", "Charged, provisionally, in pUSD.", []),
+    units: counter("aimo_serve_units_total", "Billed units, by their slot in the price.", ["slot"]),
+    tokens: histogram("gen_ai_client_token_usage", "Billed tokens of a request.", {
+      buckets: TOKEN_BUCKETS,
+      labelNames: ["gen_ai_operation_name", "gen_ai_token_type"],
+    }),
+    duration: histogram(
+      "gen_ai_server_request_duration_seconds",
+      "From a request's hold to the end of its reply.",
+      { buckets: DURATION_BUCKETS, labelNames: about },
+    ),
+    firstToken: histogram(
+      "gen_ai_server_time_to_first_token_seconds",
+      "From a request's hold to the first token of its stream.",
+      { buckets: FIRST_TOKEN_BUCKETS, labelNames: operation },
+    ),
+    perToken: histogram(
+      "gen_ai_server_time_per_output_token_seconds",
+      "Between two tokens of a stream, after the first.",
+      { buckets: PER_TOKEN_BUCKETS, labelNames: operation },
+    ),
+  };
+}
+
+function createGauges(registry: Registry, sources: MetricsSources): void {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
-      ...{ name, help, registers },
+      ...{ name, help, registers: [registry] },
       collect() {
         this.set(read());
       },
     });
-  gauge("aimo_serve_in_flight", "Requests in flight.", inFlight);
-  gauge("aimo_gossip_offers", "Live offers.", offers);
-  gauge("aimo_settle_unsettled_pusd", "Billed and not posted yet.", () => Number(unsettled()));
-  return {
-    contentType: registry.contentType,
-    read: () => registry.metrics(),
-    onCommit: (outcome) => {
-      outcomes.inc({ outcome: outcome.kind === "usage" ? "billed" : outcome.reason });
-      if (outcome.kind !== "usage") return;
-      charged.inc(Number(outcome.charge));
-      outcome.statement.units.forEach((count, slot) => tokens.inc({ slot: String(slot) }, count));
-    },
-  };
+  gauge("aimo_serve_in_flight", "Requests in flight.", sources.inFlight);
+  gauge("aimo_serve_provisional", "Requests that wait for their provider's signature.", sources.provisional);
+  gauge("aimo_gossip_offers", "Live offers.", sources.offers);
+  gauge("aimo_settle_unsettled_pusd", "Billed and not posted yet, in pUSD.", () =>
+    Number(sources.unsettled().amount),
+  );
+  gauge("aimo_settle_unsettled_receipts", "Receipts that are billed and not posted yet.", () =>
+    Number(sources.unsettled().receipts),
+  );
+  gauge("aimo_settle_oldest_seconds", "Age of the oldest receipt that is not posted yet.", () =>
+    Number((sources.unsettled().oldestMs ?? 0) / 1_000),
+  );
+}
+
+function countOne(to: Instruments, { start, outcome }: Ended): void {
+  to.requests.inc({ outcome: outcome.kind === "usage" ? "billed" : outcome.reason });
+  for (const { error } of outcome.attempts) if (error) to.failures.inc({ error_type: error });
+  if (outcome.kind !== "usage") return;
+  const { charge, statement, latencyMs, generationMs, cancelled } = outcome;
+  to.charged.inc(Number(charge));
+  const [prompt, cached, output] = statement.units;
+  for (const [slot, count] of statement.units.entries()) to.units.inc({ slot: String(slot) }, count);
+  if (!start) return;
+  const operation = { gen_ai_operation_name: OPERATIONS[start.route] ?? start.route };
+  to.duration.observe({ ...operation, error_type: cancelled ? "cancelled" : "" }, generationMs / 1_000);
+  to.tokens.observe({ ...operation, gen_ai_token_type: "input" }, prompt + cached);
+  if (start.route !== "chat") return;
+  to.tokens.observe({ ...operation, gen_ai_token_type: "output" }, output);
+  if (!start.streamed) return;
+  to.firstToken.observe(operation, latencyMs / 1_000);
+  if (output > 1) to.perToken.observe(operation, (generationMs - latencyMs) / 1_000 / (output - 1));
 }

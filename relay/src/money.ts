@@ -134,6 +134,22 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     unsignedOf: (providerId) => ledger.unsignedOf(providerId),
   });
   const idempotency = new IdempotentReplies(journal, Date.now);
+  const stopSweeping = startSweeping(ledger, idempotency, log);
+  return {
+    ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit },
+    close: async () => {
+      stopSweeping();
+      watcher.stop();
+      covers.stop();
+      await settling.close();
+      await demands.stop();
+      await journal.close();
+    },
+  };
+}
+
+/** Gives up late groups, and removes what expired; gives what stops it. */
+function startSweeping(ledger: LevelLedger, idempotency: IdempotentReplies, log: Log): () => void {
   const sweep = () =>
     idempotency
       .sweep()
@@ -142,17 +158,7 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     setInterval(() => ledger.expire(), EXPIRE_MS),
     setInterval(() => void sweep(), SWEEP_MS).unref(),
   ];
-  return {
-    ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit },
-    close: async () => {
-      for (const timer of timers) clearInterval(timer);
-      watcher.stop();
-      covers.stop();
-      await settling.close();
-      await demands.stop();
-      await journal.close();
-    },
-  };
+  return () => timers.forEach(clearInterval);
 }
 
 async function reconcile(ledger: LevelLedger, log: Log): Promise<void> {

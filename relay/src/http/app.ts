@@ -1,8 +1,14 @@
 import { randomHex } from "@aimo/node/random";
+import { type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  LogController,
+} from "fastify";
 import type { AccessDependencies } from "./access.ts";
 import { Access } from "./access.ts";
 import { type AccountOptions, accountRoutes } from "./account-routes.ts";
@@ -65,6 +71,10 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
   app.server.maxHeadersCount = MAX_HEADERS;
   app.removeContentTypeParser("text/plain");
   handleErrors(app, settings.maxBodyBytes);
+  app.addHook("onError", (_request, _reply, error, done) => {
+    dependencies.metrics.onRefusal(codeOf(error));
+    done();
+  });
   // With `done`, as all hooks of the hot path: a promise each would cost more than what they do.
   app.addHook("onRequest", (request, reply, done) => {
     reply.header(ROUTE_HEADERS.requestId, request.id);
@@ -81,6 +91,12 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
   refuseRest();
   await app.ready();
   return app;
+}
+
+/** What is not an error of the table yet is one of Fastify's about the request, or nobody's. */
+function codeOf(error: FastifyError): ErrorCode {
+  if (isAimoError(error)) return error.code;
+  return (error.statusCode ?? 500) < 500 ? "invalid_request" : "internal_error";
 }
 
 async function registerRoutes(app: FastifyInstance, dependencies: AppDependencies): Promise<void> {

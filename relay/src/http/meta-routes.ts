@@ -1,3 +1,4 @@
+import type { ErrorCode } from "@aimo/protocol/errors";
 import type { WellKnown } from "@aimo/protocol/routes";
 import type { FastifyPluginAsync } from "fastify";
 import { open } from "./schemas.ts";
@@ -7,7 +8,12 @@ export type MetaOptions = {
   readonly serving: { readonly draining: boolean; readonly inFlight: number };
   /** Wall-clock second at which a pause of the protocol ends by itself; undefined while it runs. */
   readonly pausedUntil: () => number | undefined;
-  readonly metrics: { readonly contentType: string; read(): Promise<string> };
+  readonly metrics: {
+    readonly contentType: string;
+    read(): Promise<string>;
+    /** A request that is answered with an error. */
+    onRefusal(code: ErrorCode): void;
+  };
 };
 
 /** Who this relay is and how it does. */

@@ -180,7 +180,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       contracts: {},
     }),
     pausedUntil: options.pausedUntil ?? (() => undefined),
-    metrics: { contentType: "text/plain", read: async () => "" },
+    metrics: { contentType: "text/plain", read: async () => "", onRefusal: () => {} },
   });
   await app.listen({ host: "127.0.0.1", port: 0 });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
