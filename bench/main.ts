@@ -1,13 +1,14 @@
 import { performance } from "node:perf_hooks";
 import { endWithUsage, readOptions } from "../scripts/project/options.ts";
 import { benchCrypto } from "./crypto.ts";
+import { benchFaults } from "./faults.ts";
 import { benchGas, measureSnapshot, writeSnapshot } from "./gas.ts";
 import { benchLedger } from "./ledger.ts";
 import { benchRelay, RELAY_BENCH, type RelayBenchOptions } from "./relay.ts";
 
-const NAMES = ["crypto", "ledger", "gas", "relay"] as const;
+const NAMES = ["crypto", "ledger", "gas", "relay", "faults"] as const;
 type Name = (typeof NAMES)[number];
-/** Takes minutes, and both cores of a small machine: only when it is asked for by name. */
+/** The others take minutes, and both cores of a small machine: only when they are asked for by name. */
 const BY_DEFAULT: readonly Name[] = ["crypto", "ledger", "gas"];
 /** Lines of progress come at most this often. */
 const PROGRESS_MS = 2_000;
@@ -23,6 +24,8 @@ Measures in this process, on this machine; compare figures of one run only. Gas 
   relay    what our whole relay (key, hold, route, session, receipt, journal, on a real chain) costs against bare proxies
            on node:http and Fastify with undici and against Portkey's gateway from npm: each on one core, alternating
            rounds, whole answers and streams. Only when named; it takes some minutes and two cores that do nothing else
+  faults   sixteen ways in which providers fail (resets, stalls, cut streams, 429s, …) against a real relay on a real
+           chain, each with the bill held to the pUSD. Only when named; it takes some four minutes
 
 Options:
   --json     one line of JSON; of one bench its figures alone
@@ -69,7 +72,7 @@ async function main(): Promise<void> {
 
 function run(name: Name, progress: (text: string) => void, options: RelayBenchOptions): Promise<Figures> {
   if (name === "relay") return benchRelay(progress, options);
-  const benches = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas };
+  const benches = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas, faults: benchFaults };
   return benches[name](progress);
 }
 

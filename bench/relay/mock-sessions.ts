@@ -19,6 +19,9 @@ type Session = {
   events: ServerResponse | undefined;
 };
 
+/** The chain, the relay, and the provider that is played. */
+export type MockIdentity = Pick<World, "deployment" | "relayId" | "modelId" | "providerId" | "providerKey">;
+
 /** One inference request whose MAC is right. */
 export type Call = {
   /** The id that the relay wants to read in the answer. */
@@ -33,18 +36,27 @@ const PING_MS = 5_000;
 
 /** A provider's side of sessions as the protocol describes it, without books: nobody gets paid here. */
 export class MockSessions {
-  readonly #world: World;
+  readonly #world: MockIdentity;
   readonly #separator: Uint8Array;
   readonly #sessions = new Map<string, Session>();
   readonly #receipts: UsageReceipt[] = [];
   readonly #digests: Uint8Array[] = [];
+  readonly #timers: readonly NodeJS.Timeout[];
+  /** How many were signed. */
+  groups = 0;
 
-  constructor(world: World) {
+  constructor(world: MockIdentity) {
     const { chainId, contracts } = world.deployment;
     this.#world = world;
     this.#separator = domainSeparator({ chainId, verifyingContract: contracts.settlement });
-    setInterval(() => this.#closeGroup(), GROUP_MS);
-    setInterval(() => this.#emit({ type: "ping" }), PING_MS);
+    this.#timers = [
+      setInterval(() => this.#closeGroup(), GROUP_MS),
+      setInterval(() => this.#emit({ type: "ping" }), PING_MS),
+    ];
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
   }
 
   /** Answers what belongs to the session itself; false when it is an inference request. */
@@ -124,6 +136,7 @@ export class MockSessions {
     const receipts = this.#receipts.splice(0);
     const digests = this.#digests.splice(0);
     if (receipts.length === 0) return;
+    this.groups++;
     const { relayId, providerId, providerKey } = this.#world;
     const closedAt = Math.floor(Date.now() / 1_000);
     const group = { relayId, providerId, count: receipts.length, closedAt, root: buildGroup(digests).root };

@@ -4,6 +4,7 @@ export const MODEL = "bench-text";
 const WORDS = "a ledger is a list of entries that nobody rewrites and everyone can add up again".split(" ");
 export const ANSWER = WORDS.join(" ");
 export const PROMPT_TOKENS = 20;
+export const ANSWER_TOKENS = WORDS.length;
 
 /** How many frames a stream has, and how far apart they are, ms; 0: as fast as the reader takes them. */
 export type Pace = { readonly frames: number; readonly everyMs: number };
@@ -28,8 +29,8 @@ export const completion = (id: string) => ({
   choices: [{ index: 0, message: { role: "assistant", content: ANSWER }, finish_reason: "stop" }],
   usage: {
     prompt_tokens: PROMPT_TOKENS,
-    completion_tokens: WORDS.length,
-    total_tokens: PROMPT_TOKENS + WORDS.length,
+    completion_tokens: ANSWER_TOKENS,
+    total_tokens: PROMPT_TOKENS + ANSWER_TOKENS,
   },
 });
 

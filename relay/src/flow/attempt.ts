@@ -178,7 +178,8 @@ export class Attempt implements UpstreamHandler {
         0,
         MAX_ERROR_MESSAGE,
       );
-      const error = new AimoError("invalid_request", own.param ? { message, param: own.param } : { message });
+      const about = { message, details: { generation_id: this.#parameters.request.id } };
+      const error = new AimoError("invalid_request", own.param ? { ...about, param: own.param } : about);
       return { kind: "refused", error };
     }
     const code: ErrorCode =

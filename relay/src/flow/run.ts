@@ -65,8 +65,11 @@ export class Run {
         if (this.#stopReason) break;
         const tried = this.#begin(offer);
         const end = await tried.attempt.ended;
-        if (end.kind !== "failed") return this.#conclude(tried, end);
-        this.#noteFailure(tried, end.error);
+        if (end.kind === "failed") this.#noteFailure(tried, end.error);
+        // Who failed before may have taken the request, so the refusal of who stands in for it is not the last word.
+        else if (end.kind === "refused" && this.#attempts.length > 0 && offer !== offers.at(-1))
+          this.#record(tried, end.error.code);
+        else return this.#conclude(tried, end);
       }
       throw this.#giveUp();
     } finally {
@@ -153,7 +156,10 @@ export class Run {
       codes.size === 1 && (only === "timeout" || only === "overloaded") ? only : "provider_unavailable";
     this.#settle({ kind: "free", reason: code, attempts });
     return new AimoError(code, {
-      details: { attempts: attempts.map(({ providerId, error }) => `${providerId}: ${error}`) },
+      details: {
+        generation_id: this.#parameters.id,
+        attempts: attempts.map(({ providerId, error }) => `${providerId}: ${error}`),
+      },
       ...(code === "overloaded" ? { retryAfterSeconds: 1 } : {}),
     });
   }
