@@ -176,7 +176,7 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
       const cut = await client.ask({ provider: pin(raw, sound) });
       await tally.add(cut, { failed, servedBy: sound.id });
       // Answers when nobody waits any more, and signs for that too.
-      raw.play = (ask) => void setTimeout(() => reply(ask), network.limits.stallMs).unref();
+      raw.play = (ask) => void setTimeout(() => reply(ask), 1.3 * network.limits.firstByteMs);
       const late = await client.ask({ provider: pin(raw, sound) });
       await tally.add(late, { failed: [[raw.id, "timeout"]], servedBy: sound.id });
       const received = raw.groups;
