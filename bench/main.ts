@@ -1,12 +1,13 @@
 import { performance } from "node:perf_hooks";
 import { endWithUsage, readOptions } from "../scripts/project/options.ts";
+import { benchCrash, CRASH_BENCH, type CrashOptions } from "./crash.ts";
 import { benchCrypto } from "./crypto.ts";
 import { benchFaults } from "./faults.ts";
 import { benchGas, measureSnapshot, writeSnapshot } from "./gas.ts";
 import { benchLedger } from "./ledger.ts";
 import { benchRelay, RELAY_BENCH, type RelayBenchOptions } from "./relay.ts";
 
-const NAMES = ["crypto", "ledger", "gas", "relay", "faults"] as const;
+const NAMES = ["crypto", "ledger", "gas", "relay", "faults", "crash"] as const;
 type Name = (typeof NAMES)[number];
 /** The others take minutes, and both cores of a small machine: only when they are asked for by name. */
 const BY_DEFAULT: readonly Name[] = ["crypto", "ledger", "gas"];
@@ -26,6 +27,8 @@ Measures in this process, on this machine; compare figures of one run only. Gas 
            rounds, whole answers and streams. Only when named; it takes some minutes and two cores that do nothing else
   faults   sixteen ways in which providers fail (resets, stalls, cut streams, 429s, …) against a real relay on a real
            chain, each with the bill held to the pUSD. Only when named; it takes some four minutes
+  crash    kills the relay (kill -9) at random points under load and starts it again; then every bill is held to the
+           chain, to the provider's vouchers and to what clients were told. Only when named; some four seconds a point
 
 Options:
   --json     one line of JSON; of one bench its figures alone
@@ -34,6 +37,7 @@ Options:
   --seconds  relay: length of one measurement (${RELAY_BENCH.seconds})
   --no-portkey
              relay: without Portkey's gateway, which is installed into bench/.portkey the first time
+  --points   crash: how often the relay is killed (${CRASH_BENCH.points})
   --help     this text`;
 
 type Figures = Readonly<Record<string, unknown>>;
@@ -45,6 +49,7 @@ async function main(): Promise<void> {
     rounds: { type: "string", default: String(RELAY_BENCH.rounds) },
     seconds: { type: "string", default: String(RELAY_BENCH.seconds) },
     "no-portkey": { type: "boolean", default: false },
+    points: { type: "string", default: String(CRASH_BENCH.points) },
   } as const;
   const { values, positionals } = readOptions(HELP, known, { allowPositionals: true });
   const wanted = positionals.length === 0 ? BY_DEFAULT : positionals;
@@ -57,7 +62,7 @@ async function main(): Promise<void> {
   }
   const options = {
     ...{ rounds: positive("rounds", values.rounds), seconds: positive("seconds", values.seconds) },
-    ...{ portkey: !values["no-portkey"], pin: true },
+    ...{ portkey: !values["no-portkey"], pin: true, points: positive("points", values.points) },
   };
   const results: Record<string, Figures> = {};
   for (const name of NAMES.filter((one) => wanted.includes(one))) {
@@ -70,8 +75,13 @@ async function main(): Promise<void> {
   if (values.json) console.log(JSON.stringify(only && wanted.length === 1 ? results[only] : results));
 }
 
-function run(name: Name, progress: (text: string) => void, options: RelayBenchOptions): Promise<Figures> {
+function run(
+  name: Name,
+  progress: (text: string) => void,
+  options: RelayBenchOptions & CrashOptions,
+): Promise<Figures> {
   if (name === "relay") return benchRelay(progress, options);
+  if (name === "crash") return benchCrash(progress, options);
   const benches = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas, faults: benchFaults };
   return benches[name](progress);
 }

@@ -1,0 +1,14 @@
+import { expect } from "chai";
+import { benchCrash } from "../../bench/crash.ts";
+
+const POINTS = 4;
+
+describe("a relay that is killed under load", function () {
+  this.timeout(180_000);
+
+  it("loses no money and bills nothing twice", async () => {
+    const report = await benchCrash(() => {}, { points: POINTS });
+    expect(report).to.include({ kills: POINTS, passed: true });
+    expect(report["billed"]).to.be.above(0);
+  });
+});
