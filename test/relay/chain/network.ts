@@ -100,12 +100,14 @@ export type MoneyOptions = {
   readonly wrap?: (chain: SettlementChain) => SettlementChain;
   readonly gasLimit?: bigint;
   readonly lostBefore?: number;
+  /** Between two looks at a batch that was sent. */
+  readonly intervalMs?: number;
 };
 
 /** Books, billing and settling of a relay over a disk, as after a start of its node; posts only when asked. */
 export async function startMoney(
   network: TestNetwork,
-  { relay, disk, wrap, gasLimit = 10n ** 18n, lostBefore }: MoneyOptions,
+  { relay, disk, wrap, gasLimit = 10n ** 18n, lostBefore, intervalMs = 3_600_000 }: MoneyOptions,
 ) {
   const { rpcUrl, deployment, clock } = network;
   const connect = { rpcUrl, deployment, privateKey: relay.key, now: () => clock.ms };
@@ -137,7 +139,7 @@ export async function startMoney(
   const settling = startSettling({
     ...{ protocolNow: world.protocolNow, now: world.now, postWindow: POST_WINDOW, epoch: EPOCH },
     pausedUntil: () => chain.time.pausedUntil(),
-    ...{ chain: wrap ? wrap(real) : real, store: world.store, intervalMs: 3_600_000 },
+    ...{ chain: wrap ? wrap(real) : real, store: world.store, intervalMs },
     refreshChannel: (userId) => accounts.refreshChannel(userId),
     due: () => ({
       ...{ unsettled: 0n, oldestMs: undefined, channels: [], protocolNow: 0 },
