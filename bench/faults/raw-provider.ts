@@ -29,7 +29,11 @@ export type RawProvider = {
 };
 
 /** A provider of our own making: real sessions, MACs and signed groups around whatever the script answers. */
-export async function startRawProvider(world: World, bootstrap: readonly string[]): Promise<RawProvider> {
+export async function startRawProvider(
+  world: World,
+  bootstrap: readonly string[],
+  maxOutputTokens = 4_096,
+): Promise<RawProvider> {
   const sessions = new MockSessions(world);
   const server = createServer((request, response) => {
     buffer(request).then(
@@ -49,7 +53,7 @@ export async function startRawProvider(world: World, bootstrap: readonly string[
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const announcing = await startAnnouncing({ world, port, bootstrap });
+  const announcing = await startAnnouncing({ world, port, bootstrap, maxOutputTokens });
   const provider: RawProvider = {
     ...{ id: world.providerId, play: serveWell, asked: 0, abandoned: 0 },
     get groups() {

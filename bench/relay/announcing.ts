@@ -14,11 +14,12 @@ type AnnouncingParameters = {
   readonly port: number;
   /** Multiaddrs of the relay. */
   readonly bootstrap: readonly string[];
+  readonly maxOutputTokens?: number;
 };
 
 /** Tells by gossip, again and again, that a mock on this machine serves the bench's model. */
 export async function startAnnouncing(parameters: AnnouncingParameters): Promise<{ close(): Promise<void> }> {
-  const { world, port, bootstrap } = parameters;
+  const { world, port, bootstrap, maxOutputTokens = 4_096 } = parameters;
   const { deployment, providerId, providerKey, modelId } = world;
   const p2p = await startP2p<never>({
     ...{ privateKey: providerKey, listen: [], bootstrap, topic: offersTopic(deployment) },
@@ -34,7 +35,7 @@ export async function startAnnouncing(parameters: AnnouncingParameters): Promise
     const now = Date.now();
     const offer = {
       ...{ modelId, slug: MODEL, priceVersion: 1, route: "chat" as const, contextTokens: 8_192 },
-      ...{ maxOutputTokens: 4_096, freeSlots: 4_096, queued: 0, latencyMs: 1 },
+      ...{ maxOutputTokens, freeSlots: 4_096, queued: 0, latencyMs: 1 },
       description: "The bench's mock.",
     };
     const { chainId, contracts } = deployment;

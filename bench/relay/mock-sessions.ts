@@ -26,6 +26,8 @@ export type MockIdentity = Pick<World, "deployment" | "relayId" | "modelId" | "p
 export type Call = {
   /** The id that the relay wants to read in the answer. */
   readonly id: string;
+  /** The most completion tokens that the relay pays for. */
+  readonly max: number;
   /** States what was served: the statement as JSON and its MAC. Its receipt goes into the next group. */
   state(text: string, completionTokens: number): { readonly statement: string; readonly mac: Hex };
 };
@@ -81,6 +83,7 @@ export class MockSessions {
     const query = new URLSearchParams(path.slice(path.indexOf("?")));
     return {
       id: query.get("id") ?? "",
+      max: Number(query.get("max")),
       state: (text, tokens) => {
         const receipt = this.#receiptOf(query, [PROMPT_TOKENS, 0, tokens], textResponseHash([{ text }]));
         const digest = usageDigest(this.#separator, receipt);
