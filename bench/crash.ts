@@ -80,7 +80,7 @@ type Run = {
 
 async function conclude(network: CrashNetwork, { points, acks, kills, restarts }: Run) {
   const { client, world, providerId } = network;
-  const { freed, ...sums } = await audit({ client, world, providerIds: [providerId] }, acks);
+  const { freed, lines: _lines, ...sums } = await audit({ client, world, providerIds: [providerId] }, acks);
   assert.equal(
     `${await network.voucher()}`,
     sums.paidPusd,

@@ -6,8 +6,9 @@ import { benchFaults } from "./faults.ts";
 import { benchGas, measureSnapshot, writeSnapshot } from "./gas.ts";
 import { benchLedger } from "./ledger.ts";
 import { benchRelay, RELAY_BENCH, type RelayBenchOptions } from "./relay.ts";
+import { benchSoak, SOAK_BENCH, type SoakOptions } from "./soak.ts";
 
-const NAMES = ["crypto", "ledger", "gas", "relay", "faults", "crash"] as const;
+const NAMES = ["crypto", "ledger", "gas", "relay", "faults", "crash", "soak"] as const;
 type Name = (typeof NAMES)[number];
 /** The others take minutes, and both cores of a small machine: only when they are asked for by name. */
 const BY_DEFAULT: readonly Name[] = ["crypto", "ledger", "gas"];
@@ -29,6 +30,8 @@ Measures in this process, on this machine; compare figures of one run only. Gas 
            chain, each with the bill held to the pUSD. Only when named; it takes some four minutes
   crash    kills the relay (kill -9) at random points under load and starts it again; then every bill is held to the
            chain, to the provider's vouchers and to what clients were told. Only when named; some four seconds a point
+  soak     minutes of mixed load with clients that leave, slow readers and providers that stop and start: slope of the
+           relay's memory, holds that are left, and all bills against all that was delivered. Only when named
 
 Options:
   --json     one line of JSON; of one bench its figures alone
@@ -38,6 +41,7 @@ Options:
   --no-portkey
              relay: without Portkey's gateway, which is installed into bench/.portkey the first time
   --points   crash: how often the relay is killed (${CRASH_BENCH.points})
+  --minutes  soak: how long (${SOAK_BENCH.minutes})
   --help     this text`;
 
 type Figures = Readonly<Record<string, unknown>>;
@@ -50,6 +54,7 @@ async function main(): Promise<void> {
     seconds: { type: "string", default: String(RELAY_BENCH.seconds) },
     "no-portkey": { type: "boolean", default: false },
     points: { type: "string", default: String(CRASH_BENCH.points) },
+    minutes: { type: "string", default: String(SOAK_BENCH.minutes) },
   } as const;
   const { values, positionals } = readOptions(HELP, known, { allowPositionals: true });
   const wanted = positionals.length === 0 ? BY_DEFAULT : positionals;
@@ -63,6 +68,7 @@ async function main(): Promise<void> {
   const options = {
     ...{ rounds: positive("rounds", values.rounds), seconds: positive("seconds", values.seconds) },
     ...{ portkey: !values["no-portkey"], pin: true, points: positive("points", values.points) },
+    minutes: positive("minutes", values.minutes),
   };
   const results: Record<string, Figures> = {};
   for (const name of NAMES.filter((one) => wanted.includes(one))) {
@@ -78,10 +84,11 @@ async function main(): Promise<void> {
 function run(
   name: Name,
   progress: (text: string) => void,
-  options: RelayBenchOptions & CrashOptions,
+  options: RelayBenchOptions & CrashOptions & SoakOptions,
 ): Promise<Figures> {
   if (name === "relay") return benchRelay(progress, options);
   if (name === "crash") return benchCrash(progress, options);
+  if (name === "soak") return benchSoak(progress, options);
   const benches = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas, faults: benchFaults };
   return benches[name](progress);
 }

@@ -53,6 +53,7 @@ export type Audit = {
   readonly freed: readonly Ack[];
   readonly chargedPusd: string;
   readonly paidPusd: string;
+  readonly lines: SettlementBill["lines"];
 };
 
 type Parties = { readonly client: Client; readonly world: World; readonly providerIds: readonly number[] };
@@ -92,7 +93,7 @@ export async function audit({ client, world, providerIds }: Parties, acks: reado
   return {
     billed: lines.length,
     billedUnanswered: lines.filter(({ id }) => !answered.has(id)).length,
-    ...{ freed, chargedPusd: `${sum}`, paidPusd: `${paid}` },
+    ...{ freed, lines, chargedPusd: `${sum}`, paidPusd: `${paid}` },
   };
 }
 

@@ -13,9 +13,3 @@ const config = await loadConfig({ file: world.relayConfig, environment: {} });
 const node = await startRelay(config, { log: createLog({ level: "warn", name: "bench-relay" }) });
 process.once("SIGTERM", () => void node.close().finally(() => process.exit(0)));
 process.send?.({ port: new URL(node.url).port, p2p: node.p2pAddresses.join(",") });
-if (process.env["HEAPQ"]) {
-  const { Session } = await import("node:inspector/promises"); const { writeFileSync } = await import("node:fs");
-  const s = new Session(); s.connect();
-  setTimeout(async () => { await s.post("HeapProfiler.startSampling", { samplingInterval: 8192, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true } as never);
-    setTimeout(async () => { const { profile } = await s.post("HeapProfiler.stopSampling"); writeFileSync("/tmp/heap.json", JSON.stringify(profile)); }, 6000); }, 10000);
-}

@@ -34,3 +34,13 @@ export function quantileOf(values: readonly number[], part: number): number {
 
 /** As many digits as a measurement has meaning. */
 const rounded = (value: number): number => Number(value.toPrecision(DIGITS));
+
+/** Least-squares slope of values over times in milliseconds, per minute, to three decimals. */
+export function slopePerMinute(points: readonly (readonly [ms: number, value: number])[]): number {
+  const mean = (of: (point: readonly [number, number]) => number) =>
+    points.reduce((sum, point) => sum + of(point), 0) / points.length;
+  const [time, value] = [mean(([ms]) => ms), mean(([, each]) => each)];
+  const covariance = mean(([ms, each]) => (ms - time) * (each - value));
+  const variance = mean(([ms]) => (ms - time) ** 2);
+  return Math.round((covariance / variance) * 60_000 * 1_000) / 1_000;
+}
