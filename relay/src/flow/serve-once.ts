@@ -81,6 +81,15 @@ export type ServeOnceDependencies = {
   readonly maxKeptBytes: number;
 };
 
+export type ServeOnceRequest = {
+  readonly request: ServeRequest;
+  /** The client's key, and the route that it was used on. */
+  readonly name: string;
+  readonly sink: ReplySink;
+  /** What stands between the reply of a model and what is sent, and kept. */
+  readonly translate: (inner: ReplySink) => ReplySink;
+};
+
 /**
  * Serves a request under an Idempotency-Key: the first time into the sink, afterwards by returning the reply of the
  * first. What is billed is kept; what was free may be tried again. Throws `request_in_progress` and
@@ -88,10 +97,9 @@ export type ServeOnceDependencies = {
  */
 export async function serveOnce(
   { serving, idempotency, maxKeptBytes }: ServeOnceDependencies,
-  { request, key, sink }: { request: ServeRequest; key: string; sink: ReplySink },
+  { request, name, sink, translate }: ServeOnceRequest,
 ): Promise<IdempotentReply | undefined> {
-  const { caller, bodyHash, route } = request;
-  const name = `${route}:${key}`;
+  const { caller, bodyHash } = request;
   const claimed = await idempotency.claim(caller, name, bodyHash);
   if (claimed === "running") throw new AimoError("request_in_progress", { retryAfterSeconds: 1 });
   if (claimed === "conflict") throw new AimoError("idempotency_conflict");
@@ -99,7 +107,7 @@ export async function serveOnce(
   const recorder = new Recorder(sink, maxKeptBytes);
   let kept: IdempotentReply | undefined;
   try {
-    const { generationId, billed } = await serving.serve(request, recorder);
+    const { generationId, billed } = await serving.serve(request, translate(recorder));
     if (billed) kept = recorder.reply(generationId);
   } finally {
     idempotency.settle(caller, name, kept);

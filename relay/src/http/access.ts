@@ -44,7 +44,7 @@ export class Access {
     reply: FastifyReply,
     done: HookHandlerDoneFunction,
   ): void => {
-    const principal = this.#authenticate(request.headers.authorization);
+    const principal = this.#authenticate(credentialOf(request));
     this.#principals.set(request, principal);
     const { now } = this.#dependencies;
     const verdict = this.#limiter.take(subjectOf(principal, request), now());
@@ -102,8 +102,7 @@ export class Access {
     return userId;
   }
 
-  #authenticate(header: string | undefined): Principal | AimoError {
-    const [, credential] = /^Bearer +(\S+)$/i.exec((header ?? "").slice(0, MAX_CREDENTIAL_LENGTH)) ?? [];
+  #authenticate(credential: string | undefined): Principal | AimoError {
     if (!credential) return new AimoError("authentication_failed");
     const { keys, sessions } = this.#dependencies;
     if (credential.startsWith(SESSION_PREFIX)) {
@@ -117,6 +116,15 @@ export class Access {
       throw error;
     }
   }
+}
+
+/** A bearer token, or the header in which clients of Anthropic's API send their key. */
+function credentialOf({ headers }: FastifyRequest): string | undefined {
+  const { authorization = "" } = headers;
+  const [, token] = /^Bearer +(\S+)$/i.exec(authorization.slice(0, MAX_CREDENTIAL_LENGTH)) ?? [];
+  if (token !== undefined) return token;
+  const key = headers["x-api-key"];
+  return typeof key === "string" && key.length <= MAX_CREDENTIAL_LENGTH ? key : undefined;
 }
 
 function subjectOf(principal: Principal | AimoError, request: FastifyRequest): string {

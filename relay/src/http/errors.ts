@@ -1,5 +1,12 @@
-import { AimoError, type ErrorCode, errorBody, isAimoError } from "@aimo/protocol/errors";
+import { AimoError, type ErrorBody, type ErrorCode, errorBody, isAimoError } from "@aimo/protocol/errors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from "fastify";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** How a route of another API says what went wrong. */
+    errorForm?: ((body: ErrorBody, status: number, requestId: string) => object) | undefined;
+  }
+}
 
 /** Fastify's own refusals, in the words of our table. */
 const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message?: string }>> = {
@@ -33,7 +40,12 @@ export function handleErrors(app: FastifyInstance, bodyLimit: number): void {
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: AimoError): FastifyReply {
   if (error.retryAfterSeconds !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterSeconds));
   if (error.status === 401) reply.header("www-authenticate", "Bearer");
-  return reply.code(error.status).type("application/json; charset=utf-8").send(errorBody(error, request.id));
+  const body = errorBody(error, request.id);
+  const { errorForm } = request.routeOptions.config;
+  return reply
+    .code(error.status)
+    .type("application/json; charset=utf-8")
+    .send(errorForm ? errorForm(body, error.status, request.id) : body);
 }
 
 function toAimoError(error: FastifyError, bodyLimit: number): AimoError | undefined {

@@ -1,20 +1,37 @@
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyContextConfig, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { readAsk } from "../core/ask.ts";
+import { completionsDialect } from "../core/dialects/completions.ts";
+import { type Dialect, isObject, type Json } from "../core/dialects/dialect.ts";
+import { messagesDialect, messagesError } from "../core/dialects/messages.ts";
+import { responsesDialect } from "../core/dialects/responses.ts";
 import { hashBody } from "../core/meter.ts";
 import type { Route } from "../core/types.ts";
 import type { IdempotentReply } from "../flow/ports.ts";
 import { type ServeOnceDependencies, serveOnce } from "../flow/serve-once.ts";
+import type { ReplySink } from "../flow/serve-ports.ts";
 import type { Access } from "./access.ts";
+import { DialectSink } from "./dialect-sink.ts";
 import { inferenceSchemas } from "./schemas.ts";
 import { SocketSink } from "./sink.ts";
 
 export type InferenceOptions = ServeOnceDependencies & { readonly access: Access };
 
-const ROUTES: readonly { url: string; route: Route }[] = [
+type InferenceRoute = {
+  readonly url: string;
+  readonly route: Route;
+  /** Of a route that is another form of the chat. */
+  readonly dialect?: Dialect;
+  readonly errorForm?: FastifyContextConfig["errorForm"];
+};
+
+const ROUTES: readonly InferenceRoute[] = [
   { url: "/v1/chat/completions", route: "chat" },
   { url: "/v1/inference", route: "chat" },
+  { url: "/v1/completions", route: "chat", dialect: completionsDialect },
+  { url: "/v1/responses", route: "chat", dialect: responsesDialect },
+  { url: "/v1/messages", route: "chat", dialect: messagesDialect, errorForm: messagesError },
   { url: "/v1/embeddings", route: "embeddings" },
   { url: "/v1/images/generations", route: "images" },
 ];
@@ -27,10 +44,11 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) =>
     done(null, body),
   );
-  for (const { url, route } of ROUTES)
+  for (const { url, errorForm, ...form } of ROUTES)
     app.post(
       url,
       {
+        config: { errorForm },
         schema: inferenceSchemas[url] ?? {},
         // The schema is for readers: `readAsk` judges, with one parse and messages that name the field.
         validatorCompiler: () => () => true,
@@ -40,25 +58,42 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
           done();
         },
       },
-      (request, reply) => infer(options, { request, reply, route }),
+      (request, reply) => infer(options, { request, reply, ...form }),
     );
 };
 
-type Call = { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly route: Route };
+type Call = Omit<InferenceRoute, "url"> & { readonly request: FastifyRequest; readonly reply: FastifyReply };
 
-async function infer(options: InferenceOptions, { request, reply, route }: Call): Promise<FastifyReply> {
+async function infer(options: InferenceOptions, call: Call): Promise<FastifyReply> {
+  const { request, reply } = call;
   const { caller } = options.access.key(request);
-  const body = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-  const ask = readAsk(route, parseBody(body), body.length);
-  const call = { requestId: request.id, route, ask, body, bodyHash: hashBody(body), caller };
+  const { asked, ...served } = readCall(call);
+  const { dialect } = call;
+  const serve = { requestId: request.id, route: call.route, caller, ...served };
   const sink = new SocketSink(reply);
+  const translate = (inner: ReplySink) => (dialect ? new DialectSink(inner, dialect, asked) : inner);
   const key = readIdempotencyKey(request);
-  if (key === undefined) await options.serving.serve(call, sink);
+  if (key === undefined) await options.serving.serve(serve, translate(sink));
   else {
-    const again = await serveOnce(options, { request: call, key, sink });
+    const name = `${request.routeOptions.url}:${key}`;
+    const again = await serveOnce(options, { request: serve, name, sink, translate });
     if (again) return replay(reply, again);
   }
   return reply;
+}
+
+/** What is asked, and what goes upstream. The hash is always that of the bytes which the client sent. */
+function readCall({ request, route, dialect }: Call) {
+  const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
+  const parsed = parseBody(sent);
+  const bodyHash = hashBody(sent);
+  if (!dialect || !isObject(parsed)) {
+    const asked: Json = {};
+    return { ask: readAsk(route, parsed, sent.length), body: sent, bodyHash, asked };
+  }
+  const chat = dialect.toChat(parsed);
+  const body = Buffer.from(JSON.stringify(chat));
+  return { ask: readAsk(route, chat, body.length), body, bodyHash, asked: parsed };
 }
 
 function replay(

@@ -1,0 +1,56 @@
+import type { Dialect, DialectStream, Json } from "../core/dialects/dialect.ts";
+import { readFrame } from "../core/sse.ts";
+import type { ReplySink } from "../flow/serve-ports.ts";
+
+/** A sink that says in another API's words what a chat replies. It stands before the socket, so billing sees the chat. */
+export class DialectSink implements ReplySink {
+  readonly #inner: ReplySink;
+  readonly #dialect: Dialect;
+  readonly #asked: Json;
+  #stream: DialectStream | undefined;
+
+  constructor(inner: ReplySink, dialect: Dialect, asked: Json) {
+    this.#inner = inner;
+    this.#dialect = dialect;
+    this.#asked = asked;
+  }
+
+  get closed(): boolean {
+    return this.#inner.closed;
+  }
+  get onClose() {
+    return this.#inner.onClose;
+  }
+  set onClose(listener: (() => void) | undefined) {
+    this.#inner.onClose = listener;
+  }
+  get onDrain() {
+    return this.#inner.onDrain;
+  }
+  set onDrain(listener: (() => void) | undefined) {
+    this.#inner.onDrain = listener;
+  }
+
+  startStream(generationId: string): void {
+    this.#stream = this.#dialect.stream(this.#asked);
+    this.#inner.startStream(generationId);
+  }
+
+  /** Takes whole frames, as the relay forwards them. */
+  write(frame: Uint8Array): boolean {
+    const { data } = readFrame(frame);
+    // a comment that keeps the connection open
+    if (data === undefined || !this.#stream) return this.#inner.write(frame);
+    const text = data === "[DONE]" ? this.#stream.done() : this.#stream.chunk(JSON.parse(data) as Json);
+    return text === "" || this.#inner.write(Buffer.from(text));
+  }
+
+  end(): void {
+    this.#inner.end();
+  }
+
+  sendJson(generationId: string, body: string): void {
+    const reply = this.#dialect.reply(JSON.parse(body) as Json, this.#asked);
+    this.#inner.sendJson(generationId, JSON.stringify(reply));
+  }
+}

@@ -1,0 +1,158 @@
+import { textResponseHash } from "@aimo/protocol/receipts";
+import Anthropic from "@anthropic-ai/sdk";
+import { expect } from "chai";
+import type { Ask } from "../support/stand-in-provider.ts";
+import { startTestRelay, type TestRelay } from "../support/test-relay.ts";
+
+const CALL = { name: "weather", arguments: '{"city":"Oslo"}' };
+const TOOLS = [
+  {
+    name: "weather",
+    description: "The weather of a city.",
+    input_schema: { type: "object" as const, properties: { city: { type: "string" as const } } },
+  },
+];
+
+/** Anthropic's official client, unmodified, against a relay over real sockets. */
+describe("/v1/messages", () => {
+  let relay: TestRelay;
+  let client: Anthropic;
+
+  beforeEach(async () => {
+    relay = await startTestRelay();
+    client = new Anthropic({ baseURL: relay.url, apiKey: relay.key, maxRetries: 0 });
+  });
+  afterEach(() => relay.close());
+
+  const provider = () => {
+    const [first] = relay.providers;
+    if (!first) throw new Error("There is no provider.");
+    return first;
+  };
+  const say = (content: Anthropic.MessageParam["content"], more: object = {}) =>
+    client.messages.create({
+      ...{ model: "stand-in", max_tokens: 50, messages: [{ role: "user", content }], stream: false },
+      ...more,
+    });
+  const sent = () => JSON.parse(provider().asks.at(-1)?.body.toString() ?? "");
+
+  it("answers a message, and bills it as any chat", async () => {
+    const message = await say("Hello?", { system: "Be short.", stop_sequences: ["END"], temperature: 0.5 });
+    expect(message.content).to.deep.equal([{ type: "text", text: "Hello there." }]);
+    expect(message).to.include({ type: "message", role: "assistant", stop_reason: "end_turn" });
+    expect(message.usage).to.include({ input_tokens: 10, output_tokens: 3, cache_read_input_tokens: 0 });
+    expect(sent().messages).to.deep.equal([
+      { role: "system", content: "Be short." },
+      { role: "user", content: "Hello?" },
+    ]);
+    expect(sent())
+      .to.include({ max_tokens: 50, temperature: 0.5 })
+      .and.deep.include({ stop: ["END"] });
+    const { outcome } = relay.ledger.commits.at(-1) ?? {};
+    expect(outcome).to.include({ kind: "usage" });
+    expect(JSON.parse(JSON.stringify(message)).aimo.cost_pusd).to.equal(
+      outcome?.kind === "usage" ? outcome.charge.toString() : "",
+    );
+  });
+
+  it("streams, and the client puts the message together", async () => {
+    provider().onAsk = (ask) => {
+      for (const word of ["one ", "two ", "three"]) ask.say(word);
+      ask.finish();
+    };
+    const stream = client.messages.stream({
+      ...{ model: "stand-in", max_tokens: 50, messages: [{ role: "user", content: "Count." }] },
+    });
+    const pieces: string[] = [];
+    stream.on("text", (text) => pieces.push(text));
+    const message = await stream.finalMessage();
+    expect(pieces).to.deep.equal(["one ", "two ", "three"]);
+    expect(message.content).to.deep.equal([{ type: "text", text: "one two three" }]);
+    expect(message.usage).to.include({ input_tokens: 10, output_tokens: 3 });
+    expect(relay.ledger.commits.at(-1)?.outcome.kind).to.equal("usage");
+  });
+
+  it("carries tools, calls and their answers", async () => {
+    provider().onAsk = (ask) => replyWithCall(ask);
+    const message = await say("Weather in Oslo?", { tools: TOOLS, tool_choice: { type: "any" } });
+    expect(message.stop_reason).to.equal("tool_use");
+    const use = { type: "tool_use", id: "call_1", name: "weather", input: { city: "Oslo" } };
+    expect(message.content).to.deep.equal([use]);
+    expect(sent().tools[0].function).to.include({ name: "weather" });
+    expect(sent().tool_choice).to.equal("required");
+
+    provider().onAsk = (ask) => ask.reply("Rain.");
+    await client.messages.create({
+      ...{ model: "stand-in", max_tokens: 50, tools: TOOLS },
+      messages: [
+        { role: "user", content: "Weather in Oslo?" },
+        { role: "assistant", content: message.content },
+        {
+          role: "user",
+          content: [
+            { type: "tool_result", tool_use_id: "call_1", content: "12 degrees" },
+            { type: "text", text: "So?" },
+          ],
+        },
+      ],
+    });
+    const called = { id: "call_1", type: "function", function: CALL };
+    expect(sent().messages.slice(1)).to.deep.equal([
+      { role: "assistant", content: null, tool_calls: [called] },
+      { role: "tool", tool_call_id: "call_1", content: "12 degrees" },
+      { role: "user", content: [{ type: "text", text: "So?" }] },
+    ]);
+  });
+
+  it("passes pictures on", async () => {
+    const data = Buffer.from("a picture").toString("base64");
+    const source = { type: "base64" as const, media_type: "image/png" as const, data };
+    await say([
+      { type: "image", source },
+      { type: "text", text: "What is it?" },
+    ]);
+    const url = `data:image/png;base64,${data}`;
+    expect(sent().messages[0].content[0]).to.deep.equal({ type: "image_url", image_url: { url } });
+  });
+
+  it("throws the client's own errors", async () => {
+    const stranger = new Anthropic({ baseURL: relay.url, apiKey: "aimo-sk-wrong", maxRetries: 0 });
+    const calling = (who: Anthropic, change: object) =>
+      who.messages
+        .create({
+          ...{ model: "stand-in", max_tokens: 5, messages: [{ role: "user", content: "x" }] },
+          ...change,
+        })
+        .catch((error: unknown) => error);
+    expect(await calling(stranger, {})).to.be.instanceOf(Anthropic.AuthenticationError);
+    expect(await calling(client, { model: "nobody" })).to.be.instanceOf(Anthropic.NotFoundError);
+    const refused = await calling(client, { messages: [{ role: "user", content: [{ type: "document" }] }] });
+    expect(refused).to.be.instanceOf(Anthropic.BadRequestError);
+    expect(String(refused)).to.match(/messages\[0\]\.content\[0\].*document/);
+    expect(String(await calling(client, { max_tokens: undefined }))).to.match(/max_tokens is required/);
+    expect(relay.ledger.commits).to.deep.equal([]);
+  });
+
+  it("tells of a stream that breaks off", async () => {
+    provider().onAsk = (ask) => {
+      ask.say("half");
+      ask.response.destroy();
+    };
+    const stream = client.messages.stream({
+      ...{ model: "stand-in", max_tokens: 50, messages: [{ role: "user", content: "Count." }] },
+    });
+    const error = await stream.finalMessage().catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(Anthropic.APIError);
+    expect(relay.ledger.commits.at(-1)?.outcome.kind).to.equal("free");
+  });
+});
+
+function replyWithCall(ask: Ask): void {
+  const tool_calls = [{ id: "call_1", type: "function", function: CALL }];
+  const message = { role: "assistant", content: null, tool_calls };
+  const whole = {
+    ...{ id: ask.query.get("id"), object: "chat.completion", created: 7, model: "stand-in" },
+    choices: [{ index: 0, message, finish_reason: "tool_calls" }],
+  };
+  ask.replyJson(whole, { units: [10, 0, 5], responseHash: textResponseHash([{ text: "", tools: [CALL] }]) });
+}
