@@ -28,10 +28,21 @@ export const ERRORS = {
     message: "The relay can charge this epoch of the channel no more.",
     hint: "Take what is left out of the channel (thaw, then withdraw) and open it again with `aimo credits buy`.",
   },
-  signed_channel: {
-    status: 403,
-    message: "The channel pays by signed vouchers; a plain API key cannot draw on it.",
-    hint: "Open a channel without a session key, or sign each request once the relay supports it.",
+  voucher_required: {
+    status: 402,
+    message: "The channel pays by signed vouchers, and the request brings none.",
+    hint: "Sign a voucher over `needed_pusd` with the channel's session key and repeat; the SDK does it with `session`.",
+  },
+  voucher_too_low: {
+    status: 402,
+    message:
+      "The channel's highest voucher does not cover what is charged, what is in flight and this request.",
+    hint: "Sign a voucher over `needed_pusd` with the channel's session key and repeat the request.",
+  },
+  voucher_invalid: {
+    status: 402,
+    message: "The voucher is not one of the channel's session key for its present epoch.",
+    hint: "Sign for the user and epoch in the error's metadata, with the session key that it names.",
   },
   key_limit_reached: {
     status: 402,
@@ -255,44 +266,4 @@ export function isAimoError(value: unknown): value is AimoError {
   return (
     value instanceof Error && value.name === "AimoError" && "code" in value && String(value.code) in ERRORS
   );
-}
-
-/** OpenAI's error class names, by status. */
-function typeOf(status: number): string {
-  if (status === 401) return "authentication_error";
-  if (status === 402) return "insufficient_quota";
-  if (status === 403) return "permission_error";
-  if (status === 404) return "not_found_error";
-  if (status === 429) return "rate_limit_error";
-  return status < 500 ? "invalid_request_error" : "server_error";
-}
-
-export type ErrorBody = {
-  readonly error: {
-    readonly code: ErrorCode;
-    readonly message: string;
-    readonly type: string;
-    readonly param: string | null;
-    readonly metadata: Readonly<Record<string, unknown>>;
-  };
-};
-
-/** The body of an HTTP error: OpenAI's keys, with the hint and the numbers under `metadata`. Big integers as strings. */
-export function errorBody(error: AimoError, requestId?: string): ErrorBody {
-  const details = Object.fromEntries(
-    Object.entries(error.details).map(([key, value]) => [
-      key,
-      typeof value === "bigint" ? value.toString() : value,
-    ]),
-  );
-  const metadata = { ...details, hint: error.hint, ...(requestId ? { request_id: requestId } : {}) };
-  return {
-    error: {
-      code: error.code,
-      message: error.message,
-      type: typeOf(error.status),
-      param: error.param ?? null,
-      metadata,
-    },
-  };
 }

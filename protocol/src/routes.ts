@@ -12,6 +12,8 @@ export const ROUTE_HEADERS = {
   generationId: "x-generation-id",
   idempotencyKey: "idempotency-key",
   replayed: "idempotent-replayed",
+  /** What pays for a request on a SIGNED channel: `formatVoucher`. */
+  voucher: "aimo-voucher",
 } as const;
 
 export type AttemptJson = {
@@ -26,6 +28,8 @@ export type ProvisionalTotals = {
   readonly charged_pusd: string;
   readonly pending_pusd: string;
   readonly free_pusd: string;
+  /** SIGNED channels: what this request was held for, at most. */
+  readonly hold_pusd?: string;
 };
 
 /** The additive `aimo` object of a reply: what a client needs to check its bill later. */
@@ -158,6 +162,8 @@ export type ChannelJson = {
   /** Protocol seconds. */
   readonly settle_by?: number;
   readonly expiry?: number;
+  /** SIGNED channels: the highest voucher that the relay has; it collects no more. */
+  readonly voucher_pusd?: string;
 };
 
 export type CreditsJson = {

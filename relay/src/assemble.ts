@@ -119,10 +119,10 @@ function startObservers({ tracing }: RelayConfig, { relayId }: RelayParts, metri
 type Rooms = { readonly offers: LiveOffers; readonly upstream: Providers; readonly observers: Observers };
 
 function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
-  const { relayId, deployment, ledger, accounts, credit, feeBps, protocolNow, log } = parts;
+  const { relayId, deployment, ledger, accounts, credit, vouchers, feeBps, protocolNow, log } = parts;
   const { offers, upstream, observers } = rooms;
   return new Serving({
-    ...{ relayId, offers, upstream, accounts, credit, feeBps, protocolNow, log },
+    ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log },
     separator: domainSeparator({
       chainId: deployment.chainId,
       verifyingContract: deployment.contracts.settlement,

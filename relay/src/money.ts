@@ -33,6 +33,7 @@ import type {
   SettlementChain,
 } from "./flow/ports.ts";
 import { type Settling, startSettling } from "./flow/settling.ts";
+import { createVoucherGate, type VoucherGate } from "./flow/vouchers.ts";
 import { createBills } from "./store/bills.ts";
 import { Books } from "./store/books.ts";
 import { IdempotentReplies } from "./store/idempotency.ts";
@@ -62,6 +63,7 @@ export type Money = {
   readonly registry: ProviderRegistry;
   readonly covers: ProviderCovers;
   readonly credit: ProviderCredit;
+  readonly vouchers: VoucherGate;
   close(): Promise<void>;
 };
 
@@ -110,8 +112,7 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
   const billing = createBilling({
     ...{ relayId, separator, protocolNow, log },
     store: createBillingStore(parts),
-    recover: recoverAddress,
-    ...{ signer: signer.address, sign: signer.sign },
+    ...{ recover: recoverAddress, signer: signer.address, sign: signer.sign },
     judge: createJudge({ chain, relayId, postWindow: windows.post, now: () => performance.now() }),
     readPaid: (providerId) => covers.readPaid(providerId),
     // Twice the margin: what is billed must reach its batch before it is given up.
@@ -137,6 +138,7 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
   const stopSweeping = startSweeping(ledger, idempotency, log);
   return {
     ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit },
+    vouchers: createVoucherGate({ relayId, separator, recover: recoverAddress, book: ledger.vouchers }),
     close: async () => {
       stopSweeping();
       watcher.stop();

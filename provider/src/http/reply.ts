@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
-import { type AimoError, errorBody } from "@aimo/protocol/errors";
+import { errorBody } from "@aimo/protocol/error-body";
+import type { AimoError } from "@aimo/protocol/errors";
 import type { Hex } from "viem";
 import type { Reply } from "../flow/ports.ts";
 

@@ -9,7 +9,7 @@ export function channelJson(relayId: number, balance: ChannelBalance, onChain?: 
     relay: relayId,
     user: balance.userId,
     epoch: balance.epoch,
-    mode: onChain?.mode === 1 ? "signed" : "metered",
+    mode: balance.voucher === undefined ? "metered" : "signed",
     limit_pusd: balance.limit.toString(),
     charged_pusd: balance.charged.toString(),
     pending_pusd: balance.pending.toString(),
@@ -18,6 +18,7 @@ export function channelJson(relayId: number, balance: ChannelBalance, onChain?: 
     settled_pusd: balance.posted.toString(),
     thawing_pusd: balance.thawing.toString(),
     thaw_end: balance.thawEnd,
+    ...(balance.voucher === undefined ? {} : { voucher_pusd: balance.voucher.toString() }),
     ...(onChain ? { settle_by: onChain.settleBy, expiry: onChain.expiry } : {}),
   };
 }

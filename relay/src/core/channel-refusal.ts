@@ -1,13 +1,12 @@
-import { CHANNEL_MODES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import type { ChannelOnChain } from "./types.ts";
 
 /**
  * Why a channel is not served now, or undefined. `retired`: why this relay charges this epoch no more. Codes:
- * `channel_exhausted`, `channel_retired`, `signed_channel`.
+ * `channel_exhausted`, `channel_retired`.
  */
 export function channelRefusal(
-  channel: Pick<ChannelOnChain, "userId" | "epoch" | "mode" | "expiry" | "revokedAt">,
+  channel: Pick<ChannelOnChain, "userId" | "epoch" | "expiry" | "revokedAt">,
   retired: string | undefined,
   protocolNow: number,
 ): AimoError | undefined {
@@ -18,7 +17,6 @@ export function channelRefusal(
       message: `The channel's session key was revoked at ${channel.revokedAt}: it is served no longer.`,
       details,
     });
-  if (channel.mode !== CHANNEL_MODES.metered) return new AimoError("signed_channel", { details });
   if (retired !== undefined)
     return new AimoError("channel_retired", {
       message: `${retired} Close the channel and open it again: its next epoch is served.`,

@@ -51,6 +51,8 @@ export type MetaParameters = {
   /** Undefined: free. */
   readonly billing: Billing | undefined;
   readonly balance: ChannelBalance | undefined;
+  /** What the request was held for, pUSD. */
+  readonly hold: bigint;
   readonly attempts: readonly Attempt[];
   readonly latencyMs: number;
   /** Set when the relay lowered the client's limit. */
@@ -82,6 +84,7 @@ export function metaJson(parameters: MetaParameters): AimoMeta {
             charged_pusd: balance.charged.toString(),
             pending_pusd: balance.pending.toString(),
             free_pusd: balance.free.toString(),
+            ...(balance.voucher === undefined ? {} : { hold_pusd: parameters.hold.toString() }),
           },
         }
       : {}),

@@ -59,6 +59,8 @@ export type ChannelBalance = {
   readonly thawing: bigint;
   /** When it can have it, protocol seconds; 0 without a thaw. */
   readonly thawEnd: number;
+  /** SIGNED channels: the highest voucher, 0 without one. */
+  readonly voucher?: bigint;
 };
 
 /** Who calls: the account, the key and what the key may do. Made once by authentication. */

@@ -35,7 +35,7 @@ export interface Ledger {
   balanceOf(userId: number): ChannelBalance | undefined;
   /**
    * Sets `amount` pUSD aside and writes the generation down. Throws AimoError: `channel_exhausted` (no open channel),
-   * `channel_retired`, `signed_channel`, `insufficient_credits` (with `needed`, `free`), `key_limit_reached`.
+   * `channel_retired`, `insufficient_credits` (with `needed`, `free`), `voucher_too_low`, `key_limit_reached`.
    */
   hold(start: GenerationStart, caller: Caller, amount: bigint): void;
   /** Ends a hold, exactly once: charges provisionally, or frees all of it. Throws a RangeError on an unknown hold. */

@@ -1,4 +1,5 @@
-import { AimoError, type ErrorCode, errorBody } from "@aimo/protocol/errors";
+import { errorBody } from "@aimo/protocol/error-body";
+import { AimoError, type ErrorCode } from "@aimo/protocol/errors";
 import { requestHashOf } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Hex } from "viem";
@@ -270,10 +271,10 @@ export class Run {
   }
 
   #meta({ offer, nonce, requestHash }: Try, { billing, note }: Result) {
-    const { dependencies, request, id, epoch, clamped, maxTokens } = this.#parameters;
+    const { dependencies, request, id, epoch, clamped, maxTokens, hold } = this.#parameters;
     const { userId } = request.caller;
     return metaJson({
-      ...{ offer, nonce, requestHash, billing, note, epoch, userId },
+      ...{ offer, nonce, requestHash, billing, note, epoch, userId, hold },
       ...{ generationId: id, requestId: request.requestId },
       relayId: dependencies.relayId,
       balance: dependencies.ledger.balanceOf(userId),

@@ -1,4 +1,5 @@
-import { AimoError, errorBody } from "@aimo/protocol/errors";
+import { errorBody } from "@aimo/protocol/error-body";
+import { AimoError } from "@aimo/protocol/errors";
 import type { Idempotency, IdempotentReply } from "./ports.ts";
 import type { Serving } from "./serve.ts";
 import type { ReplySink, ServeRequest } from "./serve-ports.ts";

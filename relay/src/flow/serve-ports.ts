@@ -4,6 +4,7 @@ import type { ProviderHealth } from "../core/health.ts";
 import type { Caller, Route } from "../core/types.ts";
 import type { ProviderCredit } from "./credit.ts";
 import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
+import type { VoucherGate } from "./vouchers.ts";
 
 /** Where a reply goes. `http` implements it over a socket; a recorder stands before it for repeated requests. */
 export interface ReplySink {
@@ -30,6 +31,8 @@ export type ServeRequest = {
   readonly body: Uint8Array;
   readonly bodyHash: Hex;
   readonly caller: Caller;
+  /** The header `aimo-voucher`: what pays for the request on a SIGNED channel. */
+  readonly voucher?: string | undefined;
 };
 
 /** How a served request ended. A request that was refused or failed before its first byte throws instead. */
@@ -58,6 +61,7 @@ export type ServeDependencies = {
   readonly upstream: Upstream;
   readonly accounts: Pick<Accounts, "refreshChannel">;
   readonly credit: Pick<ProviderCredit, "covers" | "begin">;
+  readonly vouchers: VoucherGate;
   readonly health: ProviderHealth;
   readonly limits: ServeLimits;
   /** The relay's fee that is in force now. */

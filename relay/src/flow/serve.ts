@@ -14,7 +14,7 @@ const SWEEP_MS = 500;
 const CHANNEL_ERRORS: ReadonlySet<ErrorCode> = new Set([
   "channel_exhausted",
   "channel_retired",
-  "signed_channel",
+  "voucher_invalid",
   "insufficient_credits",
 ]);
 /** What the channel covers is unknown before it is read: enough to make every hold fail with numbers. */
@@ -130,7 +130,7 @@ export class Serving {
   }
 
   #tryHold(request: ServeRequest, sink: ReplySink): { run: Run; id: string } {
-    const { ledger, randomHex, feeBps: feeNow, now } = this.#dependencies;
+    const { ledger, vouchers, randomHex, feeBps: feeNow, now } = this.#dependencies;
     const { ask, caller, bodyHash, route } = request;
     const offers = this.#rank(request);
     const { epoch, free } = ledger.balanceOf(caller.userId) ?? NOTHING;
@@ -141,6 +141,7 @@ export class Serving {
       ...{ id, userId: caller.userId, keyHash: caller.keyHash, epoch, model: ask.model, route },
       ...{ streamed: ask.stream, createdAt: now(), bodyHash },
     };
+    vouchers.admit(caller.userId, request.voucher, hold);
     ledger.hold(start, caller, hold);
     const dependencies = this.#dependencies;
     return {

@@ -1,4 +1,5 @@
-import { AimoError, type ErrorBody, type ErrorCode, errorBody, isAimoError } from "@aimo/protocol/errors";
+import { type ErrorBody, errorBody } from "@aimo/protocol/error-body";
+import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from "fastify";
 
 declare module "fastify" {

@@ -69,7 +69,11 @@ async function infer(options: InferenceOptions, call: Call): Promise<FastifyRepl
   const { caller } = options.access.key(request);
   const { asked, ...served } = readCall(call);
   const { dialect } = call;
-  const serve = { requestId: request.id, route: call.route, caller, ...served };
+  const voucher = request.headers[ROUTE_HEADERS.voucher];
+  const serve = {
+    ...{ requestId: request.id, route: call.route, caller, ...served },
+    voucher: typeof voucher === "string" ? voucher : undefined,
+  };
   const sink = new SocketSink(reply);
   const translate = (inner: ReplySink) => (dialect ? new DialectSink(inner, dialect, asked) : inner);
   const key = readIdempotencyKey(request);

@@ -26,6 +26,8 @@ export const BUCKETS = {
   bills: "bills",
   /** Replies kept for repeated Idempotency-Keys. */
   replies: "replies",
+  /** The highest voucher of each SIGNED channel, by user id (vouchers.ts). */
+  vouchers: "vouchers",
   /** Cursors and counters of the chain room. */
   chain: "chain",
 } as const;

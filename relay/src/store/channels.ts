@@ -1,8 +1,12 @@
+import { CHANNEL_MODES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { formatUsd } from "@aimo/protocol/units";
+import type { SignedVoucher } from "@aimo/protocol/vouchers";
 import { channelRefusal } from "../core/channel-refusal.ts";
 import type { ChannelBalance, ChannelOnChain } from "../core/types.ts";
+import { neededVoucher, type VoucherBook, type VoucherState, voucherError } from "../core/vouchers.ts";
 import type { Journal } from "./journal.ts";
+import { Vouchers } from "./vouchers.ts";
 
 type State = {
   onChain: ChannelOnChain;
@@ -28,8 +32,9 @@ const LOST = "This relay lost its records of the channel.";
  * running total is given out once: an epoch whose total cannot go on from there is retired, since two receipts with one
  * total are what the chain punishes.
  */
-export class Channels {
+export class Channels implements VoucherBook {
   readonly #journal: Journal;
+  readonly #vouchers: Vouchers;
   readonly #protocolNow: () => number;
   readonly #lostBefore: number;
   readonly #states = new Map<number, State>();
@@ -37,11 +42,13 @@ export class Channels {
 
   constructor({ journal, protocolNow, lostBefore = 0 }: ChannelsParameters) {
     this.#journal = journal;
+    this.#vouchers = new Vouchers(journal);
     this.#protocolNow = protocolNow;
     this.#lostBefore = lostBefore;
   }
 
   async restore(): Promise<void> {
+    await this.#vouchers.restore();
     for await (const [key, stored] of this.#journal.entries<Stored>("channels"))
       this.#stored.set(Number(key), stored);
   }
@@ -83,7 +90,30 @@ export class Channels {
       posted: onChain.spent,
       thawing,
       thawEnd: onChain.thawEnd,
+      ...(isSigned(onChain)
+        ? { voucher: this.#vouchers.highestOf(userId, onChain.epoch)?.cumulative ?? 0n }
+        : {}),
     };
+  }
+
+  /** What a voucher for the channel is judged by; undefined when it is METERED or not known. */
+  voucherStateOf(userId: number): (VoucherState & { spent: bigint; free: bigint }) | undefined {
+    const state = this.#states.get(userId);
+    if (!state || !isSigned(state.onChain)) return undefined;
+    const { onChain, charged, pending, held } = state;
+    const { epoch, sessionKey, spent } = onChain;
+    const free = this.balanceOf(userId)?.free ?? 0n;
+    const highest = this.#vouchers.highestOf(userId, epoch);
+    return { userId, epoch, sessionKey, charged, pending, held, highest, spent, free };
+  }
+
+  takeVoucher(userId: number, voucher: SignedVoucher): void {
+    this.#vouchers.take(userId, voucher);
+  }
+
+  /** What pays for charges of this epoch; undefined when it is METERED. */
+  voucherOf(userId: number, epoch: number): SignedVoucher | undefined {
+    return this.#vouchers.highestOf(userId, epoch);
   }
 
   onChainOf(userId: number): ChannelOnChain | undefined {
@@ -95,7 +125,7 @@ export class Channels {
     return this.#at(userId, epoch)?.retired;
   }
 
-  /** Throws `channel_exhausted`, `channel_retired`, `signed_channel`, `insufficient_credits`. */
+  /** Throws `channel_exhausted`, `channel_retired`, `insufficient_credits`, `voucher_too_low`. */
   require(userId: number, epoch: number, amount: bigint): void {
     const state = this.#states.get(userId);
     const balance = this.balanceOf(userId);
@@ -108,6 +138,18 @@ export class Channels {
         message: `The request may cost ${formatUsd(amount)} USD; the channel has ${formatUsd(balance.free)} USD free.`,
         details: { needed_pusd: amount, free_pusd: balance.free },
       });
+    if (balance.voucher !== undefined && balance.voucher < neededVoucher(balance, amount))
+      this.#refuseVoucher(userId, amount);
+  }
+
+  #refuseVoucher(userId: number, hold: bigint): never {
+    const state = this.voucherStateOf(userId);
+    if (!state) throw new RangeError(`User ${userId} has no SIGNED channel.`);
+    const [needed, highest] = [neededVoucher(state, hold), state.highest?.cumulative ?? 0n];
+    const message =
+      `The request may cost ${formatUsd(hold)} USD, which needs a voucher over ${formatUsd(needed)} USD; ` +
+      `the highest is over ${formatUsd(highest)} USD.`;
+    throw voucherError("voucher_too_low", state, { hold, message });
   }
 
   hold(userId: number, amount: bigint): void {
@@ -172,3 +214,5 @@ export class Channels {
     this.#journal.put("channels", `${userId}`, stored);
   }
 }
+
+const isSigned = ({ mode }: ChannelOnChain): boolean => mode === CHANNEL_MODES.signed;

@@ -8,6 +8,7 @@ import type {
   KeyUsage,
   Outcome,
 } from "../core/types.ts";
+import type { VoucherBook } from "../core/vouchers.ts";
 import type { Ledger } from "../flow/ports.ts";
 import { Channels } from "./channels.ts";
 import type { Journal } from "./journal.ts";
@@ -82,6 +83,11 @@ export class LevelLedger implements Ledger {
 
   channelOf(userId: number): ChannelOnChain | undefined {
     return this.#channels.onChainOf(userId);
+  }
+
+  /** What the session keys of SIGNED channels promised. */
+  get vouchers(): VoucherBook {
+    return this.#channels;
   }
 
   usageOfKey(keyHash: string): KeyUsage {

@@ -1,4 +1,5 @@
-import { ERRORS, type ErrorBody, type ErrorCode } from "@aimo/protocol/errors";
+import type { ErrorBody } from "@aimo/protocol/error-body";
+import { ERRORS, type ErrorCode } from "@aimo/protocol/errors";
 
 export type AimoErrorParameters = ErrorOptions & {
   readonly message?: string;

@@ -72,7 +72,7 @@ describe("channels that a relay cannot charge, on a real chain", function () {
     expect(await stateOf(second, anew)).to.be.oneOf(["posted", "final"]);
   });
 
-  it("refuses a channel that pays by signed vouchers, and one whose session key was revoked", async () => {
+  it("refuses a SIGNED channel without a voucher, and one whose session key was revoked", async () => {
     const money = await start();
     const wallet = await suite.network.addUser(2n * USD);
     const expiry = suite.network.clock.ms / 1_000 + 86_400;
@@ -81,7 +81,7 @@ describe("channels that a relay cannot charge, on a real chain", function () {
     const userId = await money.accounts.userIdOf(wallet.account.address);
     const channel = await money.accounts.refreshChannel(userId);
     expect(channel).to.include({ mode: 1, sessionKey: wallet.account.address, revokedAt: 0 });
-    expect(refusalOf(money, userId)).to.equal("signed_channel");
+    expect(refusalOf(money, userId)).to.equal("voucher_too_low");
     await call(wallet, "revokeSessionKey", [money.relayId]);
     expect((await money.accounts.refreshChannel(userId))?.revokedAt).to.be.above(0);
     expect(refusalOf(money, userId)).to.equal("channel_exhausted");

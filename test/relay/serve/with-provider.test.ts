@@ -102,6 +102,7 @@ describe("a relay with a real provider", () => {
         settlement: async () => undefined,
         proof: async () => undefined,
       },
+      vouchers: { admit: () => {} },
       accounts: {
         userIdOf: async () => 1,
         creditsOf: async () => 0n,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { openData } from "@aimo/node/data-dir";
+import { recoverAddress } from "@aimo/node/fast-crypto";
 import { silentLog } from "@aimo/node/log";
 import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { domainSeparator } from "@aimo/protocol/typed-data";
@@ -9,9 +10,11 @@ import type { Address, Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { ProviderHealth } from "../../../relay/src/core/health.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
+import type { VoucherBook } from "../../../relay/src/core/vouchers.ts";
 import type { Accounts, Bills, Idempotency, IdempotentReply, Ledger } from "../../../relay/src/flow/ports.ts";
 import { Serving } from "../../../relay/src/flow/serve.ts";
 import type { ServeDependencies, ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
+import { createVoucherGate } from "../../../relay/src/flow/vouchers.ts";
 import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
 import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
@@ -20,14 +23,14 @@ import { PlainLedger } from "./plain-ledger.ts";
 import { type StandIn, startStandIn } from "./stand-in-provider.ts";
 
 export const CHAIN_ID = 31_337;
-const RELAY_ID = 3;
+export const RELAY_ID = 3;
 export const USER_ID = 9;
 export const FEE_BPS = 500;
 const RELAY_KEY: Hex = `0x${"11".repeat(32)}`;
 const SETTLEMENT: Address = "0x00000000000000000000000000000000000000AA";
 const NO_SIGNATURE: Hex = `0x${"00".repeat(65)}`;
 const GENESIS: Hex = `0x${"00".repeat(32)}`;
-const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
+export const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
 export const owner = privateKeyToAccount(`0x${"22".repeat(32)}`);
 
 export const USD = 1_000_000_000_000n;
@@ -62,11 +65,14 @@ export type TestRelayOptions = {
   readonly firstByteMs?: number;
   /** Instead of the ledger in plain sight. */
   readonly realLedger?: Ledger;
+  /** SIGNED channels; none by default. */
+  readonly book?: Pick<VoucherBook, "voucherStateOf" | "takeVoucher">;
   readonly now?: () => number;
   /** What the router's chance is; the first offer by default. */
   readonly random?: () => number;
 };
 
+const METERED_ONLY = { voucherStateOf: () => undefined, takeVoucher: () => {} };
 const LIMITS: ServeLimits = {
   maxAttempts: 3,
   maxInFlight: 4_096,
@@ -143,6 +149,10 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
     upstream,
     accounts,
+    vouchers: createVoucherGate({
+      ...{ relayId: RELAY_ID, separator: SEPARATOR, recover: recoverAddress },
+      book: options.book ?? METERED_ONLY,
+    }),
     credit: options.credit ?? { covers: () => true, begin: () => () => {} },
     health: new ProviderHealth(),
     limits: { ...LIMITS, ...options.limits },
