@@ -5,7 +5,7 @@ import * as settlement from "@aimo/protocol/actions/settlement";
 import * as stakes from "@aimo/protocol/actions/stake-manager";
 import { CHANNEL_MODES, type Deployment, ROLES } from "@aimo/protocol/deployment";
 import { type Price, packKinds } from "@aimo/protocol/units";
-import { type Hash, type Hex, zeroAddress } from "viem";
+import { type Address, type Hash, type Hex, zeroAddress } from "viem";
 import { type LocalWallet, localReader } from "./wallets.ts";
 
 export type Network = { readonly rpcUrl: string; readonly deployment: Deployment };
@@ -66,15 +66,24 @@ export async function setPrice(
   await mined(network, registry.setPrice(owner, parameters));
 }
 
-/** Opens a METERED channel of `amount` pUSD for `days` days. */
+export type LocalChannel = {
+  readonly relayId: number;
+  readonly amount: bigint;
+  readonly days: number;
+  /** Signs the vouchers of a SIGNED channel. */
+  readonly sessionKey?: Address;
+};
+
+/** Opens a channel of `amount` pUSD for `days` days: METERED, unless a session key is named. */
 export async function openChannel(
   network: Network,
   user: LocalWallet,
-  { relayId, amount, days }: { readonly relayId: number; readonly amount: bigint; readonly days: number },
+  { relayId, amount, days, sessionKey }: LocalChannel,
 ): Promise<void> {
   const expiry = Math.floor(Date.now() / 1000) + days * 86_400;
   const { deployment } = network;
-  const terms = { mode: CHANNEL_MODES.metered, sessionKey: zeroAddress };
+  const mode = sessionKey === undefined ? CHANNEL_MODES.metered : CHANNEL_MODES.signed;
+  const terms = { mode, sessionKey: sessionKey ?? zeroAddress };
   await mined(network, settlement.openChannel(user, { deployment, relayId, amount, expiry, ...terms }));
 }
 

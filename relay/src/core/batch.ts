@@ -1,6 +1,8 @@
 import { toBytes, toHex } from "@aimo/protocol/bytes";
-import { decodeRows, encodeRows, type PostHeader, type Rows } from "@aimo/protocol/rows";
+import { decodeRows, encodeRows, type PostHeader, type Rows, type SignedRow } from "@aimo/protocol/rows";
+import { toCompact } from "@aimo/protocol/signatures";
 import { buildSumTree, leafNode, type SumTree, type UserLeaf, userLeafNode } from "@aimo/protocol/tree";
+import type { SignedVoucher } from "@aimo/protocol/vouchers";
 import type { Hex } from "viem";
 
 /** A billed receipt in the order of its channel. pUSD. */
@@ -54,34 +56,56 @@ export function buildUser(leaves: readonly BilledLeaf[]): UserPart {
   return { leaf, tree, ids: leaves.map(({ id }) => id) };
 }
 
+/** The highest voucher of a SIGNED channel's epoch; undefined for a METERED one. */
+export type VoucherOf = (userId: number, epoch: number) => SignedVoucher | undefined;
+
 /**
- * A batch of everything given: one metered row per user, one row per provider with its cumulative credit.
- * `leaves` are in the order of their channels; users may be mixed.
+ * A batch of everything given: one row per user, the metered ones first, and one per provider with its cumulative credit.
+ * `leaves` are in the order of their channels; users may be mixed. Throws a RangeError where a voucher is below what its
+ * channel was charged.
  */
 export function buildBatch(
   batchNo: bigint,
   leaves: readonly BilledLeaf[],
   credits: ReadonlyMap<number, bigint>,
+  voucherOf: VoucherOf = () => undefined,
 ): Batch {
   const byUser = Map.groupBy(leaves, ({ userId }) => userId);
-  const users = [...byUser.entries()].sort(([a], [b]) => a - b).map(([, own]) => buildUser(own));
+  const parts = [...byUser.entries()].sort(([a], [b]) => a - b).map(([, own]) => buildUser(own));
+  const ofMetered = parts.filter(({ leaf }) => !voucherOf(leaf.userId, leaf.epoch));
+  const ofSigned = parts.flatMap((part) => {
+    const voucher = voucherOf(part.leaf.userId, part.leaf.epoch);
+    return voucher ? [{ part, row: signedRow(part.leaf, voucher) }] : [];
+  });
+  // A row's index is its user's place in the tree.
+  const users = [...ofMetered, ...ofSigned.map(({ part }) => part)];
   const tree = buildSumTree(users.map(({ leaf }) => userLeafNode(leaf)));
-  const metered = users.map(({ leaf }) => ({
-    userId: leaf.userId,
-    cumEnd: leaf.cumStart + leaf.sum,
-    delta: leaf.sum,
-  }));
+  const metered = ofMetered.map(({ leaf }) => debitRow(leaf));
+  const signed = ofSigned.map(({ row }) => row);
   const providers = providerRows(credits);
   const header = {
     batchNo,
     nA: metered.length,
-    nB: 0,
+    nB: signed.length,
     nC: providers.length,
     depth: tree.depth,
     receiptsSum: tree.sum,
     receiptsRoot: tree.root,
   };
-  return { header, rows: toHex(encodeRows({ metered, providers })), users, tree };
+  return { header, rows: toHex(encodeRows({ metered, signed, providers })), users, tree };
+}
+
+const debitRow = ({ userId, cumStart, sum }: UserLeaf) => ({ userId, cumEnd: cumStart + sum, delta: sum });
+
+/** A row with the voucher that pays for it: the highest one, since any that covers the row does. */
+function signedRow(leaf: UserLeaf, { cumulative, signature }: SignedVoucher): SignedRow {
+  const row = debitRow(leaf);
+  const excess = cumulative - row.cumEnd;
+  if (excess < 0n)
+    throw new RangeError(
+      `User ${leaf.userId} is charged ${row.cumEnd} pUSD and has signed for ${cumulative}.`,
+    );
+  return { ...row, excess, ...toCompact(signature) };
 }
 
 /** Cumulative credits in a batch's rows, by provider id. */

@@ -1,4 +1,11 @@
-import { type BilledLeaf, buildBatch, creditsIn, type OpenBatch, withCredits } from "../core/batch.ts";
+import {
+  type BilledLeaf,
+  buildBatch,
+  creditsIn,
+  type OpenBatch,
+  type VoucherOf,
+  withCredits,
+} from "../core/batch.ts";
 import { costOfCredits, cutCredits } from "../core/credits.ts";
 import type { SettlementChain, SettlingStore } from "./ports.ts";
 
@@ -17,6 +24,8 @@ export type NextBatchParameters = {
 
 /** Rows in a batch: at most this many users and as many providers keep a post under 2^24 gas. */
 const MAX_ROWS = 1_000;
+/** A signed row costs a little more than two metered ones (bench/gas-snapshot.json), and counts as three. */
+const ROWS_OF_SIGNED = 3;
 /** Receipts of one batch; bounds memory and the size of a bill. */
 const MAX_LEAVES = 100_000;
 /** A receipt must be posted within T_POST; this part of it, and at least so many seconds, is left for the transaction. */
@@ -65,14 +74,18 @@ export async function buildNext(parameters: NextBatchParameters): Promise<boolea
   }
   for (const [providerId, sum] of paid) store.notePaid(providerId, sum);
   const unposted = store.unposted().map(({ leaf }) => leaf);
-  const leaves = takeLeaves(unposted, room);
+  // One that was opened anew just now may have another mode, whose rows go elsewhere: it is given up next time.
+  const postable = unposted.filter((leaf) => !store.isOver(leaf));
+  const vouchers = new Map(postable.map((leaf) => [leaf.userId, store.voucherOf(leaf.userId, leaf.epoch)]));
+  const voucherOf: VoucherOf = (userId) => vouchers.get(userId);
+  const leaves = takeLeaves(postable, room, voucherOf);
   const credits = creditsOf(parameters, leaves, funds);
-  if (leaves.length === 0 && unposted.length > 0)
+  if (leaves.length === 0 && postable.length > 0)
     log.warn({}, "The bond has no room for another batch; it waits until older ones are final.");
   // Without debits: what providers earned by receipts that are this relay's loss.
   if (leaves.length === 0 && credits.size === 0) return false;
   await chain.enlist([...credits.keys()]);
-  const batch = buildBatch(await chain.nextBatchNo(), leaves, credits);
+  const batch = buildBatch(await chain.nextBatchNo(), leaves, credits, voucherOf);
   await store.saveBuilt(batch, credits, since);
   return true;
 }
@@ -131,22 +144,33 @@ export async function recredit(
   return { ...open, ...batch };
 }
 
-/** Receipts for one batch, whole channels in order, within the bond's room and the limits of a post. */
-export function takeLeaves(leaves: readonly BilledLeaf[], room: bigint): BilledLeaf[] {
+/**
+ * Receipts for one batch, whole channels in order, within the bond's room and the limits of a post. What was signed for
+ * needs no bond.
+ */
+export function takeLeaves(
+  leaves: readonly BilledLeaf[],
+  room: bigint,
+  voucherOf: VoucherOf = () => undefined,
+): BilledLeaf[] {
   const taken: BilledLeaf[] = [];
   const users = new Set<number>();
   const stopped = new Set<number>();
   let sum = 0n;
+  let rows = 0;
   for (const leaf of leaves) {
-    const isNew = !users.has(leaf.userId);
-    const fits = sum + leaf.charge <= room && taken.length < MAX_LEAVES && (!isNew || users.size < MAX_ROWS);
+    const isSigned = voucherOf(leaf.userId, leaf.epoch) !== undefined;
+    const bonded = isSigned ? 0n : leaf.charge;
+    const ownRows = users.has(leaf.userId) ? 0 : isSigned ? ROWS_OF_SIGNED : 1;
+    const fits = sum + bonded <= room && taken.length < MAX_LEAVES && rows + ownRows <= MAX_ROWS;
     // A channel's receipts follow each other: after one is left, the rest of it is too.
     if (!fits || stopped.has(leaf.userId)) {
       stopped.add(leaf.userId);
       continue;
     }
     users.add(leaf.userId);
-    sum += leaf.charge;
+    rows += ownRows;
+    sum += bonded;
     taken.push(leaf);
   }
   return taken;

@@ -22,6 +22,7 @@ import type {
   ReceiptCase,
   SignedDebt,
 } from "../core/types.ts";
+import type { VoucherBook } from "../core/vouchers.ts";
 
 /**
  * What the flow needs from the rooms around it. Each is implemented by one room (named in its comment) and passed in
@@ -176,7 +177,7 @@ export interface SettlementChain {
   posted(batchNo: bigint, since: bigint): Promise<PostedBatch | undefined>;
 }
 /** store/: what settling reads and writes. */
-export interface SettlingStore {
+export interface SettlingStore extends Pick<VoucherBook, "voucherOf"> {
   unposted(): readonly { readonly leaf: BilledLeaf; readonly issuedAt: number }[];
   totals(): UnpostedTotals;
   /** Providers that are owed more than was paid. */

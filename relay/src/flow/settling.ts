@@ -158,7 +158,7 @@ async function finish(parameters: SettlingParameters, open: OpenBatch, signal: A
   log.info(
     {
       batchNo: `${batchNo}`,
-      users: open.header.nA,
+      users: open.header.nA + open.header.nB,
       providers: open.header.nC,
       skipped: posted.skipped.length,
     },

@@ -47,6 +47,7 @@ export function createSettlingStore(parts: Parts): SettlingStore {
   return {
     unposted: () => books.unposted(),
     totals: () => books.totals(),
+    voucherOf: (userId, epoch) => ledger.vouchers.voucherOf(userId, epoch),
     creditors: () => books.creditors(),
     notePaid: (providerId, paid) => books.setPosted(providerId, paid),
     claims: (taken) => books.claims(taken),
