@@ -44,6 +44,11 @@ export const ERRORS = {
     message: "The voucher is not one of the channel's session key for its present epoch.",
     hint: "Sign for the user and epoch in the error's metadata, with the session key that it names.",
   },
+  voucher_ceiling: {
+    status: 402,
+    message: "More would be signed for than this client may sign ahead of what it was charged.",
+    hint: "Raise `session.maxAheadUsd`, lower max_tokens, or have fewer requests in flight.",
+  },
   key_limit_reached: {
     status: 402,
     message: "The key's own spending limit is reached.",

@@ -1,6 +1,8 @@
 import type { GenerationProof } from "@aimo/protocol/bill";
 import type { CreditsJson, GenerationJson, WellKnown } from "@aimo/protocol/routes";
 import { type AimoClientOptions, readConfig } from "./config.ts";
+import { createPayer, type Payer } from "./payment/payer.ts";
+import { readSession, type SessionOptions } from "./payment/session.ts";
 import {
   type Account,
   type Channels,
@@ -46,17 +48,30 @@ export class AimoClient {
   constructor(options: AimoClientOptions = {}) {
     const config = readConfig(options);
     const transport = createTransport(config);
-    const inference = createInference(transport, options.records);
     this.baseURL = config.baseURL;
+    this.#account = createAccount(transport);
+    const payer = options.session && this.#createPayer(options.session);
+    const inference = createInference({ transport, records: options.records, payer });
     this.chat = createChat(inference);
     this.images = createImages(inference);
     this.embeddings = createEmbeddings(inference);
-    this.#account = createAccount(transport);
     this.models = this.#account.models;
     this.settlements = this.#account.settlements;
     this.keys = this.#account.keys;
     this.channels = this.#account.channels;
     this.#signIn = createSignIn(transport);
+  }
+
+  #createPayer(session: SessionOptions): Payer {
+    const { wellKnown, generation } = this.#account;
+    return createPayer({
+      session: readSession(session),
+      wellKnown: () => wellKnown(),
+      async chargeOf(id) {
+        const { data } = await generation(id);
+        return data.state === "running" ? undefined : BigInt(data.aimo.cost_pusd);
+      },
+    });
   }
 
   /** Signs in with a wallet. The token stands in for an API key in a new client, for a few minutes. */

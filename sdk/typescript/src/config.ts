@@ -1,4 +1,5 @@
 import { AimoError } from "./errors.ts";
+import type { SessionOptions } from "./payment/session.ts";
 import type { Recorder } from "./records.ts";
 
 export type AimoClientOptions = {
@@ -18,6 +19,8 @@ export type AimoClientOptions = {
    * receipt that a relay dropped or changed by its id.
    */
   readonly records?: string | Recorder | undefined;
+  /** Pays out of a SIGNED channel: signs a voucher for each request, for no more than what is in flight. */
+  readonly session?: SessionOptions | undefined;
 };
 
 export type ClientConfig = {

@@ -5,6 +5,7 @@ export type * from "./chat-types.ts";
 export { AimoClient } from "./client.ts";
 export type { AimoClientOptions } from "./config.ts";
 export { AimoError } from "./errors.ts";
+export type { SessionOptions, VoucherSigner } from "./payment/session.ts";
 export { type Recorder, type RequestRecord, readRecords } from "./records.ts";
 export type { BillPageQuery, KeySettings, SpendAuthorizationJson } from "./resources/account.ts";
 export type { MessageSigner, Session } from "./resources/auth.ts";

@@ -1,4 +1,5 @@
-import type { AimoMeta } from "@aimo/protocol/routes";
+import { type AimoMeta, ROUTE_HEADERS } from "@aimo/protocol/routes";
+import type { Payer, Payment } from "../payment/payer.ts";
 import { createRecordKeeper, type Recorder, recordOf } from "../records.ts";
 import type { Answer, RequestOptions, Transport } from "../transport.ts";
 
@@ -18,19 +19,28 @@ type OpenedStream = {
   readonly onEnd: (aimo: AimoMeta | undefined) => Promise<void>;
 };
 
-export function createInference(transport: Transport, records: string | Recorder | undefined): Inference {
+export type InferenceParameters = {
+  readonly transport: Transport;
+  readonly records: string | Recorder | undefined;
+  /** Signs what SIGNED channels pay by. */
+  readonly payer: Payer | undefined;
+};
+
+export function createInference({ transport, records, payer }: InferenceParameters): Inference {
   const keeper = createRecordKeeper(records);
 
   async function open(path: string, body: object, options: RequestOptions): Promise<OpenedStream> {
     await keeper?.prepare();
     const createdAt = new Date();
-    const answer = await transport.send({ ...options, method: "POST", path, body });
+    const payment = await payer?.begin(path, body);
+    const answer = await sendPaid(transport, { ...options, method: "POST", path, body }, payment);
     const { generationId, bodyHash } = answer;
     return {
       answer,
       async onEnd(aimo) {
         const record = recordOf({ generationId, bodyHash, aimo, createdAt });
         if (record) await keeper?.keep(record);
+        payment?.end(aimo, generationId);
       },
     };
   }
@@ -39,9 +49,32 @@ export function createInference(transport: Transport, records: string | Recorder
     open,
     async post<T extends { readonly aimo?: AimoMeta }>(path: string, body: object, options: RequestOptions) {
       const { answer, onEnd } = await open(path, body, options);
-      const reply = await transport.read<T>(answer);
+      const reply = await transport.read<T>(answer).catch(async (error: unknown) => {
+        await onEnd(undefined);
+        throw error;
+      });
       await onEnd(reply.aimo);
       return reply;
     },
   };
+}
+
+/** Sends a request with a voucher, and again with another one where the relay says what it needs. */
+async function sendPaid(
+  transport: Transport,
+  call: Parameters<Transport["send"]>[0],
+  payment: Payment | undefined,
+): Promise<Answer> {
+  if (!payment) return transport.send(call);
+  for (;;) {
+    const voucher = await payment.voucher();
+    const headers = voucher === undefined ? {} : { [ROUTE_HEADERS.voucher]: voucher };
+    try {
+      const answer = await transport.send({ ...call, headers: { ...call.headers, ...headers } });
+      payment.accepted();
+      return answer;
+    } catch (error) {
+      if (!(await payment.correct(error))) throw error;
+    }
+  }
 }
