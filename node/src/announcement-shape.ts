@@ -1,4 +1,9 @@
-import { type Announcement, MAX_ANNOUNCED_MODELS, type ModelOffer } from "@aimo/protocol/announcement";
+import {
+  type Announcement,
+  MAX_ANNOUNCED_MODELS,
+  type ModelOffer,
+  ROUTES,
+} from "@aimo/protocol/announcement";
 import { MAX_U32 } from "@aimo/protocol/units";
 import type { Address } from "viem";
 
@@ -22,8 +27,7 @@ const MODEL_RULES: Record<keyof ModelOffer, Rule> = {
   modelId: integer(1, MAX_U32),
   slug: text(/^[\x21-\x7e]+$/, 1, MAX_SLUG_CHARACTERS),
   priceVersion: integer(0, MAX_U32),
-  route: (value) =>
-    value === "chat" || value === "embeddings" || value === "images" ? undefined : "is no known route",
+  route: (value) => (ROUTES.some((route) => route === value) ? undefined : "is no known route"),
   contextTokens: integer(0, MAX_TOKENS),
   maxOutputTokens: integer(0, MAX_TOKENS),
   freeSlots: integer(0, MAX_SLOTS),

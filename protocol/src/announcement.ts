@@ -2,12 +2,16 @@ import type { Address, Hex } from "viem";
 import { hash, toHex, utf8 } from "./bytes.ts";
 import { type Deployment, PROTOCOL_VERSION } from "./deployment.ts";
 
+/** What a model is for. Each route has its own units and its own hash of what was delivered. */
+export const ROUTES = ["chat", "embeddings", "images", "transcriptions", "speech", "moderations"] as const;
+export type Route = (typeof ROUTES)[number];
+
 /** One model that a provider can serve now. */
 export type ModelOffer = {
   readonly modelId: number;
   readonly slug: string;
   readonly priceVersion: number;
-  readonly route: "chat" | "embeddings" | "images";
+  readonly route: Route;
   readonly contextTokens: number;
   readonly maxOutputTokens: number;
   readonly freeSlots: number;

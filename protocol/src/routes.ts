@@ -94,6 +94,15 @@ export type PricingJson = {
   readonly input_cache_read: string;
   readonly image: string;
   readonly request: string;
+  /** Of what is written: speech and moderation. */
+  readonly character: string;
+  /** Of what is heard. */
+  readonly audio_millisecond: string;
+};
+
+export type ArchitectureJson = {
+  readonly input_modalities: readonly string[];
+  readonly output_modalities: readonly string[];
 };
 
 export type ModelJson = {
@@ -105,6 +114,9 @@ export type ModelJson = {
   readonly description: string;
   readonly context_length: number;
   readonly max_completion_tokens: number;
+  readonly architecture: ArchitectureJson;
+  /** What any of the providers says that it takes; empty when none says anything. */
+  readonly supported_parameters: readonly string[];
   /** The lowest price of any provider, the relay's fee not included. */
   readonly pricing: PricingJson;
   readonly aimo: {
@@ -123,6 +135,66 @@ export type ModelJson = {
       readonly latency_ms: number;
     }[];
   };
+};
+
+export type PercentilesJson = {
+  readonly p50: number;
+  readonly p75: number;
+  readonly p90: number;
+  readonly p99: number;
+};
+/** Requests of a window that went well and that failed, as this relay saw them. */
+export type WindowJson = { readonly ok: number; readonly failed: number };
+
+/** One provider of a model. What it announces of itself, and, apart from that, what this relay measured. */
+export type EndpointJson = {
+  readonly name: string;
+  /** The provider's id, as the `provider` object of a request takes it. */
+  readonly tag: string;
+  readonly provider_name: string;
+  readonly provider: { readonly id: number; readonly address: Address };
+  readonly region: string;
+  readonly context_length: number;
+  readonly max_completion_tokens: number;
+  readonly pricing: PricingJson;
+  readonly price_version: number;
+  /** Null: not announced. */
+  readonly quantization: string | null;
+  readonly zero_retention: boolean | null;
+  readonly supported_parameters: readonly string[];
+  readonly free_slots: number;
+  /** 0: serves. -2: rests after failures. -5: all its slots are busy. */
+  readonly status: 0 | -2 | -5;
+  /** Shares from 0 to 1, null when nothing was seen. */
+  readonly uptime_last_5m: number | null;
+  readonly uptime_last_30m: number | null;
+  readonly uptime_last_1d: number | null;
+  readonly requests: {
+    readonly last_5m: WindowJson;
+    readonly last_30m: WindowJson;
+    readonly last_1d: WindowJson;
+  };
+  /** Milliseconds to the first byte, and completion tokens per second of the whole request. */
+  readonly latency_last_30m: PercentilesJson | null;
+  readonly throughput_last_30m: PercentilesJson | null;
+};
+export type EndpointsJson = {
+  readonly data: Omit<ModelJson, "object" | "owned_by" | "pricing" | "aimo"> & {
+    readonly endpoints: readonly EndpointJson[];
+  };
+};
+
+export type ProviderJson = {
+  readonly id: number;
+  readonly address: Address;
+  /** As the `provider` object of a request takes it. */
+  readonly slug: string;
+  readonly name: string;
+  readonly region: string;
+  readonly models: readonly string[];
+  readonly status: 0 | -2 | -5;
+  readonly requests_last_1d: WindowJson;
+  readonly uptime_last_1d: number | null;
 };
 
 export type KeyJson = {

@@ -11,6 +11,7 @@ import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
 import type { RelayConfig } from "./config.ts";
 import { ProviderHealth } from "./core/health.ts";
+import { Observations } from "./core/observations.ts";
 import type { Ledger } from "./flow/ports.ts";
 import { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
@@ -79,8 +80,12 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     });
     const observers = startObservers(config, parts, metrics);
     started.defer(() => observers.close());
-    const serving = createServing(config, parts, { offers, upstream, observers });
-    const app = await startHttp(config, parts, { offers, serving, metrics });
+    const rooms = {
+      ...{ offers, upstream, metrics, observers },
+      ...{ health: new ProviderHealth(), observations: new Observations() },
+    };
+    const serving = createServing(config, parts, rooms);
+    const app = await startHttp(config, parts, { ...rooms, serving });
     started.defer(() => closeHttp(app));
     started.defer(() => drain(config, parts, serving));
     return { url: urlOf(app), p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };
@@ -116,11 +121,18 @@ function startObservers({ tracing }: RelayConfig, { relayId }: RelayParts, metri
   };
 }
 
-type Rooms = { readonly offers: LiveOffers; readonly upstream: Providers; readonly observers: Observers };
+type Rooms = {
+  readonly offers: LiveOffers;
+  readonly upstream: Providers;
+  readonly metrics: RelayMetrics;
+  readonly observers: Observers;
+  readonly health: ProviderHealth;
+  readonly observations: Observations;
+};
 
 function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
   const { relayId, deployment, ledger, accounts, credit, vouchers, feeBps, protocolNow, log } = parts;
-  const { offers, upstream, observers } = rooms;
+  const { offers, upstream, observers, health, observations } = rooms;
   return new Serving({
     ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log },
     separator: domainSeparator({
@@ -139,7 +151,8 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
         observers.onCommit(id, outcome);
       },
     },
-    health: new ProviderHealth(),
+    health,
+    observe: (model, outcome) => observations.add(model, outcome, Date.now()),
     limits: { ...limits, maxReplyBytes: http.maxReplyBytes },
     now: Date.now,
     random: Math.random,
@@ -147,18 +160,22 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
   });
 }
 
-type Served = Pick<Rooms, "offers"> & { readonly serving: Serving; readonly metrics: RelayMetrics };
+type Served = Rooms & { readonly serving: Serving };
 
 async function startHttp(
   { http }: RelayConfig,
   parts: RelayParts,
-  { offers, serving, metrics }: Served,
+  { offers, serving, metrics, health, observations }: Served,
 ): Promise<FastifyInstance> {
   const { host, port, domains } = http;
   const app: FastifyInstance = await buildApp({
     ...parts,
     ...{ offers, serving, metrics, settings: http, now: Date.now },
     chainId: parts.deployment.chainId,
+    seen: {
+      observed: (providerId, model) => observations.read(providerId, model, Date.now()),
+      isEjected: (providerId) => health.isEjected(providerId, Date.now()),
+    },
     keys: await KeyStore.open(parts.db, Date.now),
     sessions: new AuthSessionStore(Date.now),
     maxKeptBytes: http.maxKeptReplyBytes,

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import type { Log } from "@aimo/node/log";
+import type { Route } from "@aimo/protocol/announcement";
 import { PUSD_PER_USD } from "@aimo/protocol/units";
 import { loadConfig } from "@aimo/provider/config";
 import { startProvider } from "@aimo/provider/node";
@@ -16,7 +17,7 @@ export type ProviderPlan = {
 };
 type ModelPlan = {
   readonly id: string;
-  readonly route: "chat" | "embeddings" | "images";
+  readonly route: Route;
   readonly upstreamModel: string;
   readonly description: string;
   readonly pricing: Readonly<Record<string, string>>;

@@ -1,7 +1,7 @@
+import type { Route } from "@aimo/protocol/announcement";
 import type { Prices } from "@aimo/protocol/units";
 
-export type Route = "chat" | "embeddings" | "images";
-export const ROUTES: readonly Route[] = ["chat", "embeddings", "images"];
+export { ROUTES, type Route } from "@aimo/protocol/announcement";
 
 /** A model that this provider serves, as the operator configured it. */
 export type Model = {

@@ -22,6 +22,9 @@ const PATHS: Readonly<Record<Route, string>> = {
   chat: "/chat/completions",
   embeddings: "/embeddings",
   images: "/images/generations",
+  transcriptions: "/audio/transcriptions",
+  speech: "/audio/speech",
+  moderations: "/moderations",
 };
 /** Idle connections are kept this long: a new one costs a round trip and, with TLS, several. */
 const KEEP_ALIVE_MS = 60_000;

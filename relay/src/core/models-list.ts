@@ -1,5 +1,6 @@
-import type { ModelJson, PricingJson } from "@aimo/protocol/routes";
-import { formatUnitPrice, type Price } from "@aimo/protocol/units";
+import type { ModelJson } from "@aimo/protocol/routes";
+import type { Price } from "@aimo/protocol/units";
+import { architectureOf, parametersOf, pricingJson } from "./model-traits.ts";
 import type { Offer } from "./types.ts";
 
 /** Live offers as the models list: one entry per model, by name, with everyone who serves it. */
@@ -28,7 +29,9 @@ function modelJson(
     description: first.model.description,
     context_length: Math.max(...group.map(({ model }) => model.contextTokens)),
     max_completion_tokens: Math.max(...group.map(({ model }) => model.maxOutputTokens)),
-    pricing: lowest(group.map(({ price }) => price)),
+    architecture: architectureOf(group),
+    supported_parameters: parametersOf(group),
+    pricing: pricingJson(lowest(group.map(({ price }) => price))),
     aimo: {
       model_id: first.model.modelId,
       route: first.model.route,
@@ -37,7 +40,7 @@ function modelJson(
         id: providerId,
         address: signer,
         region,
-        pricing: pricingOf([price]),
+        pricing: pricingJson(price),
         price_version: price.version,
         context_length: model.contextTokens,
         max_completion_tokens: model.maxOutputTokens,
@@ -48,20 +51,8 @@ function modelJson(
   };
 }
 
-/** The cheapest provider's prices, judged by prompt and output together. */
-function lowest(prices: readonly Price[]): PricingJson {
+/** The cheapest provider's price, judged by all that it counts together. */
+function lowest(prices: readonly Price[]): Price | undefined {
   const total = ({ prices: [a, b, c] }: Price) => a + b + c;
-  return pricingOf([...prices].sort((a, b) => (total(a) < total(b) ? -1 : 1)).slice(0, 1));
-}
-
-function pricingOf([price]: readonly Price[]): PricingJson {
-  const at = (slot: 0 | 1 | 2, kind: string) =>
-    formatUnitPrice(price?.kinds[slot] === kind ? price.prices[slot] : 0n);
-  return {
-    prompt: at(0, "token"),
-    input_cache_read: at(1, "token"),
-    completion: at(2, "token"),
-    image: at(2, "image"),
-    request: at(2, "request"),
-  };
+  return [...prices].sort((a, b) => (total(a) < total(b) ? -1 : 1))[0];
 }

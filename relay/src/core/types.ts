@@ -1,4 +1,4 @@
-import type { ModelOffer } from "@aimo/protocol/announcement";
+import type { ModelOffer, Route } from "@aimo/protocol/announcement";
 import type { GenerationState } from "@aimo/protocol/bill";
 import type { ErrorCode } from "@aimo/protocol/errors";
 import type { ReceiptGroup } from "@aimo/protocol/groups";
@@ -7,7 +7,7 @@ import type { UsageStatement } from "@aimo/protocol/session";
 import type { Price } from "@aimo/protocol/units";
 import type { Address, Hex } from "viem";
 
-export type Route = "chat" | "embeddings" | "images";
+export type { Route } from "@aimo/protocol/announcement";
 
 /** A live, checked offer of one provider for one model. `price` is the registered version it announced. */
 export type Offer = {

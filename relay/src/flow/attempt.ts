@@ -161,7 +161,7 @@ export class Attempt implements UpstreamHandler {
     try {
       const body: unknown = JSON.parse(Buffer.concat(this.#chunks).toString());
       if (route === "chat") this.meter.addBody(body);
-      else this.items = meterItems(route, body, (text) => Buffer.from(text, "base64"));
+      else this.items = meterItems(route as "images", body, (text) => Buffer.from(text, "base64"));
       return { kind: "complete", statement, body: body as object };
     } catch (cause) {
       if (!(cause instanceof RangeError || cause instanceof SyntaxError)) throw cause;

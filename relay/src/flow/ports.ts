@@ -20,6 +20,7 @@ import type {
   Outcome,
   ProviderKey,
   ReceiptCase,
+  Route,
   SignedDebt,
 } from "../core/types.ts";
 import type { VoucherBook } from "../core/vouchers.ts";
@@ -265,7 +266,7 @@ export interface Upstream {
 }
 export type UpstreamRequest = {
   readonly offer: Offer;
-  readonly route: "chat" | "embeddings" | "images";
+  readonly route: Route;
   readonly attempt: Hex;
   readonly requestHash: Hex;
   readonly body: Uint8Array;

@@ -291,7 +291,9 @@ export class Run {
   #settle(outcome: Outcome): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#parameters.dependencies.ledger.commit(this.#parameters.id, outcome);
+    const { dependencies, id, request } = this.#parameters;
+    dependencies.ledger.commit(id, outcome);
+    dependencies.observe(request.ask.model, outcome);
   }
 }
 

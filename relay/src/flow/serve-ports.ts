@@ -1,7 +1,7 @@
 import type { Hex } from "viem";
 import type { Ask } from "../core/ask.ts";
 import type { ProviderHealth } from "../core/health.ts";
-import type { Caller, Route } from "../core/types.ts";
+import type { Caller, Outcome, Route } from "../core/types.ts";
 import type { ProviderCredit } from "./credit.ts";
 import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
 import type { VoucherGate } from "./vouchers.ts";
@@ -63,6 +63,8 @@ export type ServeDependencies = {
   readonly credit: Pick<ProviderCredit, "covers" | "begin">;
   readonly vouchers: VoucherGate;
   readonly health: ProviderHealth;
+  /** Told how each request of a model ended. */
+  readonly observe: (model: string, outcome: Outcome) => void;
   readonly limits: ServeLimits;
   /** The relay's fee that is in force now. */
   readonly feeBps: () => number;

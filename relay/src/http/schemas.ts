@@ -1,5 +1,6 @@
 import { MAX_BILLS } from "@aimo/protocol/bill";
 import { Type } from "typebox";
+import { MODELS_PARAMETERS } from "../core/models-query.ts";
 
 /** Schemas of bodies and replies: they validate management routes, and document all of them in /openapi.json. */
 
@@ -74,6 +75,16 @@ export const inferenceSchemas: Readonly<Record<string, object>> = {
   "/v1/embeddings": inference("createEmbeddings", "Embeddings of one or more texts", EmbeddingsBody),
   "/v1/images/generations": inference("createImage", "Images from a prompt", ImagesBody),
 };
+
+/** As text, which is what a query string has. */
+export const ModelsQuerySchema = Type.Object(
+  Object.fromEntries(
+    Object.entries(MODELS_PARAMETERS).map(([name, description]) => [
+      name,
+      Type.Optional(Type.String({ maxLength: 200, description })),
+    ]),
+  ),
+);
 
 export const SiweBody = Type.Object(
   {

@@ -7,6 +7,7 @@ import { offersTopic } from "@aimo/protocol/announcement";
 import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { groupDigest } from "@aimo/protocol/groups";
 import { domainSeparator } from "@aimo/protocol/typed-data";
+import { kindsOf } from "@aimo/provider/core/prices";
 import { type DemoServer, startDemoServer } from "@aimo/provider/demo/server";
 import { expect } from "chai";
 import OpenAI from "openai";
@@ -32,11 +33,6 @@ const { chainId, contracts } = DEPLOYMENT;
 const SEPARATOR = domainSeparator({ chainId, verifyingContract: contracts.settlement });
 const DEMO_NAMES = ["demo-text", "demo-embed", "demo-image"];
 const models = MODELS.map((model, index) => ({ ...model, upstreamModel: DEMO_NAMES[index] ?? "" }));
-const KINDS = {
-  chat: ["token", "token", "token"],
-  embeddings: ["token", "token", "token"],
-  images: ["none", "none", "image"],
-} as const;
 
 /** A relay and a provider, whole but for the chain: libp2p, sessions, demo models, and the official client in front. */
 describe("a relay with a real provider", () => {
@@ -114,7 +110,7 @@ describe("a relay with a real provider", () => {
           id === PROVIDER_ID && signer === world.key.address ? undefined : "not registered",
         priceOf: (_provider, modelId, version) => {
           const model = models.find((one) => one.modelId === modelId);
-          return model && { version, prices: model.prices, kinds: KINDS[model.route] };
+          return model && { version, prices: model.prices, kinds: kindsOf(model.route) };
         },
         isModel: (modelId, slug) => models.some((model) => model.modelId === modelId && model.slug === slug),
       },

@@ -9,6 +9,7 @@ import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { ProviderHealth } from "../../../relay/src/core/health.ts";
+import { Observations } from "../../../relay/src/core/observations.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 import type { VoucherBook } from "../../../relay/src/core/vouchers.ts";
 import type { Accounts, Bills, Idempotency, IdempotentReply, Ledger } from "../../../relay/src/flow/ports.ts";
@@ -139,6 +140,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     openChannel: async () => `0x${"ab".repeat(32)}`,
     ...options.accounts,
   };
+  const health = new ProviderHealth();
+  const observations = new Observations();
   const serving = new Serving({
     relayId: RELAY_ID,
     separator: SEPARATOR,
@@ -154,7 +157,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       book: options.book ?? METERED_ONLY,
     }),
     credit: options.credit ?? { covers: () => true, begin: () => () => {} },
-    health: new ProviderHealth(),
+    health,
+    observe: (model, outcome) => observations.add(model, outcome, now()),
     limits: { ...LIMITS, ...options.limits },
     feeBps: () => FEE_BPS,
     now,
@@ -176,6 +180,10 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       knows: (model) => model === "stand-in",
     },
     feeBps: () => FEE_BPS,
+    seen: {
+      observed: (providerId, model) => observations.read(providerId, model, now()),
+      isEjected: (providerId) => health.isEjected(providerId, now()),
+    },
     domains: () => [domain],
     bills: {
       list: async () => ({ data: [], has_more: false }),
