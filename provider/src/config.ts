@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { MAX_ANNOUNCED_MODELS } from "@aimo/protocol/announcement";
+import { MAX_ANNOUNCED_MODELS, ROUTES } from "@aimo/protocol/announcement";
 import { AimoError } from "@aimo/protocol/errors";
 import { MAX_U64, type Prices } from "@aimo/protocol/units";
 import { parse } from "smol-toml";
 import { TableReader } from "./config-reader.ts";
-import { type Model, ROUTES, type Route } from "./core/types.ts";
+import type { Model, Route } from "./core/types.ts";
 import { VENDORS, type VendorName } from "./core/vendors.ts";
 
 /** An inference server. `demo`: the built-in one, started with the node. Times in milliseconds. */
@@ -102,8 +102,8 @@ export function parseConfig(text: string, options: ParseConfigOptions): Provider
 }
 
 const MAX_UPSTREAMS = 64;
-/** Relays accept bodies up to 10 MiB; the margin is for one that accepts a little more. */
-const DEFAULT_MAX_BODY_BYTES = 11 * 1024 * 1024;
+/** Relays accept recordings up to 26 MiB; the margin is for one that accepts a little more. */
+const DEFAULT_MAX_BODY_BYTES = 27 * 1024 * 1024;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const MAX_TIMEOUT_SECONDS = 3_600;
 /** A replaced signer's vouchers can be redeemed for 60 h. */
@@ -232,12 +232,25 @@ function readPrices(table: TableReader, route: Route): Prices {
   return prices;
 }
 
+const MS_PER_MINUTE = 60_000n;
+
+/** Recordings are priced by the minute; a price that is no whole pUSD per millisecond is refused. */
+function perMillisecond(table: TableReader): bigint {
+  const perMinute = table.usd("minute");
+  if (perMinute % MS_PER_MINUTE === 0n) return perMinute / MS_PER_MINUTE;
+  throw table.fault("minute", "must be a multiple of 0.00000006 USD: 1 pUSD a millisecond");
+}
+
 function readRoutePrices(
   table: TableReader,
   route: Route,
   perToken: (name: string, fallback?: bigint) => bigint,
 ): Prices {
   if (route === "images") return [0n, 0n, table.usd("image")];
+  if (route === "transcriptions") return [perMillisecond(table), 0n, 0n];
+  // Characters are priced by the million, as tokens are.
+  if (route === "speech") return [perToken("characters"), 0n, 0n];
+  if (route === "moderations") return [perToken("characters", 0n), 0n, table.optionalUsd("request") ?? 0n];
   const prompt = perToken("prompt");
   if (route === "embeddings") return [prompt, 0n, 0n];
   const cached = perToken("cached", prompt);

@@ -49,6 +49,7 @@ export const RelayConfigSchema = Type.Object(
         domains: list([], "Authorities that wallets may sign in to; the own address when empty."),
         corsOrigins: list(["*"], 'Origins of web pages that may call; "*" for all.'),
         maxBodyBytes: count(MIB, "Largest request body.", [1_024, 64 * MIB]),
+        maxAudioBytes: count(26 * MIB, "Largest form with a recording.", [1_024, 256 * MIB]),
         maxReplyBytes: count(32 * MIB, "Largest reply that is not streamed.", [1_024, GIB]),
         requestTimeoutMs: count(30_000, "Time in which a request must be sent.", [1_000, 600_000]),
         requestsPerMinute: count(1_000, "Requests per minute of one key.", [1, 10_000_000]),

@@ -9,7 +9,7 @@ import { startProvider } from "@aimo/provider/node";
 import { type Network, registerProvider } from "./register.ts";
 import { ACCOUNT, deposit, faucet, localPrivateKey, localWallet } from "./wallets.ts";
 
-/** One kind of provider of a local network. Prices in USD: per million tokens, per image. */
+/** One kind of provider of a local network. Prices in USD: per million tokens or characters, per image, per minute. */
 export type ProviderPlan = {
   readonly name: string;
   readonly models: readonly ModelPlan[];
@@ -34,14 +34,40 @@ export type LocalProvider = {
 
 /** Three providers of the same models at different prices, so that routing has something to choose. */
 export const DEMO_PROVIDERS: readonly ProviderPlan[] = [
-  demoProvider("alpha", { prompt: "0.20", cached: "0.10", completion: "0.60", image: "0.004" }),
-  demoProvider("beta", { prompt: "0.15", cached: "0.15", completion: "0.75", image: "0.003" }),
-  demoProvider("gamma", { prompt: "0.30", cached: "0.05", completion: "0.50", image: "0.005" }),
+  demoProvider("alpha", {
+    prompt: "0.20",
+    cached: "0.10",
+    completion: "0.60",
+    image: "0.004",
+    speech: "15",
+    minute: "0.006",
+  }),
+  demoProvider("beta", {
+    prompt: "0.15",
+    cached: "0.15",
+    completion: "0.75",
+    image: "0.003",
+    speech: "12",
+    minute: "0.0054",
+  }),
+  demoProvider("gamma", {
+    prompt: "0.30",
+    cached: "0.05",
+    completion: "0.50",
+    image: "0.005",
+    speech: "10",
+    minute: "0.003",
+  }),
 ];
 
-type DemoPrices = { prompt: string; cached: string; completion: string; image: string };
+type DemoPrices = Readonly<
+  Record<"prompt" | "cached" | "completion" | "image" | "speech" | "minute", string>
+>;
 
-function demoProvider(name: string, { prompt, cached, completion, image }: DemoPrices): ProviderPlan {
+function demoProvider(
+  name: string,
+  { prompt, cached, completion, image, speech, minute }: DemoPrices,
+): ProviderPlan {
   const model = (
     id: string,
     route: ModelPlan["route"],
@@ -79,6 +105,24 @@ function demoProvider(name: string, { prompt, cached, completion, image }: DemoP
         "images",
         "AiMo demo image model: draws simple scenes without weights; for local networks only",
         { image },
+      ),
+      model("demo-speech", "speech", "AiMo demo speech: two tones for each byte; for local networks only", {
+        characters: speech,
+      }),
+      model(
+        "demo-listen",
+        "transcriptions",
+        "AiMo demo transcription: hears what the demo speech model says; for local networks only",
+        { minute },
+      ),
+      model(
+        "demo-moderation",
+        "moderations",
+        "AiMo demo moderation: a list of words; for local networks only",
+        {
+          characters: prompt,
+          request: "0.000001",
+        },
       ),
     ],
   };

@@ -8,6 +8,9 @@ const NAMES: Readonly<Record<string, string>> = {
   chat: "demo-text",
   embeddings: "demo-embed",
   images: "demo-image",
+  speech: "demo-speech",
+  transcriptions: "demo-listen",
+  moderations: "demo-moderation",
 };
 
 describe("provider with the demo models", function () {

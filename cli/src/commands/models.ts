@@ -28,6 +28,9 @@ export const list: Command = {
 function priceOf({ pricing, aimo }: ModelJson): string {
   const perMillion = (perToken: string) => `$${Number((Number(perToken) * 1e6).toPrecision(12))}`;
   if (aimo.route === "images") return `$${pricing.image} an image`;
+  if (aimo.route === "transcriptions") return `$${Number(pricing.audio_millisecond) * 60_000} a minute`;
+  if (aimo.route === "speech" || aimo.route === "moderations")
+    return `${perMillion(pricing.character)} per 1M characters`;
   if (aimo.route === "embeddings") return `${perMillion(pricing.prompt)} per 1M tokens`;
   return `${perMillion(pricing.prompt)} in, ${perMillion(pricing.completion)} out per 1M tokens`;
 }

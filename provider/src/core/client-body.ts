@@ -1,3 +1,4 @@
+import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
 import { MAX_CHOICES } from "./chat-record.ts";
 import { editMembers, type MemberEdits } from "./json-edit.ts";
@@ -6,7 +7,13 @@ import type { Vendor } from "./vendors.ts";
 import type { Ask } from "./worst-case.ts";
 
 /** A client's body, checked as far as money needs it, and the text that goes to the upstream in its place. */
-export type PreparedBody = { readonly text: string; readonly streamed: boolean; readonly ask: Ask };
+export type PreparedBody = {
+  readonly content: string | Uint8Array;
+  /** JSON when absent. */
+  readonly contentType?: string;
+  readonly streamed: boolean;
+  readonly ask: Ask;
+};
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -33,16 +40,27 @@ export function prepareBody({ model, vendor, body, bodyBytes, clamp }: PreparePa
     if (fields["stream"] === true) throw invalid("stream", "cannot be true for this kind of model");
     const count = model.route === "images" ? readCount(fields, "n", MAX_IMAGES) : 1;
     return {
-      text: editMembers(body, name),
-      streamed: false,
-      ask: { bodyBytes, count: count ?? 1, maxTokens: 0 },
+      content: editMembers(body, name),
+      // Audio is passed on as it is made.
+      streamed: model.route === "speech",
+      ask: { bodyBytes, count: count ?? 1, maxTokens: 0, inputUnits: readInputUnits(fields, model) },
     };
   }
   const streamed = fields["stream"] === true;
   const limits = limitOf(fields, model, vendor, clamp);
   const edits = { ...name, ...limits.edits, ...(streamed ? streamOptions(fields, vendor) : {}) };
   const count = readCount(fields, "n", MAX_CHOICES) ?? 1;
-  return { text: editMembers(body, edits), streamed, ask: { bodyBytes, count, maxTokens: limits.tokens } };
+  return { content: editMembers(body, edits), streamed, ask: { bodyBytes, count, maxTokens: limits.tokens } };
+}
+
+/** Characters of what is to be spoken or judged; 0 on other routes. */
+function readInputUnits(fields: Fields, { route }: Model): number {
+  const { input, stream_format: format } = fields;
+  if (route === "moderations") return charactersOf(input);
+  if (route !== "speech") return 0;
+  if (typeof input !== "string" || input === "") throw invalid("input", "must be a non-empty string");
+  if ((format ?? "audio") !== "audio") throw invalid("stream_format", 'must be "audio"');
+  return countCharacters(input);
 }
 
 function parseFields(body: string): Fields {

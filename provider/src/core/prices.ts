@@ -6,6 +6,9 @@ import type { PriceVersion, Route } from "./types.ts";
 export function kindsOf(route: Route): Price["kinds"] {
   if (route === "chat") return ["token", "token", "token"];
   if (route === "embeddings") return ["token", "none", "none"];
+  if (route === "transcriptions") return ["millisecond", "none", "none"];
+  if (route === "speech") return ["character", "none", "none"];
+  if (route === "moderations") return ["character", "none", "request"];
   return ["none", "none", "image"];
 }
 

@@ -1,7 +1,7 @@
 import type { Route } from "@aimo/protocol/announcement";
 import type { Prices } from "@aimo/protocol/units";
 
-export { ROUTES, type Route } from "@aimo/protocol/announcement";
+export type { Route } from "@aimo/protocol/announcement";
 
 /** A model that this provider serves, as the operator configured it. */
 export type Model = {

@@ -8,6 +8,12 @@ const MODELS = {
     "AiMo demo embedding model: hashed words and corpus company without weights; for local networks only",
   "demo-image":
     "AiMo demo image model: draws a scene from the words of the prompt without weights; for local networks only",
+  "demo-speech":
+    "AiMo demo speech model: says a text in tones, two for each byte, without weights; for local networks only",
+  "demo-listen":
+    "AiMo demo listening model: hears what the demo speech model says, without weights; for local networks only",
+  "demo-moderation":
+    "AiMo demo moderation model: looks for words of a list without weights; for local networks only",
 } as const;
 
 export type DemoModel = keyof typeof MODELS;

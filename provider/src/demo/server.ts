@@ -11,10 +11,15 @@ import { prepareEmbeddings, replyEmbeddings } from "./embeddings.ts";
 import { errorReply, RequestError } from "./errors.ts";
 import { type Fields, isObject } from "./fields.ts";
 import { replyImages } from "./images.ts";
+import { replyTranscription } from "./listen.ts";
 import { listModels } from "./models.ts";
+import { replyModeration } from "./moderate.ts";
+import { openSpeech } from "./speak.ts";
 
 /** Room for 2,048 embedding inputs of ordinary length. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** As OpenAI. */
+const MAX_FORM_BYTES = 26 * 1024 * 1024;
 
 export type DemoServerOptions = {
   /** Loopback unless told otherwise. */
@@ -42,7 +47,10 @@ const POST_ROUTES: Readonly<Record<string, Route>> = {
   "/v1/chat/completions": chatRoute,
   "/v1/embeddings": (body, { gone }) => replyEmbeddings(body, gone),
   "/v1/images/generations": (body, { gone }) => replyImages(body, gone),
+  "/v1/audio/speech": speechRoute,
+  "/v1/moderations": async (body) => replyModeration(body),
 };
+const TRANSCRIPTIONS = "/v1/audio/transcriptions";
 
 /** Starts the server. `url` ends in `/v1`; `close` ends open streams too. */
 export async function startDemoServer(options: DemoServerOptions = {}): Promise<DemoServer> {
@@ -92,9 +100,37 @@ async function route(exchange: Exchange): Promise<object | undefined> {
     if (!found) throw new RequestError("'model' is not one of the demo models.", "model", "model_not_found");
     return found;
   }
+  if (method === "POST" && path === TRANSCRIPTIONS) return transcriptionRoute(exchange);
   const handler = method === "POST" && Object.hasOwn(POST_ROUTES, path) ? POST_ROUTES[path] : undefined;
   if (!handler) throw new RequestError(`Unknown request URL: ${method} ${path}.`, null, "unknown_url");
-  return handler(await readBody(exchange), exchange);
+  return handler(await readJson(exchange), exchange);
+}
+
+async function speechRoute(body: Fields, { response, gone }: Exchange): Promise<undefined> {
+  const { contentType, pieces } = openSpeech(body);
+  response.writeHead(200, { "content-type": contentType });
+  try {
+    for (const piece of pieces) {
+      if (!response.write(piece)) await once(response, "drain", { signal: gone });
+      else await turn();
+      if (gone.aborted) return;
+    }
+  } catch (error) {
+    if (!gone.aborted) throw error;
+    return;
+  }
+  response.end();
+}
+
+async function transcriptionRoute(exchange: Exchange): Promise<object | undefined> {
+  const { text, contentType, json } = replyTranscription(await readBody(exchange, MAX_FORM_BYTES));
+  if (json) return json;
+  exchange.response.writeHead(200, {
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(text),
+  });
+  exchange.response.end(text);
+  return undefined;
 }
 
 async function chatRoute(body: Fields, exchange: Exchange): Promise<object | undefined> {
@@ -124,20 +160,24 @@ async function sendEvent({ response, gone, options }: Exchange, data: string): P
   return !gone.aborted;
 }
 
-async function readBody({ request, response }: Exchange): Promise<Fields> {
+async function readBody({ request, response }: Exchange, limit = MAX_BODY_BYTES): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > MAX_BODY_BYTES) {
+    if (bytes > limit) {
       // The rest is thrown away, so that a client that writes before it reads still gets the reply.
       request.resume();
       response.setHeader("connection", "close");
-      throw new RequestError(`The body must have at most ${MAX_BODY_BYTES} bytes.`, null, "body_too_large");
+      throw new RequestError(`The body must have at most ${limit} bytes.`, null, "body_too_large");
     }
     parts.push(part);
   }
-  const body = parseJson(Buffer.concat(parts).toString());
+  return Buffer.concat(parts);
+}
+
+async function readJson(exchange: Exchange): Promise<Fields> {
+  const body = parseJson((await readBody(exchange)).toString());
   if (!isObject(body)) throw new RequestError("The body must be a JSON object.");
   return body;
 }

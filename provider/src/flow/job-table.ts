@@ -1,7 +1,7 @@
 import { AimoError } from "@aimo/protocol/errors";
 import { GROUP_DEADLINE_MS } from "@aimo/protocol/groups";
+import type { UsageStatement } from "@aimo/protocol/session";
 import type { Hex } from "viem";
-import type { Job } from "./job.ts";
 
 /** After a relay hung up it has this long to say what it got: half of what its receipt has to arrive in. */
 const ABORT_WAIT_MS = GROUP_DEADLINE_MS / 2;
@@ -9,6 +9,13 @@ const ABORT_WAIT_MS = GROUP_DEADLINE_MS / 2;
 const REMEMBERED_MS = GROUP_DEADLINE_MS;
 /** A stream holds some 100 KB with its pieces, so this many are bounded memory; 100 a second fit. */
 const MAX_FINISHED = 1_024;
+
+/** A job as the table needs it. */
+type Job = {
+  abort(frames: number): UsageStatement | undefined;
+  cancel(error: AimoError): void;
+  giveUp(): void;
+};
 
 /** The jobs of this node by relay and attempt: running, waiting for an abort, and the latest that ended. */
 export class JobTable {

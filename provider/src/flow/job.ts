@@ -6,8 +6,9 @@ import { editMembers } from "../core/json-edit.ts";
 import { type SseEvent, SseReader } from "../core/sse.ts";
 import type { Route } from "../core/types.ts";
 import type { Reply, UpstreamCall, UpstreamHandler } from "./ports.ts";
-import { type Counter, type JsonAnswer, readAnswer, textAnswer } from "./response.ts";
+import { type Counter, heardAnswer, type JsonAnswer, readAnswer, textAnswer } from "./response.ts";
 import { upstreamRefusal } from "./upstream-error.ts";
+import { usageHeaders } from "./usage-headers.ts";
 
 /** A JSON answer above this is refused: sixteen large pictures fit. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -53,6 +54,7 @@ export class Job implements UpstreamHandler {
   readonly #edits: Readonly<Record<string, string | undefined>>;
   #call: UpstreamCall | undefined;
   #status = 0;
+  #contentType = "";
   #retryAfter: number | undefined;
   #parts: Uint8Array[] = [];
   #bytes = 0;
@@ -87,6 +89,7 @@ export class Job implements UpstreamHandler {
 
   onHead(status: number, contentType: string, retryAfterSeconds: number | undefined): void {
     this.#status = status;
+    this.#contentType = contentType;
     this.#retryAfter = retryAfterSeconds;
     const streams = contentType.startsWith("text/event-stream");
     if (status === 200 && streams !== this.#request.streamed)
@@ -116,7 +119,7 @@ export class Job implements UpstreamHandler {
     const body = () => Buffer.concat(this.#parts).toString();
     if (this.#status !== 200) this.#fail(upstreamRefusal(this.#status, body(), this.#retryAfter));
     else if (this.#request.streamed) this.#guard(() => this.#endStream());
-    else this.#guard(() => this.#answerJson(body()));
+    else this.#guard(() => this.#answer(body()));
   }
 
   onError(error: AimoError): void {
@@ -198,22 +201,30 @@ export class Job implements UpstreamHandler {
     this.#reply.end();
   }
 
-  #answerJson(text: string): void {
+  #answer(text: string): void {
+    const { route } = this.#request;
+    // Subtitles and the like.
+    if (route === "transcriptions" && !this.#contentType.startsWith("application/json")) {
+      this.#send(heardAnswer(text, this.#count.input(undefined)), text);
+      return;
+    }
     const parsed = JSON.parse(text) as object;
-    const answer = readAnswer(this.#request.route, parsed, this.#count);
-    this.#events.onFirst();
-    this.#leaveUpstream();
+    const answer = readAnswer(route, parsed, this.#count);
     const { id, model } = this.#edits;
     // Answers of the other routes have no id, and not all name the model.
     const named = Object.hasOwn(parsed, "model") ? { model } : {};
-    const body = editMembers(text, this.#request.route === "chat" ? { id, model } : named);
-    this.#statement = this.#events.state(answer);
+    this.#contentType = "application/json";
+    this.#send(answer, editMembers(text, route === "chat" ? { id, model } : named));
+  }
+
+  #send(answer: JsonAnswer, body: string): void {
+    this.#events.onFirst();
+    this.#leaveUpstream();
+    const statement = this.#events.state(answer);
+    this.#statement = statement;
     this.#state = "sent";
-    const json = JSON.stringify(this.#statement);
-    this.#reply.json(200, Buffer.from(body), {
-      "aimo-usage": Buffer.from(json).toString("base64url"),
-      "aimo-usage-mac": this.#reply.macOf(json),
-    });
+    const type = { "content-type": this.#contentType };
+    this.#reply.json(200, Buffer.from(body), { ...type, ...usageHeaders(statement, this.#reply) });
   }
 
   #stateUpTo(frames: number): UsageStatement {

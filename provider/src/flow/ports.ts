@@ -91,9 +91,15 @@ export interface VoucherFiles {
 /** upstream/: one call to the inference server. Its callbacks never run before `call` has returned. */
 export interface Upstream {
   readonly vendor: Vendor;
-  call(route: Route, body: string, streamed: boolean, handler: UpstreamHandler): UpstreamCall;
+  call(route: Route, body: UpstreamBody, handler: UpstreamHandler): UpstreamCall;
   close(): Promise<void>;
 }
+export type UpstreamBody = {
+  readonly content: string | Uint8Array;
+  /** JSON when absent. */
+  readonly contentType?: string;
+  readonly streamed: boolean;
+};
 export type UpstreamHandler = {
   onHead(status: number, contentType: string, retryAfterSeconds: number | undefined): void;
   onData(chunk: Uint8Array): void;
@@ -108,6 +114,19 @@ export interface UpstreamCall {
   abort(): void;
 }
 
+/** A relay's request, authenticated. `model`: registry id or slug. */
+export type InferRequest = {
+  readonly relayId: number;
+  readonly attempt: Hex;
+  readonly requestHash: Hex;
+  readonly route: Route;
+  readonly model: string;
+  readonly priceVersion: number;
+  readonly max: number | undefined;
+  readonly id: string | undefined;
+  readonly body: Uint8Array;
+};
+
 /** http/: the answer to one request of a relay. */
 export interface Reply {
   json(status: number, body: Uint8Array, headers: Readonly<Record<string, string>>): void;
@@ -115,6 +134,10 @@ export interface Reply {
   /** False when the relay reads too slowly; `onDrain` follows. The first write sends the head of a stream. */
   write(text: string): boolean;
   end(): void;
+  /** A piece of an answer of another type, as `write`. */
+  writeBytes(chunk: Uint8Array, contentType: string): boolean;
+  /** Ends such an answer; what is said of it stands behind it. */
+  endBytes(trailers: Readonly<Record<string, string>>): void;
   /** Breaks the connection: the relay sees a truncated answer. */
   cut(): void;
   /** MAC of this request's answer over a JSON text. */

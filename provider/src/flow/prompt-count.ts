@@ -16,6 +16,7 @@ export function createCounter(
   body: string,
   contextTokens: number,
   countTokens: CountTokens,
+  input: Counter["input"] = () => 0,
 ): Counter & { readonly forget: () => void } {
   let held: string | undefined = body;
   let counted: number | undefined;
@@ -26,6 +27,7 @@ export function createCounter(
       return counted ?? 0;
     },
     text: countTokens,
+    input,
     forget: () => {
       held = undefined;
     },

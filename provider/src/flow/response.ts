@@ -14,6 +14,8 @@ export type Counter = {
   prompt(): number;
   /** Tokens of a delivered text. */
   text(delivered: string): number;
+  /** Characters or milliseconds of the request's input; the upstream may have measured the seconds of a recording. */
+  input(seconds: number | undefined): number;
 };
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -21,7 +23,16 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Reads a parsed JSON answer of a route. Throws a RangeError when it is no such answer. */
 export function readAnswer(route: Route, body: unknown, count: Counter): JsonAnswer {
   if (route === "chat") return readChat(body, count);
-  const { data, usage } = Object(body) as Fields;
+  const { data, usage, results, text, duration } = Object(body) as Fields;
+  if (route === "transcriptions") {
+    if (typeof text !== "string") throw new RangeError("The reply has no text.");
+    return heardAnswer(text, count.input(secondsOf(usage, duration)));
+  }
+  if (route === "moderations") {
+    if (!Array.isArray(results) || results.length === 0) throw new RangeError("The reply has no results.");
+    const items = results.map((result) => Buffer.from(JSON.stringify(result)));
+    return { units: [count.input(undefined), 0, 1], responseHash: binaryResponseHash(items) };
+  }
   if (!Array.isArray(data)) throw new RangeError("The reply has no data.");
   if (route === "images") {
     const images = data.map(imageBytes);
@@ -32,6 +43,18 @@ export function readAnswer(route: Route, body: unknown, count: Counter): JsonAns
     units: [data.length > 0 ? prompt : 0, 0, 0],
     responseHash: binaryResponseHash(data.map(vectorBytes)),
   };
+}
+
+/** A transcription. One without a word is free: nothing was delivered. */
+export function heardAnswer(text: string, ms: number): JsonAnswer {
+  return { units: [text === "" ? 0 : ms, 0, 0], responseHash: textResponseHash([{ text }]) };
+}
+
+/** Seconds of a recording as the upstream counted them: OpenAI's `usage`, or `duration` of its verbose answers. */
+function secondsOf(usage: unknown, duration: unknown): number | undefined {
+  const { type, seconds } = Object(usage) as Fields;
+  const stated = Number(type === "duration" ? seconds : duration);
+  return Number.isFinite(stated) && stated > 0 ? stated : undefined;
 }
 
 function readChat(body: unknown, count: Counter): JsonAnswer {

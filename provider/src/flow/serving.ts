@@ -4,31 +4,28 @@ import { type UsageReceipt, usageDigest } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import { costOf } from "@aimo/protocol/units";
 import type { Hex } from "viem";
-import { type PreparedBody, prepareBody } from "../core/client-body.ts";
+import type { PreparedBody } from "../core/client-body.ts";
 import type { Exposure } from "../core/exposure.ts";
 import { usableVersion } from "../core/prices.ts";
 import { Slots } from "../core/slots.ts";
-import type { PriceVersion, Route, ServedModel } from "../core/types.ts";
+import type { PriceVersion, ServedModel } from "../core/types.ts";
 import { worstCaseCost } from "../core/worst-case.ts";
+import { AudioJob } from "./audio-job.ts";
+import { inputOf, prepare } from "./input.ts";
 import { Job, type JobEvents } from "./job.ts";
 import { JobTable } from "./job-table.ts";
-import type { Catalogue, CountTokens, FlowLog, ProtocolClock, Reply, Upstream } from "./ports.ts";
+import type {
+  Catalogue,
+  CountTokens,
+  FlowLog,
+  InferRequest,
+  ProtocolClock,
+  Reply,
+  Upstream,
+} from "./ports.ts";
 import { createCounter } from "./prompt-count.ts";
 import type { ReceiptBook } from "./receipt-book.ts";
-import type { JsonAnswer } from "./response.ts";
-
-/** A relay's request, authenticated. `model`: registry id or slug. */
-export type InferRequest = {
-  readonly relayId: number;
-  readonly attempt: Hex;
-  readonly requestHash: Hex;
-  readonly route: Route;
-  readonly model: string;
-  readonly priceVersion: number;
-  readonly max: number | undefined;
-  readonly id: string | undefined;
-  readonly body: Uint8Array;
-};
+import type { Counter, JsonAnswer } from "./response.ts";
 
 export type ServingModules = {
   readonly providerId: number;
@@ -79,14 +76,7 @@ export class Serving {
     const upstream = this.#m.upstreams.get(model.upstream);
     if (!upstream)
       throw new AimoError("internal_error", { message: `No upstream is named ${model.upstream}.` });
-    const body = Buffer.from(request.body).toString();
-    const prepared = prepareBody({
-      model,
-      vendor: upstream.vendor,
-      body,
-      bodyBytes: request.body.length,
-      clamp: request.max,
-    });
+    const { prepared, body, recording } = prepare(request, model, upstream.vendor);
     const worst = worstCaseCost(model, version.prices, prepared.ask);
     const slots = this.#takeSlot(model.modelId);
     try {
@@ -96,7 +86,8 @@ export class Serving {
       this.#giveSlot(slots);
       throw error;
     }
-    this.#start({ request, price, prepared, worst, slots, upstream, body }, reply);
+    const input = inputOf(prepared, recording);
+    this.#start({ request, price, prepared, worst, slots, upstream, body, input }, reply);
   }
 
   /** What the relay got of an attempt before it was cut; undefined when nothing is owed or the attempt is not known. */
@@ -159,18 +150,19 @@ export class Serving {
   }
 
   #start(admitted: Admitted, reply: Reply): void {
-    const { request, prepared, upstream, price, body } = admitted;
+    const { request, prepared, upstream, price, body, input } = admitted;
     const { route, relayId, attempt } = request;
     const id = request.id ?? `gen-${attempt.slice(2)}`;
     const about = { route, streamed: prepared.streamed, id, slug: price.model.slug };
-    const count = createCounter(body, price.model.contextTokens, this.#m.countTokens);
+    const count = createCounter(body, price.model.contextTokens, this.#m.countTokens, input);
     const events = this.#eventsOf(admitted, () => job, count.forget);
-    const job: Job = new Job(about, reply, count, events);
+    const job: AnyJob =
+      route === "speech" ? new AudioJob(reply, count, events) : new Job(about, reply, count, events);
     this.#jobs.add(relayId, attempt, job);
-    job.begin(upstream.call(route, prepared.text, prepared.streamed, job));
+    job.begin(upstream.call(route, prepared, job));
   }
 
-  #eventsOf(admitted: Admitted, job: () => Job, forgetBody: () => void): JobEvents {
+  #eventsOf(admitted: Admitted, job: () => AnyJob, forgetBody: () => void): JobEvents {
     // Only what is small is kept: these closures live on while the stream is remembered, the body must not.
     const { price, worst, slots } = admitted;
     const { streamed } = admitted.prepared;
@@ -238,6 +230,7 @@ export class Serving {
   }
 }
 
+type AnyJob = Job | AudioJob;
 type RequestNames = Pick<InferRequest, "relayId" | "attempt" | "requestHash">;
 type Admitted = {
   readonly request: InferRequest;
@@ -247,6 +240,7 @@ type Admitted = {
   readonly slots: Slots;
   readonly upstream: Upstream;
   readonly body: string;
+  readonly input: Counter["input"];
 };
 type Receipt = {
   readonly receipt: UsageReceipt;

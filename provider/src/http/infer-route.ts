@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { sha256 } from "@aimo/node/session-crypto";
+import { ROUTES } from "@aimo/protocol/announcement";
 import { AimoError } from "@aimo/protocol/errors";
 import { INFER_PATH, SESSION_HEADERS } from "@aimo/protocol/session";
 import { MAX_U32 } from "@aimo/protocol/units";
-import { ROUTES, type Route } from "../core/types.ts";
-import type { InferRequest, Serving } from "../flow/serving.ts";
+import type { Route } from "../core/types.ts";
+import type { InferRequest } from "../flow/ports.ts";
+import type { Serving } from "../flow/serving.ts";
 import { authenticate, headerOf } from "./authenticate.ts";
 import { readBody, requireHex } from "./body.ts";
 import { createReply } from "./reply.ts";

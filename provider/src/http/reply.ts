@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { errorBody } from "@aimo/protocol/error-body";
 import type { AimoError } from "@aimo/protocol/errors";
+import { SESSION_HEADERS } from "@aimo/protocol/session";
 import type { Hex } from "viem";
 import type { Reply } from "../flow/ports.ts";
 
@@ -53,6 +54,15 @@ export function createReply(response: ServerResponse, macOf: (text: string) => H
       return response.write(text);
     },
     end: () => {
+      response.end();
+    },
+    writeBytes: (chunk, contentType) => {
+      const trailer = `${SESSION_HEADERS.usage}, ${SESSION_HEADERS.usageMac}`;
+      if (!response.headersSent) response.writeHead(200, { "content-type": contentType, trailer });
+      return response.write(chunk);
+    },
+    endBytes: (trailers) => {
+      response.addTrailers(trailers);
       response.end();
     },
     cut: () => {

@@ -48,17 +48,20 @@ export function createOpenaiUpstream(options: OpenaiUpstreamOptions): Upstream {
   };
   return {
     vendor: VENDORS[options.vendor],
-    call: (route, body, streamed, handler) => {
+    call: (route, { content, contentType, streamed }, handler) => {
       const exchange = new Exchange(handler);
-      const accept = streamed ? "text/event-stream" : "application/json";
-      pool.dispatch(
-        { method: "POST", path: base + PATHS[route], headers: { ...headers, accept }, body },
-        exchange,
-      );
+      const type = contentType === undefined ? {} : { "content-type": contentType };
+      const all = { ...headers, ...type, accept: acceptOf(route, streamed) };
+      pool.dispatch({ method: "POST", path: base + PATHS[route], headers: all, body: content }, exchange);
       return exchange;
     },
     close: () => pool.destroy(),
   };
+}
+
+function acceptOf(route: Route, streamed: boolean): string {
+  if (route === "speech" || route === "transcriptions") return "*/*";
+  return streamed ? "text/event-stream" : "application/json";
 }
 
 /** undici's dispatch is the one interface of it that costs nothing per chunk; it is known only here. */

@@ -1,3 +1,4 @@
+import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
 import type { Route } from "./types.ts";
 
@@ -15,6 +16,8 @@ export type Ask = {
   readonly bodyBytes: number;
   /** The prompt has parts that are not text, whose tokens the bytes do not bound. */
   readonly hasMedia: boolean;
+  /** Characters or milliseconds of the input at most, where a route is priced by them. */
+  readonly inputUnits?: number;
   readonly preferences: Preferences;
 };
 
@@ -55,6 +58,8 @@ export function readAsk(route: Route, body: unknown, bodyBytes: number): Ask {
   if (route === "chat") return { ...base, ...readChat(body) };
   if (stream) throw invalid(`stream is not offered for ${route}.`, "stream");
   const plain = { includeUsage: false, maxTokens: undefined, hasMedia: false };
+  // The reply is audio as it is made: a stream, though not of events.
+  if (route === "speech") return { ...base, ...plain, stream: true, count: 1, inputUnits: readSpeech(body) };
   if (route === "images") {
     readText(body, "prompt");
     return { ...base, ...plain, count: readInteger(body, "n", 1, MAX_IMAGES) ?? 1 };
@@ -62,7 +67,17 @@ export function readAsk(route: Route, body: unknown, bodyBytes: number): Ask {
   const { input } = body;
   const isInput = typeof input === "string" || (Array.isArray(input) && input.length > 0);
   if (!isInput) throw invalid("input must be a string or a non-empty array.", "input");
+  if (route === "moderations") return { ...base, ...plain, count: 1, inputUnits: charactersOf(input) };
   return { ...base, ...plain, count: 1 };
+}
+
+/** Characters to be spoken. */
+function readSpeech(body: Json): number {
+  readText(body, "input");
+  const { stream_format: format } = body;
+  if (format !== undefined && format !== null && format !== "audio")
+    throw invalid('stream_format must be "audio".', "stream_format");
+  return countCharacters(body["input"] as string);
 }
 
 function readChat(body: Json): Pick<Ask, "includeUsage" | "maxTokens" | "count" | "hasMedia"> {
@@ -101,7 +116,7 @@ function readContent(content: unknown, at: string): boolean {
   });
 }
 
-function readPreferences(value: unknown): Preferences {
+export function readPreferences(value: unknown): Preferences {
   if (value === undefined || value === null) return NO_PREFERENCES;
   if (!isObject(value)) throw invalid("provider must be an object.", "provider");
   const { sort } = value;

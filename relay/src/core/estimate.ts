@@ -28,7 +28,8 @@ function unitsOf(kind: UnitKind, slot: number, { ask, offer, maxTokens }: Contex
   if (kind === "none") return 0;
   if (kind === "request") return 1;
   if (kind === "image") return ask.count;
-  if (kind === "character") return ask.bodyBytes;
+  if (kind === "character") return ask.inputUnits ?? ask.bodyBytes;
+  if (kind === "millisecond") return ask.inputUnits;
   if (kind !== "token") return undefined;
   if (slot === 2) return Math.min(ask.count * maxTokens, MAX_U32);
   if (ask.route === "embeddings") return ask.bodyBytes + TEMPLATE_TOKENS;

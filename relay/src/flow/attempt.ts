@@ -1,14 +1,19 @@
 import { AimoError, type ErrorCode } from "@aimo/protocol/errors";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Hex } from "viem";
-import { ChatMeter, type Delivered, type FrameKind, meterItems } from "../core/meter.ts";
+import { ChatMeter, type Delivered, type FrameKind } from "../core/meter.ts";
+import { AudioMeter, readReply } from "../core/reply-meter.ts";
 import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "./ports.ts";
 import type { ReplySink } from "./serve-ports.ts";
 
 /** How one try at one provider ended. */
 export type AttemptEnd =
-  /** The whole answer, with the provider's statement. A stream has been forwarded; a JSON body waits in `body`. */
-  | { readonly kind: "complete"; readonly statement: UsageStatement; readonly body: object | undefined }
+  /** The whole answer, with the provider's statement. A stream has been forwarded; JSON or a text waits in `body`. */
+  | {
+      readonly kind: "complete";
+      readonly statement: UsageStatement;
+      readonly body: object | string | undefined;
+    }
   /** Nothing reached the client: another provider may be tried. */
   | { readonly kind: "failed"; readonly error: AimoError }
   /** The request itself is at fault: no provider would take it. */
@@ -28,6 +33,8 @@ export type AttemptParameters = {
   readonly onFirstByte: () => void;
 };
 
+/** What a reply of speech may be. */
+const AUDIO = /^(audio\/|application\/octet-stream)/;
 /** An error body is for reading, not for storing. */
 const MAX_ERROR_BYTES = 16 * 1024;
 const MAX_ERROR_MESSAGE = 500;
@@ -37,7 +44,7 @@ export class Attempt implements UpstreamHandler {
   readonly ended: Promise<AttemptEnd>;
   /** 16 bytes: names the try to the provider. */
   readonly id: Hex;
-  readonly meter = new ChatMeter();
+  readonly meter: ChatMeter | AudioMeter;
   /** Set when a reply that is not a stream has been read. */
   items: Delivered | undefined;
   /** The first frame has been forwarded: from here on nobody else can serve. */
@@ -46,6 +53,7 @@ export class Attempt implements UpstreamHandler {
   #resolve: (end: AttemptEnd) => void = () => {};
   #call: UpstreamCall | undefined;
   #status = 0;
+  #contentType = "";
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #statement: UsageStatement | undefined;
@@ -55,6 +63,7 @@ export class Attempt implements UpstreamHandler {
   constructor(parameters: AttemptParameters) {
     this.#parameters = parameters;
     this.id = parameters.request.attempt;
+    this.meter = parameters.request.route === "speech" ? new AudioMeter() : new ChatMeter();
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -64,6 +73,15 @@ export class Attempt implements UpstreamHandler {
   /** What was delivered, by the relay's own count. */
   delivered(): Delivered {
     return this.items ?? this.meter.delivered();
+  }
+
+  get contentType(): string {
+    return this.#contentType;
+  }
+
+  /** True while a comment may stand between its frames. */
+  get takesComments(): boolean {
+    return this.started && this.meter instanceof ChatMeter;
   }
 
   /** Stops the provider and waits, for a bounded time, for its statement of what was delivered. */
@@ -88,7 +106,9 @@ export class Attempt implements UpstreamHandler {
   onHead(status: number, contentType: string): void {
     if (this.#phase !== "open") return;
     this.#status = status;
-    const isStream = contentType.startsWith("text/event-stream");
+    this.#contentType = contentType;
+    const isAudio = this.#parameters.request.route === "speech";
+    const isStream = isAudio ? AUDIO.test(contentType) : contentType.startsWith("text/event-stream");
     if (status === 200 && isStream !== this.#parameters.request.stream)
       this.#giveUp(fault("provider_unavailable", `The provider answered with ${contentType || "no type"}.`));
   }
@@ -120,7 +140,7 @@ export class Attempt implements UpstreamHandler {
     if (!this.started) {
       this.started = true;
       onFirstByte();
-      sink.startStream(request.id);
+      sink.startStream(request.id, request.route === "speech" ? this.#contentType : undefined);
     }
     if (!sink.write(frame)) this.#call?.pause();
   }
@@ -152,6 +172,7 @@ export class Attempt implements UpstreamHandler {
     if (!statement)
       return this.#failure(fault("provider_unavailable", "The provider did not state the usage."));
     if (!stream) return this.#readBody(statement);
+    if (this.meter instanceof AudioMeter) this.items = this.meter.whole();
     if (this.started) return { kind: "complete", statement, body: undefined };
     return this.#failure(fault("provider_unavailable", "The provider sent an empty stream."));
   }
@@ -159,10 +180,17 @@ export class Attempt implements UpstreamHandler {
   #readBody(statement: UsageStatement): AttemptEnd {
     const { route } = this.#parameters.request;
     try {
-      const body: unknown = JSON.parse(Buffer.concat(this.#chunks).toString());
-      if (route === "chat") this.meter.addBody(body);
-      else this.items = meterItems(route as "images", body, (text) => Buffer.from(text, "base64"));
-      return { kind: "complete", statement, body: body as object };
+      const text = Buffer.concat(this.#chunks).toString();
+      if (this.meter instanceof AudioMeter || route === "speech") throw new RangeError("Speech is a stream.");
+      if (route !== "chat") {
+        const reply = { contentType: this.#contentType, text };
+        const { delivered, body } = readReply(route, reply, (base64) => Buffer.from(base64, "base64"));
+        this.items = delivered;
+        return { kind: "complete", statement, body };
+      }
+      const body = JSON.parse(text) as object;
+      this.meter.addBody(body);
+      return { kind: "complete", statement, body };
     } catch (cause) {
       if (!(cause instanceof RangeError || cause instanceof SyntaxError)) throw cause;
       return this.#failure(fault("provider_unavailable", "The provider's reply cannot be read.", cause));

@@ -33,6 +33,7 @@ type Try = {
   readonly sentAt: number;
 };
 
+const FREE = { units: [0, 0, 0], cost: 0n, charge: 0n } as const;
 const FREE_CUT = "No usage was stated for what was delivered: free.";
 
 /** A request that is held for: tries its offers in order, forwards the reply, and ends the hold exactly once. */
@@ -44,11 +45,14 @@ export class Run {
   #firstByteAt: number | undefined;
   #lastWriteAt = 0;
   #settled = false;
+  /** A reply that no event can be added to. */
+  readonly #isAudio: boolean;
   #stopReason: AimoError | "cancelled" | undefined;
 
   constructor(parameters: RunParameters) {
     this.#parameters = parameters;
     this.#startedAt = parameters.dependencies.now();
+    this.#isAudio = parameters.request.route === "speech";
   }
 
   get startedAt(): number {
@@ -90,14 +94,14 @@ export class Run {
 
   /** Fills a silence of the stream with a comment. */
   keepAlive(now: number, silenceMs: number): void {
-    if (!this.#current?.started || this.#stopReason || now - this.#lastWriteAt < silenceMs) return;
+    if (!this.#current?.takesComments || this.#stopReason || now - this.#lastWriteAt < silenceMs) return;
     this.#lastWriteAt = now;
     this.#parameters.sink.write(KEEP_ALIVE);
   }
 
   #begin(offer: Offer): Try {
-    const { dependencies, request, id, epoch, maxTokens, sink } = this.#parameters;
-    const { caller, bodyHash, body, route, ask } = request;
+    const { dependencies, id, epoch, maxTokens, sink } = this.#parameters;
+    const { caller, bodyHash, body, route, ask } = this.#parameters.request;
     const nonce = dependencies.randomHex(16);
     const requestHash = requestHashOf({ userId: caller.userId, channelEpoch: epoch, nonce, bodyHash });
     const upstreamRequest = {
@@ -120,7 +124,7 @@ export class Run {
   /** The same sink, with the time of the last write kept for the keep-alive. */
   #timed(sink: ReplySink): Pick<ReplySink, "startStream" | "write"> {
     return {
-      startStream: (generationId) => sink.startStream(generationId),
+      startStream: (generationId, contentType) => sink.startStream(generationId, contentType),
       write: (chunk) => {
         this.#lastWriteAt = this.#parameters.dependencies.now();
         return sink.write(chunk);
@@ -239,27 +243,29 @@ export class Run {
   }
 
   /** Ends a whole answer: the added chunk of a stream, or the body with what the relay adds. */
-  #reply(tried: Try, body: object | undefined, result: Result): void {
+  #reply(tried: Try, body: object | string | undefined, result: Result): void {
     const { sink, id, request } = this.#parameters;
-    if (sink.closed) return;
-    const usage = usageJson(result.billing ?? { units: [0, 0, 0], cost: 0n, charge: 0n });
+    const usage = usageJson(result.billing ?? FREE);
     const aimo = this.#meta(tried, result);
-    if (body) {
+    if (sink.closed) return;
+    if (typeof body === "string") sink.sendJson(id, body, tried.attempt.contentType);
+    else if (body) {
       const replaceCounts = request.route === "chat" && result.billing !== undefined;
-      const whole = withAdditions(body, { usage, aimo, replaceCounts });
-      sink.sendJson(id, JSON.stringify(whole));
-      return;
+      sink.sendJson(id, JSON.stringify(withAdditions(body, { usage, aimo, replaceCounts })));
+    } else if (this.#isAudio) sink.end();
+    else {
+      const shown = request.ask.includeUsage ? usage : undefined;
+      sink.write(dataFrame(lastChunk({ ...this.#head(tried), usage: shown, aimo })));
+      sink.write(DONE_FRAME);
+      sink.end();
     }
-    const wanted = request.ask.includeUsage ? usage : undefined;
-    sink.write(dataFrame(lastChunk({ ...this.#head(tried), usage: wanted, aimo })));
-    sink.write(DONE_FRAME);
-    sink.end();
   }
 
   /** Tells a client that is still there that its stream was cut. */
   #endCut(tried: Try, error: AimoError, result: Result): void {
     const { sink, request } = this.#parameters;
-    if (sink.closed) return;
+    if (this.#isAudio) sink.cut();
+    if (sink.closed || this.#isAudio) return;
     const { error: body } = errorBody(error, request.requestId);
     sink.write(dataFrame(errorChunk({ ...this.#head(tried), aimo: this.#meta(tried, result) }, body)));
     sink.end();
@@ -291,9 +297,9 @@ export class Run {
   #settle(outcome: Outcome): void {
     if (this.#settled) return;
     this.#settled = true;
-    const { dependencies, id, request } = this.#parameters;
-    dependencies.ledger.commit(id, outcome);
-    dependencies.observe(request.ask.model, outcome);
+    const { ledger, observe } = this.#parameters.dependencies;
+    ledger.commit(this.#parameters.id, outcome);
+    observe(this.#parameters.request.ask.model, outcome);
   }
 }
 

@@ -35,9 +35,9 @@ class Recorder implements ReplySink {
     this.#sink.onDrain = listener;
   }
 
-  startStream(generationId: string): void {
-    this.#contentType = EVENT_STREAM;
-    if (!this.#sink.closed) this.#sink.startStream(generationId);
+  startStream(generationId: string, contentType?: string): void {
+    this.#contentType = contentType ?? EVENT_STREAM;
+    if (!this.#sink.closed) this.#sink.startStream(generationId, contentType);
   }
 
   write(chunk: Uint8Array): boolean {
@@ -49,9 +49,14 @@ class Recorder implements ReplySink {
     if (!this.#sink.closed) this.#sink.end();
   }
 
-  sendJson(generationId: string, body: string): void {
+  cut(): void {
+    if (!this.#sink.closed) this.#sink.cut();
+  }
+
+  sendJson(generationId: string, body: string, contentType?: string): void {
+    this.#contentType = contentType ?? JSON_TYPE;
     this.#keep(Buffer.from(body));
-    if (!this.#sink.closed) this.#sink.sendJson(generationId, body);
+    if (!this.#sink.closed) this.#sink.sendJson(generationId, body, contentType);
   }
 
   /** What to send again. A reply above the limit becomes a refusal that names the generation: it was billed once. */
@@ -100,8 +105,8 @@ export async function serveOnce(
   { serving, idempotency, maxKeptBytes }: ServeOnceDependencies,
   { request, name, sink, translate }: ServeOnceRequest,
 ): Promise<IdempotentReply | undefined> {
-  const { caller, bodyHash } = request;
-  const claimed = await idempotency.claim(caller, name, bodyHash);
+  const { caller, bodyHash, contentHash } = request;
+  const claimed = await idempotency.claim(caller, name, contentHash ?? bodyHash);
   if (claimed === "running") throw new AimoError("request_in_progress", { retryAfterSeconds: 1 });
   if (claimed === "conflict") throw new AimoError("idempotency_conflict");
   if (claimed !== "new") return claimed;

@@ -8,14 +8,16 @@ import type { VoucherGate } from "./vouchers.ts";
 
 /** Where a reply goes. `http` implements it over a socket; a recorder stands before it for repeated requests. */
 export interface ReplySink {
-  /** Sends the head of an event stream. Once, and only for streams. */
-  startStream(generationId: string): void;
+  /** Sends the head of a stream: of events, or of the type given. Once, and only for streams. */
+  startStream(generationId: string, contentType?: string): void;
   /** False: the reader is slow; wait for `onDrain`. Bytes are out of the relay's hands afterwards. */
   write(chunk: Uint8Array): boolean;
   /** Ends a stream. */
   end(): void;
-  /** Sends a whole JSON reply. Once, and only without a stream. */
-  sendJson(generationId: string, body: string): void;
+  /** Breaks a stream off, so that its reader sees that something is missing: where no event can say so. */
+  cut(): void;
+  /** Sends a whole reply: JSON unless told otherwise. Once, and only without a stream. */
+  sendJson(generationId: string, body: string, contentType?: string): void;
   /** Called when the reader is gone before the reply ended. */
   onClose: (() => void) | undefined;
   onDrain: (() => void) | undefined;
@@ -30,6 +32,8 @@ export type ServeRequest = {
   /** The client's body, byte for byte, and its keccak. */
   readonly body: Uint8Array;
   readonly bodyHash: Hex;
+  /** What a repeated request must be alike in, where that is not the whole body. */
+  readonly contentHash?: Hex;
   readonly caller: Caller;
   /** The header `aimo-voucher`: what pays for the request on a SIGNED channel. */
   readonly voucher?: string | undefined;

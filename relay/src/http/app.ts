@@ -23,6 +23,8 @@ import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
 export type HttpSettings = {
   /** Largest request body, bytes. */
   readonly maxBodyBytes: number;
+  /** Largest form with a recording, bytes. */
+  readonly maxAudioBytes: number;
   /** Origins of browsers that may call; "*" for all. */
   readonly corsOrigins: readonly string[];
   readonly requestsPerMinute: number;
@@ -36,7 +38,7 @@ export type AppDependencies = {
   readonly log: FastifyBaseLogger;
   readonly now: () => number;
 } & Omit<AccessDependencies, "requestsPerMinute"> &
-  Omit<InferenceOptions, "access" | "serving"> &
+  Omit<InferenceOptions, "access" | "serving" | "maxAudioBytes"> &
   ModelsOptions &
   Omit<AuthOptions, "callsPerMinute"> &
   Omit<KeysOptions, "access"> &
@@ -105,7 +107,7 @@ async function registerRoutes(app: FastifyInstance, dependencies: AppDependencie
   await app.register(metaRoutes, dependencies);
   await app.register(async (v1) => {
     v1.addHook("onRequest", access.onRequest);
-    await v1.register(inferenceRoutes, { ...dependencies, access });
+    await v1.register(inferenceRoutes, { ...dependencies, access, maxAudioBytes: settings.maxAudioBytes });
     await v1.register(modelsRoutes, dependencies);
     await v1.register(authRoutes, { ...dependencies, callsPerMinute: settings.authCallsPerMinute });
     await v1.register(keysRoutes, { ...dependencies, access });

@@ -49,6 +49,10 @@ export class DialectSink implements ReplySink {
     this.#inner.end();
   }
 
+  cut(): void {
+    this.#inner.cut();
+  }
+
   sendJson(generationId: string, body: string): void {
     const reply = this.#dialect.reply(JSON.parse(body) as Json, this.#asked);
     this.#inner.sendJson(generationId, JSON.stringify(reply));

@@ -24,7 +24,7 @@ const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message?: string
 /** The one place where an error becomes a reply: a known one by the table, anything else a fixed text and a log line. */
 export function handleErrors(app: FastifyInstance, bodyLimit: number): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = toAimoError(error, bodyLimit);
+    const known = toAimoError(error, request.routeOptions.bodyLimit ?? bodyLimit);
     if (!known) request.log.error({ err: error, request_id: request.id }, "request failed unexpectedly");
     return sendError(request, reply, known ?? new AimoError("internal_error"));
   });

@@ -6,6 +6,7 @@ import { completionsDialect } from "../core/dialects/completions.ts";
 import { type Dialect, isObject, type Json } from "../core/dialects/dialect.ts";
 import { messagesDialect, messagesError } from "../core/dialects/messages.ts";
 import { responsesDialect } from "../core/dialects/responses.ts";
+import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
 import { hashBody } from "../core/meter.ts";
 import type { Route } from "../core/types.ts";
 import type { IdempotentReply } from "../flow/ports.ts";
@@ -16,7 +17,11 @@ import { DialectSink } from "./dialect-sink.ts";
 import { inferenceSchemas } from "./schemas.ts";
 import { SocketSink } from "./sink.ts";
 
-export type InferenceOptions = ServeOnceDependencies & { readonly access: Access };
+export type InferenceOptions = ServeOnceDependencies & {
+  readonly access: Access;
+  /** Largest form with a recording, bytes. */
+  readonly maxAudioBytes: number;
+};
 
 type InferenceRoute = {
   readonly url: string;
@@ -34,7 +39,11 @@ const ROUTES: readonly InferenceRoute[] = [
   { url: "/v1/messages", route: "chat", dialect: messagesDialect, errorForm: messagesError },
   { url: "/v1/embeddings", route: "embeddings" },
   { url: "/v1/images/generations", route: "images" },
+  { url: "/v1/audio/speech", route: "speech" },
+  { url: "/v1/moderations", route: "moderations" },
 ];
+const TRANSCRIPTIONS = "/v1/audio/transcriptions";
+const FORM = "multipart/form-data";
 /** As long as a UUID several times over; the key is part of a store's key. */
 const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
 
@@ -44,22 +53,28 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) =>
     done(null, body),
   );
+  const routeOf = (url: string, errorForm?: InferenceRoute["errorForm"]) => ({
+    config: { errorForm },
+    schema: inferenceSchemas[url] ?? {},
+    // The schema is for readers: `readAsk` judges, with one parse and messages that name the field.
+    validatorCompiler: () => () => true,
+    // A bad key is refused before its body is read.
+    onRequest: (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
+      options.access.key(request);
+      done();
+    },
+  });
   for (const { url, errorForm, ...form } of ROUTES)
-    app.post(
-      url,
-      {
-        config: { errorForm },
-        schema: inferenceSchemas[url] ?? {},
-        // The schema is for readers: `readAsk` judges, with one parse and messages that name the field.
-        validatorCompiler: () => () => true,
-        // A bad key is refused before its body is read.
-        onRequest: (request, _reply, done) => {
-          options.access.key(request);
-          done();
-        },
-      },
-      (request, reply) => infer(options, { request, reply, ...form }),
+    app.post(url, routeOf(url, errorForm), (request, reply) => infer(options, { request, reply, ...form }));
+  await app.register(async (forms) => {
+    forms.removeAllContentTypeParsers();
+    forms.addContentTypeParser(FORM, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    forms.post(
+      TRANSCRIPTIONS,
+      { ...routeOf(TRANSCRIPTIONS), bodyLimit: options.maxAudioBytes },
+      (request, reply) => infer(options, { request, reply, route: "transcriptions" }),
     );
+  });
 };
 
 type Call = Omit<InferenceRoute, "url"> & { readonly request: FastifyRequest; readonly reply: FastifyReply };
@@ -89,8 +104,14 @@ async function infer(options: InferenceOptions, call: Call): Promise<FastifyRepl
 /** What is asked, and what goes upstream. The hash is always that of the bytes which the client sent. */
 function readCall({ request, route, dialect }: Call) {
   const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-  const parsed = parseBody(sent);
   const bodyHash = hashBody(sent);
+  if (route === "transcriptions") {
+    const ask = readFormAsk(sent, request.headers["content-type"] ?? "");
+    const isRepeatable = request.headers[ROUTE_HEADERS.idempotencyKey] !== undefined;
+    const content = isRepeatable ? { contentHash: hashBody(contentOfForm(sent)) } : {};
+    return { ask, body: sent, bodyHash, asked: {}, ...content };
+  }
+  const parsed = parseBody(sent);
   if (!dialect || !isObject(parsed)) {
     const asked: Json = {};
     return { ask: readAsk(route, parsed, sent.length), body: sent, bodyHash, asked };

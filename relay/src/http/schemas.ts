@@ -61,6 +61,34 @@ const ImagesBody = Type.Object(
   ANY,
 );
 
+const SpeechBody = Type.Object(
+  {
+    model: Model,
+    input: Type.String({ minLength: 1 }),
+    voice: Type.Optional(Type.Any()),
+    response_format: Type.Optional(Type.String()),
+    provider: Type.Optional(ProviderPreferences),
+  },
+  ANY,
+);
+const ModerationsBody = Type.Object(
+  {
+    model: Model,
+    input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
+    provider: Type.Optional(ProviderPreferences),
+  },
+  ANY,
+);
+const TranscriptionsBody = Type.Object(
+  {
+    file: Type.String({ format: "binary" }),
+    model: Model,
+    response_format: Type.Optional(Type.String()),
+    provider: Type.Optional(Type.String({ description: "The provider object, as JSON." })),
+  },
+  ANY,
+);
+
 const inference = (operationId: string, summary: string, body: object) => ({
   operationId,
   summary,
@@ -74,6 +102,12 @@ export const inferenceSchemas: Readonly<Record<string, object>> = {
   "/v1/inference": inference("createInference", "Another name of /v1/chat/completions", ChatBody),
   "/v1/embeddings": inference("createEmbeddings", "Embeddings of one or more texts", EmbeddingsBody),
   "/v1/images/generations": inference("createImage", "Images from a prompt", ImagesBody),
+  "/v1/audio/speech": inference("createSpeech", "Speech from a text, streamed as it is made", SpeechBody),
+  "/v1/moderations": inference("createModeration", "Whether texts are harmful", ModerationsBody),
+  "/v1/audio/transcriptions": {
+    ...inference("createTranscription", "The text of a recording", TranscriptionsBody),
+    consumes: ["multipart/form-data"],
+  },
 };
 
 /** As text, which is what a query string has. */

@@ -27,9 +27,9 @@ export class SocketSink implements ReplySink {
     return this.#closed;
   }
 
-  startStream(generationId: string): void {
+  startStream(generationId: string, contentType = "text/event-stream; charset=utf-8"): void {
     this.#head(generationId, {
-      "content-type": "text/event-stream; charset=utf-8",
+      "content-type": contentType,
       "cache-control": "no-cache",
       // Proxies in front must not collect the stream.
       "x-accel-buffering": "no",
@@ -45,10 +45,15 @@ export class SocketSink implements ReplySink {
     if (!this.#closed) this.#reply.raw.end();
   }
 
+  cut(): void {
+    this.#ended = true;
+    this.#reply.raw.destroy();
+  }
+
   /** As text: Node sends it together with the head, which saves a call of the system. */
-  sendJson(generationId: string, body: string): void {
+  sendJson(generationId: string, body: string, contentType = "application/json; charset=utf-8"): void {
     this.#head(generationId, {
-      "content-type": "application/json; charset=utf-8",
+      "content-type": contentType,
       "content-length": Buffer.byteLength(body),
     });
     this.#ended = true;

@@ -63,8 +63,8 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     // The provider was started anew and knows nothing of this session: nothing was done, so the request may go again.
     this.#mustRepeat = status === 401 && !this.#wasRepeated;
     if (this.#mustRepeat) return;
-    const { [SESSION_HEADERS.usage]: usage, [SESSION_HEADERS.usageMac]: mac, "content-type": type } = headers;
-    if (typeof usage === "string" && typeof mac === "string") this.#usageHeaders = { usage, mac };
+    const { "content-type": type } = headers;
+    this.#usageHeaders = usageIn(headers);
     const contentType = typeof type === "string" ? type : "";
     if (status === 200 && contentType.startsWith("text/event-stream")) this.#splitter = new FrameSplitter();
     this.#handler.onHead(status, contentType);
@@ -85,7 +85,7 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     }
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Headers_): void {
     if (this.#ended) return;
     if (this.#mustRepeat) {
       this.#mustRepeat = false;
@@ -95,6 +95,8 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
       return;
     }
     this.#ended = true;
+    // Of audio, which leaves before its usage is known, they stand at the end.
+    this.#usageHeaders ??= usageIn(trailers);
     if (this.#usageHeaders && this.#keys && this.#signed) {
       const { usage, mac } = this.#usageHeaders;
       const statement = this.#keys.readUsageHeaders(this.#signed, usage, mac);
@@ -167,6 +169,13 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     this.#ended = true;
     this.#handler.onError(error);
   }
+}
+
+type Headers_ = Record<string, string | string[] | undefined>;
+
+function usageIn(headers: Headers_ | undefined): { usage: string; mac: string } | undefined {
+  const { [SESSION_HEADERS.usage]: usage, [SESSION_HEADERS.usageMac]: mac } = headers ?? {};
+  return typeof usage === "string" && typeof mac === "string" ? { usage, mac } : undefined;
 }
 
 const aborted = () => new AimoError("provider_unavailable", { message: "The relay ended the request." });

@@ -138,7 +138,7 @@ describe("provider/core client body", () => {
   it("takes the lowest of the client's, the relay's and the model's limit, in one field", () => {
     const limit = (body: object, clamp?: number, vendor?: keyof typeof VENDORS) => {
       const { max_tokens, max_completion_tokens } = JSON.parse(
-        prepare(body, { ...(clamp ? { clamp } : {}), ...(vendor ? { vendor } : {}) }).text,
+        prepare(body, { ...(clamp ? { clamp } : {}), ...(vendor ? { vendor } : {}) }).content as string,
       );
       return [max_tokens, max_completion_tokens];
     };
@@ -152,7 +152,7 @@ describe("provider/core client body", () => {
 
   it("keeps the client's stream options and asks for running usage where the server knows it", () => {
     const body = { stream: true, stream_options: { x: 1 } };
-    expect(JSON.parse(prepare(body, { vendor: "vllm" }).text).stream_options).to.deep.equal({
+    expect(JSON.parse(prepare(body, { vendor: "vllm" }).content as string).stream_options).to.deep.equal({
       x: 1,
       include_usage: true,
       continuous_usage_stats: true,

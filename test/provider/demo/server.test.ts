@@ -36,7 +36,10 @@ describe("demo/server", () => {
 
   it("lists its models and says what they are", async () => {
     const { data } = await client.models.list();
-    expect(data.map(({ id }) => id)).to.deep.equal(["demo-text", "demo-embed", "demo-image"]);
+    expect(data.map(({ id }) => id)).to.deep.equal([
+      ...["demo-text", "demo-embed", "demo-image"],
+      ...["demo-speech", "demo-listen", "demo-moderation"],
+    ]);
     for (const model of data)
       expect(model)
         .to.have.property("description")

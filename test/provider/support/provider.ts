@@ -92,6 +92,9 @@ export const MODELS: readonly ServedModel[] = [
   model(11, "acme/text", "chat", [150_000n, 75_000n, 600_000n]),
   model(12, "acme/embed", "embeddings", [20_000n, 0n, 0n]),
   model(13, "acme/image", "images", [0n, 0n, 20_000_000_000n]),
+  model(14, "acme/speech", "speech", [15_000_000n, 0n, 0n]),
+  model(15, "acme/listen", "transcriptions", [100_000n, 0n, 0n]),
+  model(16, "acme/moderation", "moderations", [20_000n, 0n, 1_000_000n]),
 ];
 
 export type World = {
@@ -112,6 +115,7 @@ export type WorldOptions = {
   readonly redeemAfterSeconds?: number;
   readonly clock?: () => number;
   readonly maxConcurrency?: number;
+  readonly maxBodyBytes?: number;
   readonly vendor?: VendorName;
   readonly db?: Database;
   readonly key?: NodeKey;
@@ -151,7 +155,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       redeemAfterSeconds: options.redeemAfterSeconds ?? 3_600,
       redeemLeast: 1_000_000n,
       maxConcurrency: options.maxConcurrency ?? 8,
-      maxBodyBytes: 64 * 1024,
+      maxBodyBytes: options.maxBodyBytes ?? 64 * 1024,
     },
     {
       relays: { relayOf: async (id) => relays.get(id) },

@@ -85,6 +85,7 @@ const LIMITS: ServeLimits = {
 };
 const SETTINGS: HttpSettings = {
   maxBodyBytes: 64 * 1024,
+  maxAudioBytes: 1024 * 1024,
   corsOrigins: ["*"],
   requestsPerMinute: 100_000,
   authCallsPerMinute: 1_000,
