@@ -111,7 +111,7 @@ describe("e2e/a signed channel", function () {
     let highest = 0n;
     const clientOf = (base: string) =>
       new AimoClient({
-        ...{ apiKey, baseURL: `${base}/v1`, session: { key: sessionKey }, maxRetries: 0 },
+        ...{ apiKey, baseURL: `${base}/v1`, session: { key: sessionKey }, maxRetries: 5 },
         records: (record) => void records.push(record),
         fetch: (input, init) => {
           const voucher = parseVoucher(new Headers(init?.headers).get("aimo-voucher") ?? "");
