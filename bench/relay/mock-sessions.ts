@@ -32,6 +32,14 @@ export type Call = {
   state(text: string, completionTokens: number): { readonly statement: string; readonly mac: Hex };
 };
 
+type SignedRequest = {
+  readonly session: string;
+  readonly seq: bigint;
+  readonly mac: string;
+  readonly path: string;
+  readonly body: Uint8Array;
+};
+
 const GROUP_MS = 100;
 const GROUP_SIZE = 256;
 const PING_MS = 5_000;
@@ -71,13 +79,23 @@ export class MockSessions {
     return true;
   }
 
+  knows(id: string): boolean {
+    return this.#sessions.has(id);
+  }
+
   /** Undefined when the request's MAC is not right. */
-  open(request: IncomingMessage, body: Buffer): Call | undefined {
-    const { headers, url: path = "" } = request;
-    const session = this.#sessions.get(String(headers["aimo-session"]));
+  open({ headers, url: path = "" }: IncomingMessage, body: Buffer): Call | undefined {
+    const seq = BigInt(String(headers["aimo-seq"]));
+    return this.check({
+      ...{ session: String(headers["aimo-session"]), seq, mac: String(headers["aimo-mac"]), path, body },
+    });
+  }
+
+  /** As `open`, for a request that came by another way. */
+  check({ session: id, seq, mac, path, body }: SignedRequest): Call | undefined {
+    const session = this.#sessions.get(id);
     if (!session) return undefined;
-    const signed = { seq: BigInt(String(headers["aimo-seq"])), method: "POST", path };
-    const mac = String(headers["aimo-mac"]);
+    const signed = { seq, method: "POST", path };
     if (!verifyMac(session.macKey, { ...signed, direction: 0, bodyHash: sha256(body) }, mac))
       return undefined;
     const query = new URLSearchParams(path.slice(path.indexOf("?")));

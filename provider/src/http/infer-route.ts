@@ -31,8 +31,7 @@ export async function handleInfer(
 ): Promise<boolean> {
   if (!url.pathname.startsWith(`${INFER_PATH}/`)) return false;
   requireMethod(request, "POST");
-  const route = ROUTES.find((one) => url.pathname === `${INFER_PATH}/${one}`);
-  if (!route) throw new AimoError("not_found");
+  requireRoute(url);
   // Before the body: who is unknown may not make this node read megabytes.
   const session = modules.sessions.find(headerOf(request, SESSION_HEADERS.session));
   const body = await readBody(request, modules.maxBodyBytes);
@@ -41,8 +40,20 @@ export async function handleInfer(
   const reply = createReply(response, (text) =>
     macToRelay(session, { seq, method: "POST", path, bodyHash: sha256(text) }),
   );
-  modules.serving.serve({ relayId: session.relayId, ...readQuery(route, url.searchParams), body }, reply);
+  modules.serving.serve({ relayId: session.relayId, ...readInferUrl(url), body }, reply);
   return true;
+}
+
+/** What the path and query of an inference request say. Throws `not_found` or `invalid_request`. */
+export function readInferUrl(url: URL | null): Omit<InferRequest, "relayId" | "body"> {
+  if (!url) throw new AimoError("not_found");
+  return readQuery(requireRoute(url), url.searchParams);
+}
+
+function requireRoute(url: URL): Route {
+  const route = ROUTES.find((one) => url.pathname === `${INFER_PATH}/${one}`);
+  if (!route) throw new AimoError("not_found");
+  return route;
 }
 
 function readQuery(route: Route, query: URLSearchParams): Omit<InferRequest, "relayId" | "body"> {

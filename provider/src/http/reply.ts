@@ -8,10 +8,25 @@ import type { Reply } from "../flow/ports.ts";
 /** Errors about the relay itself are an operator's in the table; over HTTP they are a refusal. */
 const REFUSALS: Readonly<Record<string, number>> = { not_registered: 403, not_bonded: 403 };
 
+export const STREAM_TYPE = "text/event-stream; charset=utf-8";
 const STREAM_HEAD = {
-  "content-type": "text/event-stream; charset=utf-8",
+  "content-type": STREAM_TYPE,
   "cache-control": "no-cache",
 } as const;
+
+/** An error of the table as an answer. */
+export function refusalOf(error: AimoError): {
+  readonly status: number;
+  readonly body: Buffer;
+  readonly retryAfter: string | undefined;
+} {
+  const retry = error.retryAfterSeconds;
+  return {
+    status: REFUSALS[error.code] ?? error.status,
+    body: Buffer.from(JSON.stringify(errorBody(error))),
+    retryAfter: retry === undefined ? undefined : String(Math.ceil(retry)),
+  };
+}
 
 /** Answers with an error of the table, if nothing was sent yet; otherwise breaks the connection. */
 export function sendError(response: ServerResponse, error: AimoError): void {
@@ -20,12 +35,11 @@ export function sendError(response: ServerResponse, error: AimoError): void {
     response.destroy();
     return;
   }
-  const retry = error.retryAfterSeconds;
-  const headers = retry === undefined ? {} : { "retry-after": String(Math.ceil(retry)) };
+  const { status, body, retryAfter } = refusalOf(error);
   // What is left of a refused body is not worth reading, so the connection ends with the reply.
   const close = response.req.complete ? {} : { connection: "close" };
-  sendJson(response, REFUSALS[error.code] ?? error.status, Buffer.from(JSON.stringify(errorBody(error))), {
-    ...headers,
+  sendJson(response, status, body, {
+    ...(retryAfter === undefined ? {} : { "retry-after": retryAfter }),
     ...close,
   });
 }

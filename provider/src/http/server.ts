@@ -7,6 +7,7 @@ import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import { handleInfer, type InferRouteModules } from "./infer-route.ts";
 import { sendError, sendJson } from "./reply.ts";
 import { SessionRoutes, type SessionRoutesModules } from "./session-routes.ts";
+import { StreamChannels } from "./stream-channels.ts";
 
 export type HttpServerOptions = { readonly host: string; readonly port: number };
 export type HttpServerModules = InferRouteModules & SessionRoutesModules & { readonly log: Log };
@@ -31,6 +32,11 @@ export async function startHttpServer(
   { host, port }: HttpServerOptions,
 ): Promise<HttpServer> {
   const routes = new SessionRoutes(modules);
+  const channels = new StreamChannels(modules);
+  modules.sessions.onClosed = (session) => {
+    routes.leave(session);
+    channels.leave(session);
+  };
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -42,6 +48,7 @@ export async function startHttpServer(
       void answer({ modules, routes, request, response });
     },
   );
+  server.on("upgrade", (request, socket, head) => channels.handle(request, socket, head));
   server.maxConnections = MAX_CONNECTIONS;
   try {
     server.listen(port, host);
@@ -52,14 +59,14 @@ export async function startHttpServer(
   const taken = (server.address() as AddressInfo).port;
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${taken}`,
-    close: () => closeServer(server, routes),
+    close: () => closeServer(server, routes, channels),
   };
 }
 
-async function closeServer(server: Server, routes: SessionRoutes): Promise<void> {
+async function closeServer(server: Server, routes: SessionRoutes, channels: StreamChannels): Promise<void> {
   const closed = once(server, "close");
   server.close();
-  await routes.close();
+  await Promise.all([routes.close(), channels.close()]);
   // What still runs was given its time by the drain before this.
   server.closeAllConnections();
   await closed;

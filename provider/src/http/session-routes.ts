@@ -32,7 +32,11 @@ export class SessionRoutes {
 
   constructor(modules: SessionRoutesModules) {
     this.#m = modules;
-    modules.sessions.onClosed = ({ id }) => this.#streams.get(id)?.destroy();
+  }
+
+  /** The session is over. */
+  leave({ id }: Session): void {
+    this.#streams.get(id)?.destroy();
   }
 
   /** True when the path is one of these routes; answers it or rejects with an AimoError. */

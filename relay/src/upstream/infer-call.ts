@@ -1,3 +1,4 @@
+import type { StreamHead } from "@aimo/node/stream-frames";
 import { AimoError } from "@aimo/protocol/errors";
 import { INFER_PATH, SESSION_HEADERS, USAGE_EVENT } from "@aimo/protocol/session";
 import type { Dispatcher } from "undici";
@@ -6,18 +7,24 @@ import type { UpstreamCall, UpstreamHandler, UpstreamRequest } from "../flow/por
 import { toUpstreamError } from "./origin.ts";
 import type { ProviderSession } from "./provider-session.ts";
 import type { SessionKeys, Signed } from "./session-keys.ts";
+import type { StreamHandler } from "./stream-channel.ts";
 
 const LETTER_E = 0x65;
 const COLON = 0x3a;
 const DONE = Buffer.from("data: [DONE]");
 
+/** What carries the answer: a stream of the session's channel, or an exchange of its own over HTTP. */
+type Carrier = { pause(): void; resume(): void; abort(reason: Error): void };
+
 /** One inference request on a session: bytes pass through as they come, the provider's statement is taken out. */
-export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
+export class InferCall implements UpstreamCall, StreamHandler, Dispatcher.DispatchHandler {
   readonly #session: ProviderSession;
   readonly #request: UpstreamRequest;
   readonly #handler: UpstreamHandler;
+  /** Of a stream, with what takes its frames. */
   #splitter: FrameSplitter | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
+  #takeFrame: (frame: Uint8Array) => void = () => {};
+  #carrier: Carrier | undefined;
   #keys: SessionKeys | undefined;
   #signed: Signed | undefined;
   /** Its headers had a statement; given on when the body is whole. */
@@ -36,11 +43,11 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 
   pause(): void {
-    this.#controller?.pause();
+    this.#carrier?.pause();
   }
 
   resume(): void {
-    this.#controller?.resume();
+    this.#carrier?.resume();
   }
 
   abort(frames: number): void {
@@ -50,7 +57,7 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
+    this.#carrier = controller;
     if (this.#ended) controller.abort(aborted());
   }
 
@@ -59,33 +66,59 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    if (this.#ended || status < 200) return;
+    if (status < 200) return;
+    const { usage = "", mac: usageMac = "" } = usageIn(headers) ?? {};
+    this.onStreamHead({
+      status,
+      contentType: textOf(headers["content-type"]),
+      usage,
+      usageMac,
+      retryAfter: "",
+    });
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.onStreamData(chunk);
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Headers_): void {
+    // Of audio, which leaves before its usage is known, they stand at the end.
+    this.onStreamEnd(usageIn(trailers));
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.onStreamError(toUpstreamError(error));
+  }
+
+  onStreamHead({ status, contentType, usage, usageMac }: StreamHead): void {
+    if (this.#ended) return;
     // The provider was started anew and knows nothing of this session: nothing was done, so the request may go again.
     this.#mustRepeat = status === 401 && !this.#wasRepeated;
     if (this.#mustRepeat) return;
-    const { "content-type": type } = headers;
-    this.#usageHeaders = usageIn(headers);
-    const contentType = typeof type === "string" ? type : "";
-    if (status === 200 && contentType.startsWith("text/event-stream")) this.#splitter = new FrameSplitter();
+    if (usage !== "" && usageMac !== "") this.#usageHeaders = { usage, mac: usageMac };
+    if (status === 200 && contentType.startsWith("text/event-stream")) {
+      this.#splitter = new FrameSplitter();
+      this.#takeFrame = (frame) => this.#onFrame(frame);
+    }
     this.#handler.onHead(status, contentType);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onStreamData(chunk: Buffer): void {
     if (this.#ended || this.#mustRepeat) return;
     if (!this.#splitter) {
       this.#handler.onBytes(chunk);
       return;
     }
     try {
-      this.#splitter.push(chunk, (frame) => this.#onFrame(frame));
+      this.#splitter.push(chunk, this.#takeFrame);
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       this.#fail(new AimoError("provider_unavailable", { message: cause.message, cause }));
-      controller.abort(aborted());
+      this.#carrier?.abort(aborted());
     }
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Headers_): void {
+  onStreamEnd(usageAtEnd?: { usage: string; mac: string }): void {
     if (this.#ended) return;
     if (this.#mustRepeat) {
       this.#mustRepeat = false;
@@ -95,8 +128,7 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
       return;
     }
     this.#ended = true;
-    // Of audio, which leaves before its usage is known, they stand at the end.
-    this.#usageHeaders ??= usageIn(trailers);
+    this.#usageHeaders ??= usageAtEnd;
     if (this.#usageHeaders && this.#keys && this.#signed) {
       const { usage, mac } = this.#usageHeaders;
       const statement = this.#keys.readUsageHeaders(this.#signed, usage, mac);
@@ -105,8 +137,8 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     this.#handler.onEnd();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(toUpstreamError(error));
+  onStreamError(error: AimoError): void {
+    this.#fail(error);
   }
 
   #onFrame(frame: Uint8Array): void {
@@ -144,6 +176,13 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     const { headers, signed } = keys.sign("POST", path, body);
     this.#keys = keys;
     this.#signed = signed;
+    // Audio has its usage in trailers, which frames do not know.
+    const channel = route === "speech" ? undefined : this.#session.channel.of(keys);
+    if (channel?.takes(body.length)) {
+      const mac = headers[SESSION_HEADERS.mac] ?? "";
+      this.#carrier = channel.send({ seq: signed.seq, mac, stream, path, body }, this);
+      return;
+    }
     const accept = stream ? "text/event-stream" : "application/json";
     const all = { ...headers, "content-type": "application/json", accept };
     this.#session.origin.dispatch({ path, headers: all, body }, this);
@@ -152,7 +191,7 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
   /** Asks what the provider signs for the frames that arrived, and lets go of the connection. */
   async #askStatement(frames: number): Promise<void> {
     // Read no more, so that nothing piles up; the answer to the abort says it all.
-    this.#controller?.pause();
+    this.#carrier?.pause();
     try {
       const statement = await this.#session.abort(this.#request.attempt, frames);
       if (statement) this.#handler.onUsage(statement);
@@ -160,7 +199,7 @@ export class InferCall implements UpstreamCall, Dispatcher.DispatchHandler {
     } catch (error) {
       this.#handler.onError(toUpstreamError(error));
     } finally {
-      this.#controller?.abort(aborted());
+      this.#carrier?.abort(aborted());
     }
   }
 
@@ -179,6 +218,8 @@ function usageIn(headers: Headers_ | undefined): { usage: string; mac: string } 
 }
 
 const aborted = () => new AimoError("provider_unavailable", { message: "The relay ended the request." });
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
 function startsWith(frame: Uint8Array, head: Uint8Array): boolean {
   return frame.length >= head.length && head.every((byte, index) => frame[index] === byte);

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { AimoError } from "@aimo/protocol/errors";
 import { type Dispatcher, Pool } from "undici";
 
@@ -30,10 +31,13 @@ export type ControlRequest = {
 };
 
 export class Origin {
+  readonly limits: OriginLimits;
   readonly #inference: Pool;
   readonly #control: Pool;
 
-  constructor(origin: string, { connections, connectMs, firstByteMs, idleMs }: OriginLimits) {
+  constructor(origin: string, limits: OriginLimits) {
+    const { connections, connectMs, firstByteMs, idleMs } = limits;
+    this.limits = limits;
     const shared = {
       pipelining: 1,
       allowH2: false,
@@ -94,6 +98,16 @@ export class Origin {
       throw new AimoError("provider_unavailable", {
         message: `The provider answered with status ${statusCode}.`,
       });
+    } catch (cause) {
+      throw toUpstreamError(cause);
+    }
+  }
+
+  /** Asks for a connection that speaks `protocol`; it is the caller's then. Throws as `send`, also when refused. */
+  async upgrade(path: string, headers: Readonly<Record<string, string>>, protocol: string): Promise<Duplex> {
+    try {
+      const { socket } = await this.#control.upgrade({ path, headers: { ...headers }, protocol });
+      return socket;
     } catch (cause) {
       throw toUpstreamError(cause);
     }

@@ -18,6 +18,7 @@ import type { SignedDebt } from "../core/types.ts";
 import type { Billing } from "../flow/ports.ts";
 import { readEvents } from "./events.ts";
 import type { InFlight } from "./in-flight.ts";
+import { KeptChannel } from "./kept-channel.ts";
 import type { Origin } from "./origin.ts";
 import { SessionKeys } from "./session-keys.ts";
 
@@ -50,6 +51,8 @@ const EVENTS_SILENCE_MS = 20_000;
  */
 export class ProviderSession {
   readonly origin: Origin;
+  /** Carries the inference requests where the provider knows how. */
+  readonly channel: KeptChannel;
   readonly #options: ProviderSessionOptions;
   readonly #stopping = new AbortController();
   #keys: SessionKeys | undefined;
@@ -64,6 +67,7 @@ export class ProviderSession {
   constructor(options: ProviderSessionOptions) {
     this.#options = options;
     this.origin = options.origin;
+    this.channel = new KeptChannel(options.origin, options.log);
     this.#expectNext();
     this.#running = this.#run();
   }
@@ -101,6 +105,7 @@ export class ProviderSession {
   async close(): Promise<void> {
     this.#stopping.abort();
     this.#lost.abort();
+    this.channel.close();
     await this.origin.close();
     await this.#running;
   }
@@ -111,6 +116,7 @@ export class ProviderSession {
     while (!this.#stopping.signal.aborted) {
       try {
         const keys = await this.#handshake();
+        await this.channel.begin(keys);
         this.#keys = keys;
         this.#lost = new AbortController();
         this.#opening.resolve(keys);
@@ -131,11 +137,13 @@ export class ProviderSession {
       if (this.#hasFailed) this.#expectNext();
     }
     this.#keys = undefined;
+    this.channel.close();
     this.#opening.reject(new AimoError("shutting_down"));
   }
 
   /** The session is gone; who asks from now on waits for the next one. */
   #lose(): void {
+    this.channel.end();
     if (!this.#keys) return;
     this.#keys = undefined;
     this.#expectNext();
