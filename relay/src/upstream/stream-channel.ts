@@ -89,7 +89,6 @@ export class ChannelStream {
   }
 
   end(): void {
-    if (!this.hasHead) throw new RangeError("A provider ended an answer without a head.");
     if (this.isPaused || this.#kept.length > 0) this.#endIsKept = true;
     else this.handler.onStreamEnd();
   }
@@ -221,7 +220,7 @@ export class StreamChannel {
     }
     stream.heardAt = this.turn;
     if (type === FRAME.data) stream.take(payload);
-    else if (type === FRAME.end) {
+    else if (type === FRAME.end && stream.hasHead) {
       this.#forget(stream);
       stream.end();
     } else if (type === FRAME.head && !stream.hasHead) {
