@@ -13,6 +13,7 @@ import type { Units } from "./units.ts";
  * 4. `POST /aimo/v1/session/:id/ack` {SessionAck}: the relay's ProviderVoucher, after each verified group.
  * 5. `POST /aimo/v1/session/:id/abort` {SessionAbort}: how many frames of an attempt reached the relay.
  * 6. `POST /aimo/v1/infer/:route?attempt=…&request=…&model=…&price=…`: the client's body, byte for byte.
+ * 7. `GET /aimo/v1/session/:id/stream` with an upgrade: requests of 6 as frames on one connection (docs/protocol.md, 12).
  *
  * A MACed request carries the headers below; a response's usage is MACed with the other direction and the request's seq,
  * method and path, over sha-256 of the statement's JSON text.
