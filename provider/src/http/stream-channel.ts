@@ -21,6 +21,9 @@ import { type ReplyLink, StreamReply } from "./stream-reply.ts";
 const HIGH_WATER_BYTES = 1024 * 1024;
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 
+/** How long a relay has to close its side when this one has. */
+const LAST_WORDS_MS = 500;
+
 export type StreamChannelModules = {
   readonly sessions: Sessions;
   readonly serving: Pick<Serving, "serve">;
@@ -180,6 +183,7 @@ export class StreamChannel implements ReplyLink {
     if (!this.#isClosing || this.#replies.size > 0 || this.#ending.length > 0) return;
     this.#writer.flush();
     this.#socket.end();
+    setTimeout(() => this.#socket.destroy(), LAST_WORDS_MS).unref();
   }
 }
 

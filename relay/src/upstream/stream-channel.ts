@@ -196,8 +196,14 @@ export class StreamChannel {
 
   #forget({ id }: ChannelStream): boolean {
     const wasKnown = this.#streams.delete(id);
-    if (this.#isLeaving && this.#streams.size === 0) setImmediate(() => this.#socket.end());
+    // Later: a last frame of the stream may follow.
+    if (this.#isLeaving && this.#streams.size === 0) setImmediate(() => this.#end());
     return wasKnown;
+  }
+
+  #end(): void {
+    this.#writer.flush();
+    this.#socket.end(() => this.#socket.destroy());
   }
 
   #read(chunk: Buffer): void {

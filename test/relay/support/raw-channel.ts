@@ -11,7 +11,7 @@ import {
 
 /** A relay's channel on a real socket, with the provider's side of the frames in the hands of the test. */
 
-export class RawProvider {
+class RawProvider {
   readonly socket: Socket;
   readonly asked: { stream: number; request: StreamRequest }[] = [];
   readonly stopped: number[] = [];

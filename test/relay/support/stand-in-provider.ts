@@ -116,6 +116,8 @@ export async function startStandIn(options: StandInOptions): Promise<StandIn> {
       open.push({ session, path, response });
       return send(open.at(-1), { type: "ready" });
     }
+    // It stays with one HTTP request for each inference request: relays must know both ways.
+    if (action === "stream") return void response.writeHead(404).end("{}");
     if (action === "ack") {
       standIn.acks.push(BigInt(JSON.parse(body.toString()).cumulative));
       return void response.writeHead(204).end();

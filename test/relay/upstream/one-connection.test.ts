@@ -74,7 +74,8 @@ class Call implements UpstreamHandler {
   }
 }
 
-describe("a session's one connection, between a relay and a real provider", () => {
+describe("a session's one connection, between a relay and a real provider", function () {
+  this.timeout(20_000);
   let upstream: FaultUpstream;
   let world: World;
   let wire: Wire;
@@ -212,7 +213,7 @@ describe("a session's one connection, between a relay and a real provider", () =
 
   it("lets a slow reader hold up nobody but its own model", async () => {
     const padding = "p".repeat(64 * 1024);
-    const frames = 400;
+    const frames = 200;
     let held = false;
     upstream.play((_, response) => {
       const pour = async () => {
