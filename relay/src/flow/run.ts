@@ -9,20 +9,7 @@ import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../co
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
 import type { Attempt as AttemptRecord, Offer, Outcome } from "../core/types.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
-import type { ReplySink, ServeDependencies, ServeRequest } from "./serve-ports.ts";
-
-export type RunParameters = {
-  readonly dependencies: ServeDependencies;
-  readonly request: ServeRequest;
-  readonly sink: ReplySink;
-  readonly id: string;
-  readonly epoch: number;
-  readonly offers: readonly Offer[];
-  readonly hold: bigint;
-  readonly maxTokens: number | undefined;
-  readonly clamped: boolean;
-  readonly feeBps: number;
-};
+import type { ReplySink, RunParameters } from "./serve-ports.ts";
 
 /** One try, with what it was sent with. */
 type Try = {

@@ -1,7 +1,7 @@
 import type { Hex } from "viem";
 import type { Ask } from "../core/ask.ts";
 import type { ProviderHealth } from "../core/health.ts";
-import type { Caller, Outcome, Route } from "../core/types.ts";
+import type { Caller, Offer, Outcome, Route } from "../core/types.ts";
 import type { ProviderCredit } from "./credit.ts";
 import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
 import type { VoucherGate } from "./vouchers.ts";
@@ -81,4 +81,18 @@ export type ServeDependencies = {
     debug(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
+};
+
+/** A request that is held for. `maxTokens`: completion tokens per choice, `clamped` when the client asked for more. */
+export type RunParameters = {
+  readonly dependencies: ServeDependencies;
+  readonly request: ServeRequest;
+  readonly sink: ReplySink;
+  readonly id: string;
+  readonly epoch: number;
+  readonly offers: readonly Offer[];
+  readonly hold: bigint;
+  readonly maxTokens: number | undefined;
+  readonly clamped: boolean;
+  readonly feeBps: number;
 };

@@ -176,8 +176,9 @@ export class InferCall implements UpstreamCall, StreamHandler, Dispatcher.Dispat
     const { headers, signed } = keys.sign("POST", path, body);
     this.#keys = keys;
     this.#signed = signed;
-    // Audio has its usage in trailers, which frames do not know.
-    const channel = route === "speech" ? undefined : this.#session.channel.of(keys);
+    // Audio goes by itself: it is large, and has its usage in trailers, or a type of its own, which frames do not know.
+    const isAudio = route === "speech" || route === "transcriptions";
+    const channel = isAudio ? undefined : this.#session.channel.of(keys);
     if (channel?.takes(body.length)) {
       const mac = headers[SESSION_HEADERS.mac] ?? "";
       this.#carrier = channel.send({ seq: signed.seq, mac, stream, path, body }, this);

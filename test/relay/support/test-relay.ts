@@ -33,9 +33,7 @@ const NO_SIGNATURE: Hex = `0x${"00".repeat(65)}`;
 const GENESIS: Hex = `0x${"00".repeat(32)}`;
 export const SEPARATOR = domainSeparator({ chainId: CHAIN_ID, verifyingContract: SETTLEMENT });
 export const owner = privateKeyToAccount(`0x${"22".repeat(32)}`);
-
 export const USD = 1_000_000_000_000n;
-
 export type TestRelay = {
   readonly url: string;
   readonly app: FastifyInstance;
