@@ -1,6 +1,9 @@
 import {
   type Announcement,
+  isQuantization,
   MAX_ANNOUNCED_MODELS,
+  MAX_ANNOUNCED_PARAMETERS,
+  MAX_PARAMETER_CHARACTERS,
   type ModelOffer,
   ROUTES,
 } from "@aimo/protocol/announcement";
@@ -35,7 +38,20 @@ const MODEL_RULES: Record<keyof ModelOffer, Rule> = {
   latencyMs: number(0, MAX_LATENCY_MS),
   // No control characters: the text is shown in terminals.
   description: text(/^\P{C}*$/u, 0, MAX_DESCRIPTION_CHARACTERS),
+  quantization: (value) => (isQuantization(value) ? undefined : "is no known quantization"),
+  supportedParameters: parametersFault,
+  zeroRetention: flag,
+  collectsData: flag,
+  residency: text(/^[a-z0-9-]+$/, 1, MAX_REGION_CHARACTERS),
 };
+/** Fields that came after the first announcements: those without them stay valid. */
+const OPTIONAL: ReadonlySet<string> = new Set<keyof ModelOffer>([
+  "quantization",
+  "supportedParameters",
+  "zeroRetention",
+  "collectsData",
+  "residency",
+]);
 
 const RULES: Record<keyof Announcement, Rule> = {
   version: integer(0, MAX_U32),
@@ -77,7 +93,8 @@ export function parseAnnouncement(payload: Uint8Array): Announcement | string {
 
 function pick<T>(value: unknown, rules: Record<keyof T & string, Rule>): T {
   const source = value as Record<string, unknown>;
-  return Object.fromEntries(Object.keys(rules).map((key) => [key, source[key]])) as T;
+  const known = Object.keys(rules).filter((key) => Object.hasOwn(source, key));
+  return Object.fromEntries(known.map((key) => [key, source[key]])) as T;
 }
 
 function recordFault(value: unknown, rules: Record<string, Rule>, path: string): string | undefined {
@@ -85,7 +102,10 @@ function recordFault(value: unknown, rules: Record<string, Rule>, path: string):
     return `${path || "announcement"} is not an object`;
   const record = value as Record<string, unknown>;
   for (const [key, rule] of Object.entries(rules)) {
-    if (!Object.hasOwn(record, key)) return `${path}${key} is missing`;
+    if (!Object.hasOwn(record, key)) {
+      if (OPTIONAL.has(key)) continue;
+      return `${path}${key} is missing`;
+    }
     const fault = rule(record[key]);
     if (fault) return fault.startsWith("[") ? `${path}${key}${fault}` : `${path}${key} ${fault}`;
   }
@@ -104,6 +124,21 @@ function modelsFault(value: unknown): string | undefined {
     seen.add(modelId);
   }
   return undefined;
+}
+
+function parametersFault(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return "is not a list";
+  if (value.length > MAX_ANNOUNCED_PARAMETERS)
+    return `has ${value.length} names, above ${MAX_ANNOUNCED_PARAMETERS}`;
+  for (const name of value) {
+    const fault = text(/^[a-z0-9_]+$/, 1, MAX_PARAMETER_CHARACTERS)(name);
+    if (fault) return `has a name that ${fault}`;
+  }
+  return undefined;
+}
+
+function flag(value: unknown): string | undefined {
+  return typeof value === "boolean" ? undefined : "is not true or false";
 }
 
 function endpointFault(value: unknown): string | undefined {

@@ -6,7 +6,27 @@ import { type Deployment, PROTOCOL_VERSION } from "./deployment.ts";
 export const ROUTES = ["chat", "embeddings", "images", "transcriptions", "speech", "moderations"] as const;
 export type Route = (typeof ROUTES)[number];
 
-/** One model that a provider can serve now. */
+/** How a model's weights may be stored, as OpenRouter names it. */
+export const QUANTIZATIONS = [
+  "int4",
+  "int8",
+  "fp4",
+  "mxfp4",
+  "nvfp4",
+  "fp6",
+  "fp8",
+  "mxfp8",
+  "fp16",
+  "bf16",
+  "fp32",
+] as const;
+export type Quantization = (typeof QUANTIZATIONS)[number];
+
+export function isQuantization(value: unknown): value is Quantization {
+  return (QUANTIZATIONS as readonly unknown[]).includes(value);
+}
+
+/** One model that a provider can serve now. What is optional came later: where it is absent, nothing is promised. */
 export type ModelOffer = {
   readonly modelId: number;
   readonly slug: string;
@@ -20,6 +40,15 @@ export type ModelOffer = {
   readonly latencyMs: number;
   /** A sentence for people, shown in models lists. */
   readonly description: string;
+  readonly quantization?: Quantization;
+  /** Fields of a request, beyond the route's basic ones, that the model acts on: `tools`, `seed`, … */
+  readonly supportedParameters?: readonly string[];
+  /** Nothing of a prompt or an answer is kept once it was delivered. */
+  readonly zeroRetention?: boolean;
+  /** False: what may be kept is used for nothing but operating the service. */
+  readonly collectsData?: boolean;
+  /** Where prompts and answers are processed and kept; `region` says where the server is. */
+  readonly residency?: string;
 };
 
 /** What a provider says of itself on the gossip topic. Times in wall-clock milliseconds. */
@@ -40,6 +69,8 @@ export type Announcement = {
 
 export const MAX_ANNOUNCEMENT_BYTES = 32 * 1024;
 export const MAX_ANNOUNCED_MODELS = 64;
+export const MAX_ANNOUNCED_PARAMETERS = 48;
+export const MAX_PARAMETER_CHARACTERS = 40;
 export const MAX_ANNOUNCEMENT_LIFE_MS = 30_000;
 
 /** Gossip topic of a deployment. */

@@ -105,6 +105,15 @@ export type ArchitectureJson = {
   readonly output_modalities: readonly string[];
 };
 
+/** What a provider promises of a model; absent: nothing. */
+export type ProviderClaims = {
+  readonly quantization?: string;
+  readonly supported_parameters?: readonly string[];
+  readonly zero_retention?: boolean;
+  readonly collects_data?: boolean;
+  readonly residency?: string;
+};
+
 export type ModelJson = {
   readonly id: string;
   readonly object: "model";
@@ -123,7 +132,7 @@ export type ModelJson = {
     readonly model_id: number;
     readonly route: string;
     readonly relay_fee_bps: number;
-    readonly providers: readonly {
+    readonly providers: readonly ({
       readonly id: number;
       readonly address: Address;
       readonly region: string;
@@ -133,7 +142,7 @@ export type ModelJson = {
       readonly max_completion_tokens: number;
       readonly free_slots: number;
       readonly latency_ms: number;
-    }[];
+    } & ProviderClaims)[];
   };
 };
 

@@ -47,6 +47,14 @@ export class TableReader {
     throw invalid(this.#at(name), `must be one of ${values.join(", ")}`);
   }
 
+  optionalOneOf<T extends string>(name: string, values: readonly T[]): T | undefined {
+    return this.#table[name] === undefined ? void this.#take(name) : this.oneOf(name, values);
+  }
+
+  optionalBoolean(name: string): boolean | undefined {
+    return this.#table[name] === undefined ? void this.#take(name) : this.boolean(name, false);
+  }
+
   boolean(name: string, fallback: boolean): boolean {
     const value = this.#take(name) ?? fallback;
     if (typeof value === "boolean") return value;

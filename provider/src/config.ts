@@ -4,8 +4,9 @@ import { MAX_ANNOUNCED_MODELS, ROUTES } from "@aimo/protocol/announcement";
 import { AimoError } from "@aimo/protocol/errors";
 import { MAX_U64, type Prices } from "@aimo/protocol/units";
 import { parse } from "smol-toml";
+import { readClaims, readPolicy } from "./claims.ts";
 import { TableReader } from "./config-reader.ts";
-import type { Model, Route } from "./core/types.ts";
+import type { Claims, Model, Route } from "./core/types.ts";
 import { VENDORS, type VendorName } from "./core/vendors.ts";
 
 /** An inference server. `demo`: the built-in one, started with the node. Times in milliseconds. */
@@ -39,6 +40,8 @@ export type ProviderConfig = {
   /** Where relays reach this node; its own address when absent. */
   readonly endpoint: string | undefined;
   readonly region: string;
+  /** How prompts are treated, for models that do not say otherwise. */
+  readonly policy: Claims;
   /** What a relay may leave unpaid above its reserve. */
   readonly creditLimit: bigint;
   /** Seconds of protocol time after which a voucher that its relay leaves unpaid is redeemed; 0: half the posting window. */
@@ -94,7 +97,8 @@ export function parseConfig(text: string, options: ParseConfigOptions): Provider
     .map((one) => readUpstream(one, options.environment));
   const names = new Set(upstreams.map(({ name }) => name));
   if (names.size < upstreams.length) throw root.fault("upstreams", "has two entries of the same name");
-  const models = root.tables("models", MAX_ANNOUNCED_MODELS).map((one) => readModel(one, names));
+  const context = { upstreams: names, policy: provider.policy };
+  const models = root.tables("models", MAX_ANNOUNCED_MODELS).map((one) => readModel(one, context));
   if (new Set(models.map(({ slug }) => slug)).size < models.length)
     throw root.fault("models", "has two entries of the same id");
   root.end();
@@ -131,6 +135,7 @@ function readProvider(
     port: table.integer("port", [0, 65_535], 0),
     endpoint: readEndpoint(table),
     region: table.text("region", "unknown"),
+    policy: readPolicy(table),
     creditLimit: table.usd("credit_limit_usd", "0.50"),
     redeemAfterSeconds: table.integer("redeem_after_seconds", [0, MAX_REDEEM_SECONDS], 0),
     redeemLeast: table.usd("redeem_least_usd", "0.01"),
@@ -188,7 +193,9 @@ function readUpstream(table: TableReader, environment: Environment): UpstreamCon
   return config;
 }
 
-function readModel(table: TableReader, upstreams: ReadonlySet<string>): Model {
+type ModelContext = { readonly upstreams: ReadonlySet<string>; readonly policy: Claims };
+
+function readModel(table: TableReader, { upstreams, policy }: ModelContext): Model {
   const slug = table.text("id");
   const route = table.oneOf("route", ROUTES, "chat");
   const upstream = table.text("upstream");
@@ -205,6 +212,7 @@ function readModel(table: TableReader, upstreams: ReadonlySet<string>): Model {
     contextTokens,
     maxOutputTokens: table.integer("max_output_tokens", [1, 100_000_000], Math.min(contextTokens, 4_096)),
     description: table.text("description", slug),
+    claims: readClaims(table, policy),
     prices: readPrices(table.table("pricing"), route),
   };
   table.end();

@@ -274,7 +274,7 @@ function offersOf({ catalogue, chain, assembled }: GossipParts): readonly ModelO
   return catalogue.all().flatMap((model) => {
     const price = currentVersion(model.versions, at);
     if (!price) return [];
-    const { slug, modelId, route, contextTokens, maxOutputTokens, description } = model;
+    const { slug, modelId, route, contextTokens, maxOutputTokens, description, claims } = model;
     const { freeSlots, latencyMs } = assembled.serving.loadOf(modelId);
     // Never more than 0 queued: requests above the slots are refused, so that relays go elsewhere at once.
     const load = { freeSlots, queued: 0, latencyMs };
@@ -288,6 +288,7 @@ function offersOf({ catalogue, chain, assembled }: GossipParts): readonly ModelO
         maxOutputTokens,
         description,
         ...load,
+        ...claims,
       },
     ];
   });

@@ -10,8 +10,8 @@ import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
 import type { RelayConfig } from "./config.ts";
-import { ProviderHealth } from "./core/health.ts";
 import { Observations } from "./core/observations.ts";
+import { RoutingState } from "./core/routing-state.ts";
 import type { Ledger } from "./flow/ports.ts";
 import { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
@@ -82,7 +82,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     started.defer(() => observers.close());
     const rooms = {
       ...{ offers, upstream, metrics, observers },
-      ...{ health: new ProviderHealth(), observations: new Observations() },
+      ...{ routing: new RoutingState(), observations: new Observations() },
     };
     const serving = createServing(config, parts, rooms);
     const app = await startHttp(config, parts, { ...rooms, serving });
@@ -126,13 +126,13 @@ type Rooms = {
   readonly upstream: Providers;
   readonly metrics: RelayMetrics;
   readonly observers: Observers;
-  readonly health: ProviderHealth;
+  readonly routing: RoutingState;
   readonly observations: Observations;
 };
 
 function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
   const { relayId, deployment, ledger, accounts, credit, vouchers, feeBps, protocolNow, log } = parts;
-  const { offers, upstream, observers, health, observations } = rooms;
+  const { offers, upstream, observers, routing, observations } = rooms;
   return new Serving({
     ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log },
     separator: domainSeparator({
@@ -151,7 +151,7 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
         observers.onCommit(id, outcome);
       },
     },
-    health,
+    routing,
     observe: (model, outcome) => observations.add(model, outcome, Date.now()),
     limits: { ...limits, maxReplyBytes: http.maxReplyBytes },
     now: Date.now,
@@ -165,7 +165,7 @@ type Served = Rooms & { readonly serving: Serving };
 async function startHttp(
   { http }: RelayConfig,
   parts: RelayParts,
-  { offers, serving, metrics, health, observations }: Served,
+  { offers, serving, metrics, routing, observations }: Served,
 ): Promise<FastifyInstance> {
   const { host, port, domains } = http;
   const app: FastifyInstance = await buildApp({
@@ -174,7 +174,7 @@ async function startHttp(
     chainId: parts.deployment.chainId,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, Date.now()),
-      isEjected: (providerId) => health.isEjected(providerId, Date.now()),
+      isResting: (offer) => routing.isResting(offer, Date.now()),
     },
     keys: await KeyStore.open(parts.db, Date.now),
     sessions: new AuthSessionStore(Date.now),

@@ -61,6 +61,11 @@ export const RelayConfigSchema = Type.Object(
     serving: Type.Object(
       {
         maxAttempts: count(3, "Providers tried for one request.", [1, 16]),
+        hedgeAfterMs: count(
+          0,
+          "Silence after which a second provider is asked too, for 5 % of the requests at most; 0: never.",
+          [0, 600_000],
+        ),
         maxInFlight: count(4_096, "Requests in flight.", [1, 1_000_000]),
         maxInFlightPerAccount: count(1_024, "Requests in flight of one account.", [1, 1_000_000]),
         totalMs: count(600_000, "Longest request.", [1_000, DAY_MS]),

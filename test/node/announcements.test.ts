@@ -82,6 +82,17 @@ describe("node/announcements", () => {
     });
   });
 
+  it("accepts what a provider promises of a model, and those who promise nothing", () => {
+    const claims = {
+      ...{ quantization: "fp8", supportedParameters: ["tools", "top_k"], zeroRetention: true },
+      ...{ collectsData: false, residency: "eu-west" },
+    } as const;
+    const judged = judgeAnnouncement(withModel({ ...claims, notYetInvented: 1 }), context);
+    const model_ = "accept" in judged ? judged.accept.announcement.models[0] : undefined;
+    expect(model_).to.deep.equal({ ...model, ...claims });
+    expect(Object.keys(announcement.models[0] ?? {})).to.not.include("quantization");
+  });
+
   const rejected: readonly [string, Uint8Array, RegExp][] = [
     ["nothing", new Uint8Array(), /too short/],
     ["a signature alone", new Uint8Array(65), /too short/],
@@ -95,6 +106,12 @@ describe("node/announcements", () => {
     ["another protocol version", altered({ version: PROTOCOL_VERSION + 1 }), /version/],
     ["another chain", altered({ chainId: 1 }), /other chain/],
     ["another deployment", altered({ settlement: `0x${"12".repeat(20)}` }), /other deployment/],
+    ["a quantization that nobody knows", withModel({ quantization: "fp7" }), /quantization/],
+    ["parameters that are no list", withModel({ supportedParameters: "tools" }), /supportedParameters/],
+    ["a parameter with a space", withModel({ supportedParameters: ["a b"] }), /supportedParameters/],
+    ["too many parameters", withModel({ supportedParameters: Array(49).fill("a") }), /above 48/],
+    ["a promise that is neither true nor false", withModel({ zeroRetention: "yes" }), /zeroRetention/],
+    ["a residency in capitals", withModel({ residency: "EU" }), /residency/],
     ["a provider id of 0", altered({ providerId: 0 }), /providerId/],
     ["a provider id above u32", altered({ providerId: 2 ** 32 }), /providerId/],
     ["a sequence that is no integer", altered({ sequence: 1.5 }), /sequence/],

@@ -53,6 +53,20 @@ describe("provider config", () => {
     expect(image?.prices).to.deep.equal([0n, 0n, 20_000_000_000n]);
   });
 
+  it("reads what a provider promises: of all its models, and of one", () => {
+    const text = TEXT.replace(
+      "[[upstreams]]",
+      'zero_retention = true\nresidency = "eu"\n[[upstreams]]',
+    ).replace(
+      "context_tokens",
+      'quantization = "fp8"\nsupported_parameters = ["tools"]\nresidency = "eu-west"\ncontext_tokens',
+    );
+    expect(parseConfig(text, options).models[0]?.claims).to.deep.equal({
+      ...{ zeroRetention: true, residency: "eu-west", quantization: "fp8", supportedParameters: ["tools"] },
+    });
+    expect(parseConfig(TEXT, options).models[0]?.claims).to.deep.equal({});
+  });
+
   const faults: readonly (readonly [string, string, string, string])[] = [
     ["a missing setting", 'key_file = "node.key"', "", "provider.key_file"],
     ["a misspelt setting", "[[upstreams]]", 'regoin = "eu"\n[[upstreams]]', "provider.regoin"],
@@ -62,6 +76,19 @@ describe("provider config", () => {
     ["a price below zero", "prompt = 0.15", "prompt = -1", "models[0].pricing.prompt"],
     ["a cached price above the prompt's", '"0.075"', '"0.2"', "models[0].pricing.cached"],
     ["an upstream that is not there", 'upstream = "gpu"', 'upstream = "cpu"', "models[0].upstream"],
+    [
+      "a quantization that nobody knows",
+      "context_tokens",
+      'quantization = "fp7"\ncontext_tokens',
+      "models[0].quantization",
+    ],
+    [
+      "a parameter's name in capitals",
+      "context_tokens",
+      'supported_parameters = ["A"]\ncontext_tokens',
+      "models[0].supported_parameters",
+    ],
+    ["a residency in capitals", "context_tokens", 'residency = "EU"\ncontext_tokens', "models[0].residency"],
     ["a slug that the registry refuses", '"acme/text"', '"Acme Text"', "models[0].id"],
     ["an unknown vendor", '"vllm"', '"vlm"', "upstreams[0].vendor"],
     ["a secret that is not set", '"GPU_KEY"', '"NO_KEY"', "NO_KEY"],

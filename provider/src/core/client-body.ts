@@ -19,6 +19,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Images per request: four times what image servers commonly allow; beyond it a worst case means little. */
 const MAX_IMAGES = 16;
+/** What a client tells the relay about who shall serve; inference servers refuse fields that they do not know. */
+const FOR_THE_RELAY: MemberEdits = { models: undefined, provider: undefined, session_id: undefined };
 
 export type PrepareParameters = {
   readonly model: Model;
@@ -35,7 +37,7 @@ export type PrepareParameters = {
  */
 export function prepareBody({ model, vendor, body, bodyBytes, clamp }: PrepareParameters): PreparedBody {
   const fields = parseFields(body);
-  const name: MemberEdits = { model: JSON.stringify(model.upstreamModel) };
+  const name: MemberEdits = { ...FOR_THE_RELAY, model: JSON.stringify(model.upstreamModel) };
   if (model.route !== "chat") {
     if (fields["stream"] === true) throw invalid("stream", "cannot be true for this kind of model");
     const count = model.route === "images" ? readCount(fields, "n", MAX_IMAGES) : 1;

@@ -1,7 +1,13 @@
-import type { Route } from "@aimo/protocol/announcement";
+import type { ModelOffer, Route } from "@aimo/protocol/announcement";
 import type { Prices } from "@aimo/protocol/units";
 
-export type { Route } from "@aimo/protocol/announcement";
+export type { Route };
+
+/** What relays filter by, as the operator states it. What is absent is not promised. */
+export type Claims = Pick<
+  ModelOffer,
+  "quantization" | "supportedParameters" | "zeroRetention" | "collectsData" | "residency"
+>;
 
 /** A model that this provider serves, as the operator configured it. */
 export type Model = {
@@ -15,6 +21,7 @@ export type Model = {
   readonly contextTokens: number;
   readonly maxOutputTokens: number;
   readonly description: string;
+  readonly claims?: Claims;
   /** pUSD per unit, as the operator wants them on-chain. */
   readonly prices: Prices;
 };

@@ -44,7 +44,7 @@ export function generationJson(generation: Generation): GenerationJson {
   return {
     data: {
       id: generation.id,
-      model: generation.model,
+      model: usage?.model ?? generation.model,
       route: generation.route,
       streamed: generation.streamed,
       created_at: new Date(generation.createdAt).toISOString(),

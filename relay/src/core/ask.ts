@@ -1,5 +1,13 @@
 import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
+import {
+  type Preferences,
+  readModels,
+  readPreferences,
+  readSession,
+  steeringFields,
+  type Wanted,
+} from "./preferences.ts";
 import type { Route } from "./types.ts";
 
 /** What a request asks for, as far as its route, its price and its form go. The rest of a body is the model's business. */
@@ -18,43 +26,38 @@ export type Ask = {
   readonly hasMedia: boolean;
   /** Characters or milliseconds of the input at most, where a route is priced by them. */
   readonly inputUnits?: number;
+  /** What may serve, by priority: `model` first. */
+  readonly wanted: readonly [Wanted, ...Wanted[]];
   readonly preferences: Preferences;
+  /** Fields that change the answer's form: providers that name them come first. */
+  readonly steering: readonly string[];
+  /** The conversation, where the client names it. */
+  readonly sessionId: string | undefined;
 };
 
-/** The `provider` object. Names are provider ids or signer addresses, lower case. */
-export type Preferences = {
-  readonly order: readonly string[];
-  readonly only: readonly string[] | undefined;
-  readonly ignore: readonly string[];
-  readonly sort: "price" | "latency" | undefined;
-  readonly allowFallbacks: boolean;
-};
-
-/** Longest model name: slugs are far shorter. */
-const MAX_MODEL_LENGTH = 128;
 /** OpenAI's own limits. */
 const MAX_CHOICES = 128;
 const MAX_IMAGES = 10;
 /** Above every model's context, and small enough that choices x tokens fits u32. */
 const MAX_TOKENS = 10_000_000;
 const MAX_MESSAGES = 10_000;
-const MAX_NAMES = 64;
-const NO_PREFERENCES: Preferences = {
-  order: [],
-  only: undefined,
-  ignore: [],
-  sort: undefined,
-  allowFallbacks: true,
-};
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Reads a parsed body. Throws `invalid_request` naming the field. Fields it does not know are left to the provider. */
-export function readAsk(route: Route, body: unknown, bodyBytes: number): Ask {
+/**
+ * Reads a parsed body, and the session that a header names. Throws `invalid_request` naming the field. Fields it does
+ * not know are left to the provider.
+ */
+export function readAsk(route: Route, body: unknown, bodyBytes: number, sessionHeader?: unknown): Ask {
   if (!isObject(body)) throw invalid("The body must be a JSON object.");
-  const model = readModel(body);
+  const wanted = readModels(body);
   const stream = readFlag(body, "stream");
-  const base = { route, model, stream, bodyBytes, preferences: readPreferences(body["provider"]) };
+  const base = {
+    ...{ route, model: wanted[0].model, wanted, stream, bodyBytes },
+    preferences: readPreferences(body),
+    steering: steeringFields(body),
+    sessionId: readSession(body, sessionHeader),
+  };
   if (route === "chat") return { ...base, ...readChat(body) };
   if (stream) throw invalid(`stream is not offered for ${route}.`, "stream");
   const plain = { includeUsage: false, maxTokens: undefined, hasMedia: false };
@@ -114,40 +117,6 @@ function readContent(content: unknown, at: string): boolean {
       throw invalid(`${at}[${index}] must be an object with a type.`, `${at}[${index}]`);
     return part["type"] !== "text" && part["type"] !== "refusal";
   });
-}
-
-export function readPreferences(value: unknown): Preferences {
-  if (value === undefined || value === null) return NO_PREFERENCES;
-  if (!isObject(value)) throw invalid("provider must be an object.", "provider");
-  const { sort } = value;
-  if (sort !== undefined && sort !== null && sort !== "price" && sort !== "latency")
-    throw invalid('provider.sort must be "price" or "latency".', "provider.sort");
-  return {
-    order: readNames(value, "order") ?? [],
-    only: readNames(value, "only"),
-    ignore: readNames(value, "ignore") ?? [],
-    sort: sort ?? undefined,
-    allowFallbacks: value["allow_fallbacks"] !== false,
-  };
-}
-
-function readNames(json: Json, field: string): readonly string[] | undefined {
-  const value = json[field];
-  if (value === undefined || value === null) return undefined;
-  const isName = (name: unknown) => typeof name === "string" || typeof name === "number";
-  if (!Array.isArray(value) || value.length > MAX_NAMES || !value.every(isName))
-    throw invalid(
-      `provider.${field} must be an array of at most ${MAX_NAMES} provider ids or addresses.`,
-      `provider.${field}`,
-    );
-  return value.map((name) => String(name).toLowerCase());
-}
-
-function readModel(body: Json): string {
-  const { model } = body;
-  if (typeof model !== "string" || model.length === 0 || model.length > MAX_MODEL_LENGTH)
-    throw invalid(`model must be a string of 1 to ${MAX_MODEL_LENGTH} characters.`, "model");
-  return model.toLowerCase();
 }
 
 function readText(body: Json, field: string): void {

@@ -8,7 +8,7 @@ import type { Offer } from "./types.ts";
 
 export type Seen = {
   readonly observed: (providerId: number, model: string) => Observed | undefined;
-  readonly isEjected: (providerId: number) => boolean;
+  readonly isResting: (offer: Offer) => boolean;
 };
 
 const NOTHING: Counts = { ok: 0, failed: 0 };
@@ -85,7 +85,7 @@ export function providersJson(offers: readonly Offer[], seen: Seen): ProviderJso
 
 const nameOf = (providerId: number): string => `Provider ${providerId}`;
 
-function statusOf(offers: readonly Offer[], { isEjected }: Seen): EndpointJson["status"] {
-  if (offers.every(({ providerId }) => isEjected(providerId))) return -2;
+function statusOf(offers: readonly Offer[], { isResting }: Seen): EndpointJson["status"] {
+  if (offers.every(isResting)) return -2;
   return offers.some(({ model }) => model.freeSlots > 0) ? 0 : -5;
 }

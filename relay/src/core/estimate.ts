@@ -55,7 +55,7 @@ function costAt(units: Units, { prices }: Price): bigint {
 export type Plan = {
   /** pUSD to hold: covers any of the offers, with the relay's fee. */
   readonly hold: bigint;
-  /** Completion tokens per choice; undefined where the route has none. */
+  /** Completion tokens per choice, for each offer as far as it gives them; undefined where the route has none. */
   readonly maxTokens: number | undefined;
   /** The client asked for more, or gave no limit and the balance allowed less than the model. */
   readonly clamped: boolean;
@@ -77,13 +77,19 @@ export type PlanParameters = {
 export function planHold({ ask, offers, free, feeBps }: PlanParameters): Plan {
   if (ask.route !== "chat")
     return { hold: holdAt(ask, offers, 0, feeBps), maxTokens: undefined, clamped: false };
-  const wanted = Math.min(...offers.map((offer) => wantedTokens(ask, offer)));
+  // Each is sent what it can give at most: a fallback that gives less does not cut the others short.
+  const wanted = Math.max(...offers.map((offer) => wantedTokens(ask, offer)));
   const hold = holdAt(ask, offers, wanted, feeBps);
   if (hold <= free) return { hold, maxTokens: wanted, clamped: (ask.maxTokens ?? wanted) > wanted };
   const least = Math.min(wanted, MIN_OUTPUT_TOKENS);
   const covered = Math.min(...offers.map((offer) => coveredTokens(ask, offer, { free, feeBps })));
   const maxTokens = Math.max(Math.min(covered, wanted), least);
   return { hold: holdAt(ask, offers, maxTokens, feeBps), maxTokens, clamped: true };
+}
+
+/** What an offer is sent as its limit, of what is held for. */
+export function tokensFor({ model }: Offer, maxTokens: number): number {
+  return Math.min(maxTokens, model.maxOutputTokens);
 }
 
 function wantedTokens(ask: Ask, { model }: Offer): number {
@@ -96,7 +102,7 @@ function wantedTokens(ask: Ask, { model }: Offer): number {
 function holdAt(ask: Ask, offers: readonly Offer[], maxTokens: number, feeBps: number): bigint {
   let hold = 0n;
   for (const offer of offers) {
-    const units = worstUnits(ask, offer, maxTokens);
+    const units = worstUnits(ask, offer, tokensFor(offer, maxTokens));
     if (!units) continue;
     const bound = chargeBound(costAt(units, offer.price), feeBps);
     if (bound > hold) hold = bound;
@@ -113,5 +119,7 @@ function coveredTokens(ask: Ask, offer: Offer, { free, feeBps }: { free: bigint;
   const perToken = offer.price.prices[2] * BigInt(ask.count);
   if (perToken === 0n || offer.price.kinds[2] !== "token") return MAX_U32;
   const tokens = cost / perToken;
+  // All that it can give is covered: it bounds nobody else.
+  if (tokens >= BigInt(offer.model.maxOutputTokens)) return MAX_U32;
   return tokens > BigInt(MAX_U32) ? MAX_U32 : Number(tokens);
 }

@@ -2,7 +2,8 @@ import { longestAudioMs } from "@aimo/protocol/audio";
 import { concat, utf8 } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { boundaryOf, type Part, readMultipart, textOfPart } from "@aimo/protocol/multipart";
-import { type Ask, readPreferences } from "./ask.ts";
+import type { Ask } from "./ask.ts";
+import { readModels, readPreferences } from "./preferences.ts";
 
 /** What a transcription's form asks for. The file is the provider's business; only its length has a price. */
 
@@ -31,7 +32,8 @@ export function readFormAsk(body: Uint8Array, contentType: string): Ask {
     ...{ route: "transcriptions", model: model.toLowerCase(), stream: false, includeUsage: false },
     ...{ maxTokens: undefined, count: 1, bodyBytes: body.length, hasMedia: true },
     inputUnits: longestAudioMs(body.subarray(file.start, file.end)),
-    preferences: readPreferences(readJson(text("provider"), "provider")),
+    ...{ wanted: readModels({ model }), steering: [], sessionId: undefined },
+    preferences: readPreferences({ provider: readJson(text("provider"), "provider") }),
   };
 }
 

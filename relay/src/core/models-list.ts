@@ -1,4 +1,5 @@
-import type { ModelJson } from "@aimo/protocol/routes";
+import type { ModelOffer } from "@aimo/protocol/announcement";
+import type { ModelJson, ProviderClaims } from "@aimo/protocol/routes";
 import type { Price } from "@aimo/protocol/units";
 import { architectureOf, parametersOf, pricingJson } from "./model-traits.ts";
 import type { Offer } from "./types.ts";
@@ -46,8 +47,21 @@ function modelJson(
         max_completion_tokens: model.maxOutputTokens,
         free_slots: model.freeSlots,
         latency_ms: model.latencyMs,
+        ...claimsOf(model),
       })),
     },
+  };
+}
+
+/** What a provider promises, and filters go by; what it says nothing of is left out. */
+function claimsOf(model: ModelOffer): ProviderClaims {
+  const { quantization, supportedParameters, zeroRetention, collectsData, residency } = model;
+  return {
+    ...(quantization === undefined ? {} : { quantization }),
+    ...(supportedParameters === undefined ? {} : { supported_parameters: supportedParameters }),
+    ...(zeroRetention === undefined ? {} : { zero_retention: zeroRetention }),
+    ...(collectsData === undefined ? {} : { collects_data: collectsData }),
+    ...(residency === undefined ? {} : { residency }),
   };
 }
 

@@ -9,6 +9,8 @@ export type Result = { readonly billing: Billing | undefined; readonly note: str
 
 export type OutcomeParameters = {
   readonly judgement: Judgement;
+  /** The model that was asked for first. */
+  readonly model: string;
   readonly nonce: Hex;
   readonly feeBps: number;
   readonly hold: bigint;
@@ -44,6 +46,7 @@ export function outcomeOf(parameters: OutcomeParameters): { outcome: Outcome; re
     nonce,
     requestHash,
     modelId: offer.model.modelId,
+    ...(offer.model.slug === parameters.model ? {} : { model: offer.model.slug }),
     priceVersion: offer.price.version,
     statement,
     charge,

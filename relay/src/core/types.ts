@@ -106,6 +106,8 @@ export type Outcome =
       readonly nonce: Hex;
       readonly requestHash: Hex;
       readonly modelId: number;
+      /** Its name, where a fallback served and not the model that was asked for first. */
+      readonly model?: string;
       readonly priceVersion: number;
       readonly statement: UsageStatement;
       /** pUSD: at most cost plus the relay's fee, and at most the hold. */

@@ -54,6 +54,7 @@ export class Attempt implements UpstreamHandler {
   #call: UpstreamCall | undefined;
   #status = 0;
   #contentType = "";
+  #retryAfterSeconds: number | undefined;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #statement: UsageStatement | undefined;
@@ -103,10 +104,16 @@ export class Attempt implements UpstreamHandler {
     this.#call?.resume();
   }
 
-  onHead(status: number, contentType: string): void {
+  /** Nothing of an answer has come, so another provider may still overtake this one. */
+  get isSilent(): boolean {
+    return this.#phase === "open" && !this.started && (this.#parameters.request.stream || this.#status === 0);
+  }
+
+  onHead(status: number, contentType: string, retryAfterSeconds?: number): void {
     if (this.#phase !== "open") return;
     this.#status = status;
     this.#contentType = contentType;
+    this.#retryAfterSeconds = retryAfterSeconds;
     const isAudio = this.#parameters.request.route === "speech";
     const isStream = isAudio ? AUDIO.test(contentType) : contentType.startsWith("text/event-stream");
     if (status === 200 && isStream !== this.#parameters.request.stream)
@@ -216,7 +223,10 @@ export class Attempt implements UpstreamHandler {
         : status === 408 || status === 504
           ? "timeout"
           : "provider_unavailable";
-    return { kind: "failed", error: fault(code, `The provider answered with status ${status}.`) };
+    const message = `The provider answered with status ${status}.`;
+    const retryAfterSeconds = this.#retryAfterSeconds;
+    const about = retryAfterSeconds === undefined ? { message } : { message, retryAfterSeconds };
+    return { kind: "failed", error: new AimoError(code, about) };
   }
 
   #giveUp(error: AimoError): void {

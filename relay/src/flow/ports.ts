@@ -277,7 +277,7 @@ export type UpstreamRequest = {
   readonly maxTokens: number | undefined;
 };
 export type UpstreamHandler = {
-  onHead(status: number, contentType: string): void;
+  onHead(status: number, contentType: string, retryAfterSeconds?: number): void;
   /** A whole SSE frame or a body chunk; the usage frame is not among them. */
   onBytes(chunk: Uint8Array): void;
   /** The provider's MACed statement, at the end. */

@@ -2,23 +2,15 @@ import { errorBody } from "@aimo/protocol/error-body";
 import { AimoError, type ErrorCode } from "@aimo/protocol/errors";
 import { requestHashOf } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
-import type { Hex } from "viem";
-import { worstUnits } from "../core/estimate.ts";
+import { tokensFor, worstUnits } from "../core/estimate.ts";
 import { outcomeOf, type Result } from "../core/outcome.ts";
 import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../core/reply.ts";
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
 import type { Attempt as AttemptRecord, Offer, Outcome } from "../core/types.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
+import { noteFault, noteServed } from "./choosing.ts";
 import type { ReplySink, RunParameters } from "./serve-ports.ts";
-
-/** One try, with what it was sent with. */
-type Try = {
-  readonly attempt: Attempt;
-  readonly offer: Offer;
-  readonly nonce: Hex;
-  readonly requestHash: Hex;
-  readonly sentAt: number;
-};
+import { type Try, Trying } from "./trying.ts";
 
 const FREE = { units: [0, 0, 0], cost: 0n, charge: 0n } as const;
 const FREE_CUT = "No usage was stated for what was delivered: free.";
@@ -28,7 +20,7 @@ export class Run {
   readonly #parameters: RunParameters;
   readonly #attempts: AttemptRecord[] = [];
   readonly #startedAt: number;
-  #current: Attempt | undefined;
+  readonly #trying: Trying;
   #firstByteAt: number | undefined;
   #lastWriteAt = 0;
   #settled = false;
@@ -40,6 +32,12 @@ export class Run {
     this.#parameters = parameters;
     this.#startedAt = parameters.dependencies.now();
     this.#isAudio = parameters.request.route === "speech";
+    const { dependencies, id, offers } = parameters;
+    this.#trying = new Trying({
+      ...{ dependencies, id, offers },
+      begin: (offer) => this.#begin(offer),
+      record: (tried, error) => this.#record(tried, error),
+    });
   }
 
   get startedAt(): number {
@@ -48,21 +46,13 @@ export class Run {
 
   /** Serves. Resolves to whether the request is billed; throws what to tell a client that has got nothing yet. */
   async go(): Promise<boolean> {
-    const { sink, offers } = this.#parameters;
+    const { sink } = this.#parameters;
     sink.onClose = () => this.stop("cancelled");
-    sink.onDrain = () => this.#current?.resume();
+    sink.onDrain = () => this.#trying.current?.resume();
     if (sink.closed) this.stop("cancelled");
     try {
-      for (const offer of offers) {
-        if (this.#stopReason) break;
-        const tried = this.#begin(offer);
-        const end = await tried.attempt.ended;
-        if (end.kind === "failed") this.#noteFailure(tried, end.error);
-        // Who failed before may have taken the request, so the refusal of who stands in for it is not the last word.
-        else if (end.kind === "refused" && this.#attempts.length > 0 && offer !== offers.at(-1))
-          this.#record(tried, end.error.code);
-        else return this.#conclude(tried, end);
-      }
+      const ended = await this.#trying.run();
+      if (ended && ended.end.kind !== "failed") return this.#conclude(ended.tried, ended.end);
       throw this.#giveUp();
     } finally {
       // Every path above settles; this one is for what nobody foresaw, so that no hold is ever left behind.
@@ -76,12 +66,13 @@ export class Run {
   stop(reason: AimoError | "cancelled"): void {
     if (this.#stopReason) return;
     this.#stopReason = reason;
-    this.#current?.stop();
+    this.#trying.stop();
   }
 
   /** Fills a silence of the stream with a comment. */
   keepAlive(now: number, silenceMs: number): void {
-    if (!this.#current?.takesComments || this.#stopReason || now - this.#lastWriteAt < silenceMs) return;
+    if (!this.#trying.current?.takesComments || this.#stopReason || now - this.#lastWriteAt < silenceMs)
+      return;
     this.#lastWriteAt = now;
     this.#parameters.sink.write(KEEP_ALIVE);
   }
@@ -91,21 +82,27 @@ export class Run {
     const { caller, bodyHash, body, route, ask } = this.#parameters.request;
     const nonce = dependencies.randomHex(16);
     const requestHash = requestHashOf({ userId: caller.userId, channelEpoch: epoch, nonce, bodyHash });
+    const tokens = maxTokens === undefined ? undefined : tokensFor(offer, maxTokens);
     const upstreamRequest = {
       ...{ offer, route, attempt: dependencies.randomHex(16), requestHash, body, stream: ask.stream, id },
-      maxTokens: maxTokens === undefined ? undefined : Math.min(maxTokens, offer.model.maxOutputTokens),
+      maxTokens: tokens,
     };
+    const endpoint = dependencies.routing.endpointOf(offer);
     const { maxReplyBytes, stopWaitMs } = dependencies.limits;
     const attempt = new Attempt({
       ...{ upstream: dependencies.upstream, request: upstreamRequest, maxReplyBytes, stopWaitMs },
       sink: this.#timed(sink),
       onFirstByte: () => {
         this.#firstByteAt = dependencies.now();
+        this.#trying.onFirstByte(attempt);
       },
     });
-    this.#current = attempt;
-    void attempt.ended.then(dependencies.credit.begin({ ask, offer, maxTokens: upstreamRequest.maxTokens }));
-    return { attempt, offer, nonce, requestHash, sentAt: dependencies.protocolNow() };
+    void attempt.ended.then(dependencies.credit.begin({ ask, offer, maxTokens: tokens }));
+    return {
+      ...{ attempt, offer, nonce, requestHash, maxTokens: tokens, endpoint, isProbe: endpoint.begin() },
+      sentAt: dependencies.protocolNow(),
+      beganAt: dependencies.now(),
+    };
   }
 
   /** The same sink, with the time of the last write kept for the keep-alive. */
@@ -117,16 +114,6 @@ export class Run {
         return sink.write(chunk);
       },
     };
-  }
-
-  #noteFailure(tried: Try, error: AimoError): void {
-    const { dependencies, id } = this.#parameters;
-    this.#record(tried, error.code);
-    dependencies.health.onFailure(tried.offer.providerId, dependencies.now());
-    dependencies.log.debug(
-      { generation: id, provider: tried.offer.providerId, code: error.code, reason: error.message },
-      "attempt failed",
-    );
   }
 
   #record({ offer, nonce }: Try, error?: ErrorCode): void {
@@ -175,8 +162,7 @@ export class Run {
 
   /** The provider broke off: without a statement nothing is owed for what came. */
   #concludeCut(tried: Try, error: AimoError): boolean {
-    const { health, now } = this.#parameters.dependencies;
-    health.onFailure(tried.offer.providerId, now());
+    noteFault(this.#parameters.dependencies, tried, error);
     this.#record(tried, error.code);
     this.#settle({ kind: "free", reason: error.code, attempts: this.#attempts });
     this.#endCut(tried, error, { billing: undefined, note: FREE_CUT });
@@ -206,25 +192,26 @@ export class Run {
 
   /** Bills a statement that agrees with the relay's own count; anything else is free. */
   #judge(tried: Try, statement: UsageStatement, wasCut: boolean): Result {
-    const { dependencies, request, hold, feeBps, maxTokens, id } = this.#parameters;
-    const { relayId, separator, health, log } = dependencies;
+    const { dependencies, request, hold, feeBps, id } = this.#parameters;
+    const { relayId, separator, log } = dependencies;
     const { offer, nonce, requestHash, attempt, sentAt } = tried;
-    const worst = worstUnits(request.ask, offer, maxTokens ?? 0) ?? [0, 0, 0];
+    const worst = worstUnits(request.ask, offer, tried.maxTokens ?? 0) ?? [0, 0, 0];
     const delivered = attempt.delivered();
     const { outcome, result, why } = outcomeOf({
       judgement: {
         ...{ statement, requestHash, offer, relayId, separator, worst, delivered, sentAt },
         attempt: attempt.id,
       },
-      ...{ nonce, feeBps, hold, attempts: this.#attempts, cancelled: wasCut },
+      ...{ model: request.ask.model, nonce, feeBps, hold, attempts: this.#attempts, cancelled: wasCut },
       finishReason: wasCut ? null : attempt.meter.finishReason,
       latencyMs: (this.#firstByteAt ?? dependencies.now()) - this.#startedAt,
       generationMs: this.#elapsed(),
     });
     if (why) {
       log.warn({ generation: id, provider: offer.providerId, reason: why }, "statement rejected");
-      health.onFailure(offer.providerId, dependencies.now());
-    } else if (!wasCut) health.onSuccess(offer.providerId);
+      noteFault(dependencies, tried, new AimoError("provider_unavailable"));
+    } else if (!wasCut)
+      noteServed(dependencies, request, { tried, statement, firstByteAt: this.#firstByteAt });
     this.#settle(outcome);
     return result;
   }
@@ -258,13 +245,14 @@ export class Run {
     sink.end();
   }
 
-  #head({ attempt: { meter } }: Try) {
+  #head({ attempt: { meter }, offer }: Try) {
     const created = meter.created ?? Math.floor(this.#startedAt / 1000);
-    return { id: this.#parameters.id, created, model: meter.model ?? this.#parameters.request.ask.model };
+    return { id: this.#parameters.id, created, model: meter.model ?? offer.model.slug };
   }
 
-  #meta({ offer, nonce, requestHash }: Try, { billing, note }: Result) {
-    const { dependencies, request, id, epoch, clamped, maxTokens, hold } = this.#parameters;
+  #meta({ offer, nonce, requestHash, maxTokens }: Try, { billing, note }: Result) {
+    const { dependencies, request, id, epoch, clamped, hold } = this.#parameters;
+    const wasLowered = clamped || (maxTokens !== undefined && maxTokens < (request.ask.maxTokens ?? 0));
     const { userId } = request.caller;
     return metaJson({
       ...{ offer, nonce, requestHash, billing, note, epoch, userId, hold },
@@ -273,7 +261,7 @@ export class Run {
       balance: dependencies.ledger.balanceOf(userId),
       attempts: this.#attempts,
       latencyMs: this.#elapsed(),
-      maxTokens: clamped ? maxTokens : undefined,
+      maxTokens: wasLowered ? maxTokens : undefined,
     });
   }
 

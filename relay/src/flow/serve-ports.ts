@@ -1,6 +1,6 @@
 import type { Hex } from "viem";
 import type { Ask } from "../core/ask.ts";
-import type { ProviderHealth } from "../core/health.ts";
+import type { RoutingState } from "../core/routing-state.ts";
 import type { Caller, Offer, Outcome, Route } from "../core/types.ts";
 import type { ProviderCredit } from "./credit.ts";
 import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
@@ -45,6 +45,8 @@ export type Served = { readonly generationId: string; readonly billed: boolean }
 export type ServeLimits = {
   /** Providers tried at most for one request. */
   readonly maxAttempts: number;
+  /** Silence of a provider after which a second one is asked too, milliseconds; 0: never. */
+  readonly hedgeAfterMs: number;
   /** Requests in flight, in all and per account. */
   readonly maxInFlight: number;
   readonly maxInFlightPerAccount: number;
@@ -66,7 +68,7 @@ export type ServeDependencies = {
   readonly accounts: Pick<Accounts, "refreshChannel">;
   readonly credit: Pick<ProviderCredit, "covers" | "begin">;
   readonly vouchers: VoucherGate;
-  readonly health: ProviderHealth;
+  readonly routing: RoutingState;
   /** Told how each request of a model ended. */
   readonly observe: (model: string, outcome: Outcome) => void;
   readonly limits: ServeLimits;

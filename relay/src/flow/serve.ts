@@ -1,8 +1,8 @@
 import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import { planHold } from "../core/estimate.ts";
 import { RateLimiter } from "../core/gcra.ts";
-import { rankOffers } from "../core/routing.ts";
-import type { Caller, ChannelBalance, Offer } from "../core/types.ts";
+import type { Caller, ChannelBalance } from "../core/types.ts";
+import { chooseOffers } from "./choosing.ts";
 import { Run } from "./run.ts";
 import type { ReplySink, ServeDependencies, Served, ServeRequest } from "./serve-ports.ts";
 
@@ -132,7 +132,7 @@ export class Serving {
   #tryHold(request: ServeRequest, sink: ReplySink): { run: Run; id: string } {
     const { ledger, vouchers, randomHex, feeBps: feeNow, now } = this.#dependencies;
     const { ask, caller, bodyHash, route } = request;
-    const offers = this.#rank(request);
+    const offers = chooseOffers(this.#dependencies, request);
     const { epoch, free } = ledger.balanceOf(caller.userId) ?? NOTHING;
     const feeBps = feeNow();
     const { hold, maxTokens, clamped } = planHold({ ask, offers, free: this.#freeOf(caller, free), feeBps });
@@ -156,45 +156,6 @@ export class Serving {
     const usage = this.#dependencies.ledger.usageOfKey(keyHash);
     const left = limit - usage[limitReset ?? "total"] - usage.held;
     return left < free ? (left > 0n ? left : 0n) : free;
-  }
-
-  #rank({ ask, caller, route }: ServeRequest): readonly Offer[] {
-    const { offers, credit, health, now: clock, random, limits } = this.#dependencies;
-    const { model } = ask;
-    if (caller.models && !caller.models.includes(model))
-      throw new AimoError("permission_denied", {
-        message: `This key may not use the model ${model}.`,
-        param: "model",
-      });
-    const live = offers.live(model);
-    if (live.length === 0)
-      throw offers.knows(model)
-        ? new AimoError("model_unavailable", { param: "model", retryAfterSeconds: 5 })
-        : new AimoError("model_not_found", {
-            message: `No provider offers a model named ${model}.`,
-            param: "model",
-          });
-    const now = clock();
-    const isEjected = (id: number) => health.isEjected(id, now);
-    const able = live.filter((offer) => credit.covers({ ask, offer, maxTokens: undefined }));
-    const ranked = rankOffers({ ask, offers: able, now, random, isEjected, limit: limits.maxAttempts });
-    if (ranked.length > 0) return ranked;
-    if (able.length < live.length)
-      throw new AimoError("overloaded", {
-        message:
-          "The providers of this model lend this relay no more until it has settled; raising their reserves helps.",
-        retryAfterSeconds: 1,
-      });
-    const other = live.find((offer) => offer.model.route !== route)?.model.route;
-    throw other
-      ? new AimoError("invalid_request", {
-          message: `The model ${model} serves ${other}, not ${route}.`,
-          param: "model",
-        })
-      : new AimoError("model_unavailable", {
-          message: "No live provider fits the provider preferences.",
-          param: "provider",
-        });
   }
 
   #tick(): void {

@@ -112,13 +112,14 @@ function readCall({ request, route, dialect }: Call) {
     return { ask, body: sent, bodyHash, asked: {}, ...content };
   }
   const parsed = parseBody(sent);
+  const session = request.headers["x-session-id"];
   if (!dialect || !isObject(parsed)) {
     const asked: Json = {};
-    return { ask: readAsk(route, parsed, sent.length), body: sent, bodyHash, asked };
+    return { ask: readAsk(route, parsed, sent.length, session), body: sent, bodyHash, asked };
   }
   const chat = dialect.toChat(parsed);
   const body = Buffer.from(JSON.stringify(chat));
-  return { ask: readAsk(route, chat, body.length), body, bodyHash, asked: parsed };
+  return { ask: readAsk(route, chat, body.length, session), body, bodyHash, asked: parsed };
 }
 
 function replay(

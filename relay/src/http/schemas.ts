@@ -1,6 +1,7 @@
 import { MAX_BILLS } from "@aimo/protocol/bill";
 import { Type } from "typebox";
 import { MODELS_PARAMETERS } from "../core/models-query.ts";
+import { RoutingFields } from "./routing-schemas.ts";
 
 /** Schemas of bodies and replies: they validate management routes, and document all of them in /openapi.json. */
 
@@ -19,63 +20,52 @@ export const ErrorReply = Type.Object({
 
 const ANY = { additionalProperties: true };
 const Model = Type.String({ minLength: 1, maxLength: 128 });
-const ProviderPreferences = Type.Object(
-  {
-    order: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 })),
-    only: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 })),
-    ignore: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 })),
-    sort: Type.Optional(Type.Union([Type.Literal("price"), Type.Literal("latency")])),
-    allow_fallbacks: Type.Optional(Type.Boolean()),
-  },
-  ANY,
-);
-
 const ChatBody = Type.Object(
   {
-    model: Model,
+    model: Type.Optional(Model),
+    ...RoutingFields,
     messages: Type.Array(Type.Object({ role: Type.String() }, ANY), { minItems: 1, maxItems: 10_000 }),
     stream: Type.Optional(Type.Boolean()),
     stream_options: Type.Optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) }, ANY)),
     max_completion_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
     max_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
     n: Type.Optional(Type.Integer({ minimum: 1, maximum: 128 })),
-    provider: Type.Optional(ProviderPreferences),
   },
   ANY,
 );
 const EmbeddingsBody = Type.Object(
   {
-    model: Model,
+    model: Type.Optional(Model),
+    ...RoutingFields,
     input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
-    provider: Type.Optional(ProviderPreferences),
   },
   ANY,
 );
 const ImagesBody = Type.Object(
   {
-    model: Model,
+    model: Type.Optional(Model),
+    ...RoutingFields,
     prompt: Type.String({ minLength: 1 }),
     n: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
-    provider: Type.Optional(ProviderPreferences),
   },
   ANY,
 );
 
 const SpeechBody = Type.Object(
   {
-    model: Model,
+    model: Type.Optional(Model),
+    ...RoutingFields,
     input: Type.String({ minLength: 1 }),
     voice: Type.Optional(Type.Any()),
     response_format: Type.Optional(Type.String()),
-    provider: Type.Optional(ProviderPreferences),
   },
   ANY,
 );
 const ModerationsBody = Type.Object(
   {
-    model: Model,
+    model: Type.Optional(Model),
+    ...RoutingFields,
     input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
-    provider: Type.Optional(ProviderPreferences),
   },
   ANY,
 );

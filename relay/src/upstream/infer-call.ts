@@ -73,7 +73,7 @@ export class InferCall implements UpstreamCall, StreamHandler, Dispatcher.Dispat
       contentType: textOf(headers["content-type"]),
       usage,
       usageMac,
-      retryAfter: "",
+      retryAfter: textOf(headers["retry-after"]),
     });
   }
 
@@ -90,7 +90,7 @@ export class InferCall implements UpstreamCall, StreamHandler, Dispatcher.Dispat
     this.onStreamError(toUpstreamError(error));
   }
 
-  onStreamHead({ status, contentType, usage, usageMac }: StreamHead): void {
+  onStreamHead({ status, contentType, usage, usageMac, retryAfter }: StreamHead): void {
     if (this.#ended) return;
     // The provider was started anew and knows nothing of this session: nothing was done, so the request may go again.
     this.#mustRepeat = status === 401 && !this.#wasRepeated;
@@ -100,7 +100,7 @@ export class InferCall implements UpstreamCall, StreamHandler, Dispatcher.Dispat
       this.#splitter = new FrameSplitter();
       this.#takeFrame = (frame) => this.#onFrame(frame);
     }
-    this.#handler.onHead(status, contentType);
+    this.#handler.onHead(status, contentType, secondsOf(retryAfter));
   }
 
   onStreamData(chunk: Buffer): void {
@@ -216,6 +216,11 @@ type Headers_ = Record<string, string | string[] | undefined>;
 function usageIn(headers: Headers_ | undefined): { usage: string; mac: string } | undefined {
   const { [SESSION_HEADERS.usage]: usage, [SESSION_HEADERS.usageMac]: mac } = headers ?? {};
   return typeof usage === "string" && typeof mac === "string" ? { usage, mac } : undefined;
+}
+
+/** Seconds, or undefined: where the header is a date, the relay's own judgement serves as well. */
+function secondsOf(text: string): number | undefined {
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
 const aborted = () => new AimoError("provider_unavailable", { message: "The relay ended the request." });

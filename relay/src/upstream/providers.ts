@@ -48,7 +48,7 @@ export class Providers implements Upstream {
     this.#inFlight.begin(requestHash);
     const end = () => this.#inFlight.end(requestHash);
     return new InferCall(this.#sessionOf(request.offer), request, {
-      onHead: (status, contentType) => handler.onHead(status, contentType),
+      onHead: (status, contentType, retryAfter) => handler.onHead(status, contentType, retryAfter),
       onBytes: (chunk) => handler.onBytes(chunk),
       onUsage: (statement) => handler.onUsage(statement),
       onEnd: () => {

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import type { Hex } from "viem";
 import { readAsk } from "../../../relay/src/core/ask.ts";
-import { MIN_OUTPUT_TOKENS, planHold, worstUnits } from "../../../relay/src/core/estimate.ts";
+import { MIN_OUTPUT_TOKENS, planHold, tokensFor, worstUnits } from "../../../relay/src/core/estimate.ts";
 import { type Judgement, judgeStatement } from "../../../relay/src/core/judge.ts";
 import { outcomeOf } from "../../../relay/src/core/outcome.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
@@ -73,7 +73,7 @@ describe("planHold", () => {
         (ask, list, fee, free, seed) => {
           const { hold, maxTokens } = planHold({ ask, offers: list, free, feeBps: fee });
           for (const offer of list) {
-            const worst = worstUnits(ask, offer, maxTokens ?? 0) ?? [0, 0, 0];
+            const worst = worstUnits(ask, offer, tokensFor(offer, maxTokens ?? 0)) ?? [0, 0, 0];
             const cached = Math.min(worst[0], seed);
             const units: Units = [worst[0] - cached, cached, worst[2]];
             expect(chargeBound(costOf(units, offer.price.prices), fee) <= hold).to.equal(true);
@@ -98,7 +98,10 @@ describe("planHold", () => {
         const { maxTokens = 0 } = planHold({ ask, offers: list, free, feeBps: fee });
         expect(maxTokens).to.be.at.least(1);
         if (ask.maxTokens !== undefined) expect(maxTokens).to.be.at.most(ask.maxTokens);
-        for (const { model } of list) expect(maxTokens).to.be.at.most(model.maxOutputTokens);
+        const most = Math.max(...list.map(({ model }) => model.maxOutputTokens));
+        expect(maxTokens).to.be.at.most(most);
+        for (const offer of list)
+          expect(tokensFor(offer, maxTokens)).to.be.within(1, offer.model.maxOutputTokens);
       }),
     );
   });
@@ -178,7 +181,15 @@ describe("judgeStatement", () => {
       fc.property(fc.nat(64), fc.nat(20), feeBps, hold, (prompt, completion, fee, held) => {
         const judgement = { ...base, statement: state([prompt, 0, completion]) };
         const { result } = outcomeOf({
-          ...{ judgement, nonce: "0x00", feeBps: fee, hold: held, attempts: [], finishReason: null },
+          ...{
+            judgement,
+            model: "m",
+            nonce: "0x00",
+            feeBps: fee,
+            hold: held,
+            attempts: [],
+            finishReason: null,
+          },
           ...{ cancelled: false, latencyMs: 0, generationMs: 0 },
         });
         const { cost = 0n, charge = 0n } = result.billing ?? {};

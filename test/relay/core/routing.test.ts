@@ -1,158 +1,280 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { readAsk } from "../../../relay/src/core/ask.ts";
-import { encodeBase58 } from "../../../relay/src/core/base58.ts";
-import { RateLimiter } from "../../../relay/src/core/gcra.ts";
-import { EJECTION_MS, FAILURES_TO_EJECT, ProviderHealth } from "../../../relay/src/core/health.ts";
-import { rankOffers } from "../../../relay/src/core/routing.ts";
+import { FAILURES_TO_EJECT } from "../../../relay/src/core/breaker.ts";
+import { EXPLORATION, rankOffers } from "../../../relay/src/core/routing.ts";
+import { RoutingState } from "../../../relay/src/core/routing-state.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
+import { idsOf, makeAsk, makeOffer } from "../support/offers.ts";
 
-const offer = (providerId: number, unitPrice: bigint, change: Partial<Offer["model"]> = {}): Offer => ({
-  ...{ providerId, signer: `0x${String(providerId).padStart(40, "0")}`, endpoint: "http://x", region: "" },
-  model: {
+const rank = (offers: readonly Offer[], change: Partial<Parameters<typeof rankOffers>[0]> = {}) =>
+  rankOffers({
     ...{
-      modelId: 1,
-      slug: "m",
-      priceVersion: 1,
-      route: "chat",
-      contextTokens: 8_192,
-      maxOutputTokens: 4_096,
+      ask: makeAsk(),
+      offers,
+      sort: undefined,
+      state: new RoutingState(),
+      now: 0,
+      random: () => 0,
+      limit: 9,
     },
-    ...{ freeSlots: 1, queued: 0, latencyMs: 0, description: "" },
     ...change,
-  },
-  price: { version: 1, prices: [unitPrice, unitPrice, unitPrice], kinds: ["token", "token", "token"] },
-  expiresAt: 100,
-});
-const MESSAGES = [{ role: "user", content: "x" }];
-const ask = (provider?: object) => readAsk("chat", { model: "m", messages: MESSAGES, provider }, 100);
-const rank = (offers: Offer[], change: Partial<Parameters<typeof rankOffers>[0]> = {}) =>
-  rankOffers({ ask: ask(), offers, now: 0, random: () => 0, isEjected: () => false, limit: 9, ...change });
-const ids = (offers: readonly Offer[]) => offers.map(({ providerId }) => providerId);
+  });
+const by = (offers: readonly Offer[], provider: object, state = new RoutingState()) => {
+  const ask = makeAsk({ provider });
+  return idsOf(rank(offers, { ask, sort: ask.preferences.sort, state }));
+};
+
+/** Draws that cover [0, 1) evenly, in pairs: the k-th of `steps` first draws with the k-th of second ones, shuffled. */
+function* evenDraws(steps: number): Generator<number> {
+  // A step that shares no divisor with `steps` meets every place once.
+  for (let i = 0; ; i++) {
+    yield ((i % steps) + 0.5) / steps;
+    yield (((i * 619) % steps) + 0.5) / steps;
+  }
+}
+
+/** How often each is first, of 1,000. */
+function firstsOf(offers: readonly Offer[], state = new RoutingState()): Map<number, number> {
+  const draws = evenDraws(1_000);
+  const random = () => draws.next().value ?? 0;
+  const firsts = new Map<number, number>();
+  for (let i = 0; i < 1_000; i++) {
+    const [first] = rank(offers, { random, state, limit: 1 });
+    if (first) firsts.set(first.providerId, (firsts.get(first.providerId) ?? 0) + 1);
+  }
+  return firsts;
+}
+
+function eject(state: RoutingState, offer: Offer, now = 0): void {
+  for (let i = 0; i < FAILURES_TO_EJECT; i++)
+    state.onFailure(offer, { code: "timeout", retryAfterSeconds: undefined }, { sent: now, now });
+}
+
+const draws = fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }));
+const prices = fc.array(fc.bigInt({ min: 0n, max: 10n ** 12n }), { minLength: 1, maxLength: 8 });
+const fromDraws = (stream: Iterator<number>) => () => stream.next().value ?? 0;
 
 describe("rankOffers", () => {
-  it("draws by one over price squared: at three times the price, a ninth as often", () => {
-    const offers = [offer(1, 1_000n), offer(2, 3_000n)];
-    const steps = 1_000;
-    let first = 0;
-    for (let i = 0; i < steps; i++)
-      if (rank(offers, { random: () => (i + 0.5) / steps })[0]?.providerId === 1) first++;
-    expect(first).to.equal(900);
+  it("draws by one over price squared, a small part at any price", () => {
+    const firsts = firstsOf([makeOffer(1, 1_000n), makeOffer(2, 3_000n)]);
+    const share = (1 - EXPLORATION) * 0.9 + EXPLORATION / 2;
+    expect(firsts.get(1)).to.equal(Math.round(share * 1_000));
   });
 
-  it("keeps each eligible offer once, whatever chance says", () => {
-    const prices = fc.array(fc.bigInt({ min: 0n, max: 10n ** 12n }), { maxLength: 8 });
+  it("gives who is dearer no larger share, and everybody some", () => {
+    fc.assert(
+      fc.property(fc.array(fc.bigInt({ min: 1n, max: 10_000n }), { minLength: 2, maxLength: 6 }), (list) => {
+        const offers = list.map((price, index) => makeOffer(index + 1, price));
+        const firsts = firstsOf(offers);
+        // The draws are a grid: shares are exact to one step at each end.
+        for (const [a, mine] of list.entries())
+          for (const [b, theirs] of list.entries())
+            if (mine < theirs) expect(firsts.get(a + 1) ?? 0).to.be.at.least((firsts.get(b + 1) ?? 0) - 2);
+        const least = Math.floor((EXPLORATION / list.length) * 1_000) - 1;
+        for (const { providerId } of offers) expect(firsts.get(providerId) ?? 0).to.be.at.least(least);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it("keeps each offer once, whatever chance says", () => {
+    fc.assert(
+      fc.property(prices, draws, (list, stream) => {
+        const offers = list.map((each, index) => makeOffer(index + 1, each));
+        const ranked = rank(offers, { random: fromDraws(stream) });
+        expect(idsOf(ranked).sort()).to.deep.equal(idsOf(offers).sort());
+      }),
+    );
+  });
+
+  it("never puts an ejected provider before another, whatever else the caller says", () => {
+    const provider = fc.record(
+      {
+        sort: fc.constantFrom("price", "latency", "throughput"),
+        order: fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 6 }),
+        preferred_regions: fc.constant(["eu"]),
+      },
+      { requiredKeys: [] },
+    );
+    const list = fc.array(
+      fc.record({
+        price: fc.bigInt({ min: 0n, max: 9n }),
+        ejected: fc.boolean(),
+        freeSlots: fc.nat(1),
+        isEu: fc.boolean(),
+      }),
+      { minLength: 2, maxLength: 6 },
+    );
     fc.assert(
       fc.property(
-        prices,
-        fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })),
-        (list, draws) => {
-          const offers = list.map((each, index) => offer(index + 1, each));
-          const ranked = rank(offers, { random: () => draws.next().value ?? 0 });
-          expect(ids(ranked).sort()).to.deep.equal(ids(offers).sort());
+        list,
+        provider,
+        draws,
+        fc.option(fc.integer({ min: 1, max: 6 })),
+        (each, wishes, stream, sticky) => {
+          const state = new RoutingState();
+          const offers = each.map(({ price, freeSlots, isEu }, index) =>
+            makeOffer(index + 1, price, { region: isEu ? "eu" : "us", model: { freeSlots } }),
+          );
+          for (const [index, offer] of offers.entries()) if (each[index]?.ejected) eject(state, offer);
+          const ask = makeAsk({ provider: wishes });
+          const ranked = rank(offers, {
+            ...{
+              ask,
+              sort: ask.preferences.sort,
+              state,
+              random: fromDraws(stream),
+              stickyTo: sticky ?? undefined,
+            },
+          });
+          const rests = ranked.map((offer) => state.isResting(offer, 0));
+          expect(rests).to.deep.equal([...rests].sort((a, b) => Number(a) - Number(b)));
+          expect(ranked).to.have.length(offers.length);
         },
       ),
     );
   });
 
-  it("puts busy providers behind free ones, and ejected ones last", () => {
-    const offers = [offer(1, 1n), offer(2, 1n, { freeSlots: 0 }), offer(3, 1n)];
-    expect(ids(rank(offers, { isEjected: (id) => id === 1 }))).to.deep.equal([3, 2, 1]);
+  it("of two draws takes the one with the shorter expected wait, requests in flight counted", () => {
+    const state = new RoutingState();
+    const [slow, fast] = [makeOffer(1, 1n), makeOffer(2, 1n)];
+    state.endpointOf(slow).firstToken.add(300, 0);
+    state.endpointOf(fast).firstToken.add(100, 0);
+    const pair = [0.1, 0.9];
+    const random = () => pair[(calls++ % 2) as 0 | 1] ?? 0;
+    let calls = 0;
+    expect(idsOf(rank([slow, fast], { state, random }))).to.deep.equal([2, 1]);
+    // Three in flight make 400 ms of 100.
+    for (let i = 0; i < 3; i++) state.endpointOf(fast).begin();
+    expect(idsOf(rank([slow, fast], { state, random }))).to.deep.equal([1, 2]);
   });
 
-  it("leaves out what is expired, of another route, or counts what cannot be bounded", () => {
-    const strange = offer(4, 1n);
-    const offers = [
-      offer(1, 1n),
-      { ...offer(2, 1n), expiresAt: 0 },
-      offer(3, 1n, { route: "images" }),
-      { ...strange, price: { ...strange.price, kinds: ["token", "token", "millisecond"] as const } },
-    ];
-    expect(ids(rank(offers))).to.deep.equal([1]);
-  });
-
-  it("follows the caller's preferences", () => {
-    const offers = [
-      offer(1, 300n, { latencyMs: 9 }),
-      offer(2, 100n, { latencyMs: 0 }),
-      offer(3, 200n, { latencyMs: 5 }),
-    ];
-    const by = (provider: object) => ids(rank(offers, { ask: ask(provider) }));
-    expect(by({ sort: "price" })).to.deep.equal([2, 3, 1]);
-    expect(by({ sort: "latency" })).to.deep.equal([3, 1, 2]);
-    expect(by({ sort: "price", order: [1] })).to.deep.equal([1, 2, 3]);
-    expect(by({ sort: "price", allow_fallbacks: false })).to.deep.equal([2]);
-    expect(by({ sort: "price", ignore: ["2"] })).to.deep.equal([3, 1]);
-    expect(by({ only: [`0x${"3".padStart(40, "0")}`] })).to.deep.equal([3]);
-  });
-
-  it("gives no more than it is asked for", () => {
-    expect(rank([offer(1, 1n), offer(2, 1n), offer(3, 1n)], { limit: 2 })).to.have.length(2);
-  });
-});
-
-describe("ProviderHealth", () => {
-  it("ejects after failures in a row, longer each time, and forgives with a success", () => {
-    const health = new ProviderHealth();
-    const fail = (times: number, now: number) => {
-      for (let i = 0; i < times; i++) health.onFailure(1, now);
+  it("tries who was slow again when that is long ago", () => {
+    const state = new RoutingState();
+    const [spiked, steady] = [makeOffer(1, 1n), makeOffer(2, 1n)];
+    state.endpointOf(spiked).firstToken.add(5_000, 0);
+    let calls = 0;
+    const random = () => (calls++ % 2 === 0 ? 0.1 : 0.9);
+    const firstAt = (now: number) => {
+      state.endpointOf(steady).firstToken.add(100, now);
+      return rank([spiked, steady], { state, random, now })[0]?.providerId;
     };
-    fail(FAILURES_TO_EJECT - 1, 0);
-    expect(health.isEjected(1, 0)).to.equal(false);
-    fail(1, 0);
-    expect([health.isEjected(1, EJECTION_MS - 1), health.isEjected(1, EJECTION_MS)]).to.deep.equal([
-      true,
-      false,
+    expect(firstAt(0)).to.equal(2);
+    expect(firstAt(60_000)).to.equal(1);
+  });
+
+  it("puts the busy behind the free: no slot left, or as many in flight as was learned that it takes", () => {
+    const state = new RoutingState();
+    const offers = [makeOffer(1, 1n), makeOffer(2, 1n, { model: { freeSlots: 0 } }), makeOffer(3, 1n)];
+    const [first] = offers as [Offer, ...Offer[]];
+    const endpoint = state.endpointOf(first);
+    endpoint.cap.onRefusal(2, 0, 0);
+    endpoint.begin();
+    expect(idsOf(rank(offers, { state }))).to.deep.equal([3, 1, 2]);
+  });
+
+  it("sorts as the caller says", () => {
+    const state = new RoutingState();
+    const offers = [
+      makeOffer(1, 300n, { model: { latencyMs: 9 } }),
+      makeOffer(2, 100n),
+      makeOffer(3, 200n, { model: { latencyMs: 5 } }),
+    ];
+    const [one, two] = offers as [Offer, Offer, Offer];
+    expect(by(offers, { sort: "price" })).to.deep.equal([2, 3, 1]);
+    expect(by(offers, { sort: { by: "latency" } })).to.deep.equal([3, 1, 2]);
+    state.endpointOf(one).throughput.add(10, 0);
+    state.endpointOf(two).throughput.add(90, 0);
+    expect(by(offers, { sort: "throughput" }, state)).to.deep.equal([2, 1, 3]);
+    // What the relay saw itself counts more than what a provider announces.
+    state.endpointOf(two).firstToken.add(1, 0);
+    expect(by(offers, { sort: "latency" }, state)).to.deep.equal([2, 3, 1]);
+  });
+
+  it("follows the caller's order, and its word on fallbacks", () => {
+    const offers = [makeOffer(1, 300n), makeOffer(2, 100n), makeOffer(3, 200n)];
+    expect(by(offers, { sort: "price", order: [1] })).to.deep.equal([1, 2, 3]);
+    expect(by(offers, { sort: "price", order: [3, 1] })).to.deep.equal([3, 1, 2]);
+    expect(by(offers, { sort: "price", allow_fallbacks: false })).to.deep.equal([2]);
+    expect(rank(offers, { limit: 2 })).to.have.length(2);
+  });
+
+  it("puts who meets the caller's wishes first, and keeps the others", () => {
+    const state = new RoutingState();
+    const offers = [
+      makeOffer(1, 1n, { region: "us-east" }),
+      makeOffer(2, 2n, { region: "eu-west-1" }),
+      makeOffer(3, 3n, { region: "eurasia", model: { supportedParameters: ["tools"] } }),
+    ];
+    const [, two, three] = offers as [Offer, Offer, Offer];
+    expect(by(offers, { sort: "price", preferred_regions: ["eu"] })).to.deep.equal([2, 1, 3]);
+    state.endpointOf(two).firstToken.add(700, 0);
+    state.endpointOf(three).firstToken.add(400, 0);
+    expect(by(offers, { sort: "price", preferred_max_latency: 0.5 }, state)).to.deep.equal([3, 1, 2]);
+    state.endpointOf(two).throughput.add(50, 0);
+    expect(by(offers, { sort: "price", preferred_min_throughput: { p90: 40 } }, state)).to.deep.equal([
+      2, 1, 3,
     ]);
-    fail(FAILURES_TO_EJECT, EJECTION_MS);
-    expect(health.isEjected(1, 3 * EJECTION_MS - 1)).to.equal(true);
-    health.onSuccess(1);
-    expect(health.isEjected(1, 2 * EJECTION_MS)).to.equal(false);
+    const ask = makeAsk({ tools: [{ type: "function" }] });
+    expect(idsOf(rank(offers, { ask, sort: "price" }))).to.deep.equal([3, 1, 2]);
   });
 });
 
-describe("RateLimiter", () => {
-  it("never allows more than limit in a window plus the burst, at any rhythm", () => {
+describe("sticky conversations", () => {
+  const cached = (id: number) => makeOffer(id, 100n, { prices: [100n, 10n, 100n] });
+  const offers = [1, 2, 3, 4, 5].map(cached);
+  const body = (head: string) => Buffer.from(`{"messages":[{"content":"${head.padEnd(1_200, "x")}"}]}`);
+  const ask = makeAsk({}, 1_300);
+  const first = (text: string, of: readonly Offer[], random: () => number, state = new RoutingState()) =>
+    rank(of, { ask, random, state, conversation: { userId: 7, body: body(text) } })[0]?.providerId;
+
+  it("go to the same provider whatever chance says, and move only when it is gone", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.nat(2_000), { maxLength: 200 }),
-        fc.integer({ min: 1, max: 20 }),
-        (pauses, limit) => {
-          const limiter = new RateLimiter(limit, 1_000);
-          const allowed: number[] = [];
-          let now = 0;
-          for (const pause of pauses) {
-            now += pause;
-            if (limiter.take("a", now).allowed) allowed.push(now);
-          }
-          for (const start of allowed) {
-            const within = allowed.filter((at) => at >= start && at < start + 1_000).length;
-            expect(within).to.be.at.most(2 * limit);
-          }
-          expect(allowed.length).to.be.at.most(limit + Math.ceil((now * limit) / 1_000));
+        fc.string({ maxLength: 40 }),
+        draws,
+        fc.integer({ min: 1, max: 5 }),
+        (text, stream, gone) => {
+          const head = JSON.stringify(text).slice(1, -1);
+          const home = first(head, offers, fromDraws(stream));
+          expect(first(head, offers, fromDraws(stream))).to.equal(home);
+          const others = offers.filter(({ providerId }) => providerId !== gone);
+          if (home !== gone) expect(first(head, others, fromDraws(stream))).to.equal(home);
         },
       ),
     );
   });
 
-  it("keeps subjects apart, and tells when to come back", () => {
-    const limiter = new RateLimiter(2, 1_000);
-    expect([limiter.take("a", 0).remaining, limiter.take("a", 0).remaining]).to.deep.equal([1, 0]);
-    const refused = limiter.take("a", 0);
-    expect(refused).to.include({ allowed: false, retryMs: 500 });
-    expect(limiter.take("b", 0).allowed).to.equal(true);
-    expect(limiter.take("a", refused.retryMs).allowed).to.equal(true);
+  it("leave a provider that is ejected, and spread over all", () => {
+    const state = new RoutingState();
+    const home = first("a", offers, () => 0);
+    for (const offer of offers) if (offer.providerId === home) eject(state, offer);
+    expect(first("a", offers, () => 0, state)).to.not.equal(home);
+    const homes = new Set(Array.from({ length: 100 }, (_, i) => first(`conversation ${i}`, offers, () => 0)));
+    expect(homes.size).to.equal(offers.length);
   });
-});
 
-describe("encodeBase58", () => {
-  it("agrees with known pairs", () => {
-    const pairs: [string, string][] = [
-      ["", ""],
-      ["00", "1"],
-      ["0000287fb4cd", "11233QC4"],
-      ["48656c6c6f20576f726c6421", "2NEpo7TZRRrLZSi2U"],
-    ];
-    for (const [hex, text] of pairs) expect(encodeBase58(Buffer.from(hex, "hex"))).to.equal(text);
+  it("are left to chance where no cached prompt is cheaper, or the prompt is too short to be cached", () => {
+    const plain = [makeOffer(1, 1n), makeOffer(2, 1n)];
+    const ids = (of: readonly Offer[], about: ReturnType<typeof makeAsk>) =>
+      new Set(
+        [0.1, 0.9].map(
+          (draw) =>
+            rank(of, { ask: about, random: () => draw, conversation: { userId: 7, body: body("a") } })[0]
+              ?.providerId,
+        ),
+      );
+    expect(ids(plain, ask).size).to.equal(2);
+    expect(ids([cached(1), cached(2)], makeAsk({}, 500)).size).to.equal(2);
+    expect(ids([cached(1), cached(2)], ask).size).to.equal(1);
+  });
+
+  it("with a name go to who served them last, unless the caller orders or sorts", () => {
+    const plain = [makeOffer(1, 1n), makeOffer(2, 9n)];
+    const at = (provider: object) => {
+      const wish = makeAsk({ provider });
+      return rank(plain, { ask: wish, sort: wish.preferences.sort, stickyTo: 2 })[0]?.providerId;
+    };
+    expect([at({}), at({ order: [1] }), at({ sort: "price" })]).to.deep.equal([2, 1, 1]);
   });
 });

@@ -21,7 +21,11 @@ describe("the models list and its endpoints", () => {
       model: { ...second.model, modelId: 2, slug: "acme/painter", route: "images", contextTokens: 4_000 },
       price: { version: 1, prices: [0n, 0n, 20_000_000_000n], kinds: ["none", "none", "image"] },
     };
-    const announced = { quantization: "fp8", supportedParameters: ["tools", "seed"], zeroRetention: true };
+    const announced = {
+      quantization: "fp8" as const,
+      supportedParameters: ["tools", "seed"],
+      zeroRetention: true,
+    };
     const cheap: Offer = {
       ...second,
       region: "eu-west",

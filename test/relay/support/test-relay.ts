@@ -8,8 +8,8 @@ import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
-import { ProviderHealth } from "../../../relay/src/core/health.ts";
 import { Observations } from "../../../relay/src/core/observations.ts";
+import { RoutingState } from "../../../relay/src/core/routing-state.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 import type { VoucherBook } from "../../../relay/src/core/vouchers.ts";
 import type { Accounts, Bills, Idempotency, IdempotentReply, Ledger } from "../../../relay/src/flow/ports.ts";
@@ -42,6 +42,7 @@ export type TestRelay = {
   readonly sessions: AuthSessionStore;
   readonly ledger: PlainLedger;
   readonly serving: Serving;
+  readonly routing: RoutingState;
   readonly upstream: Providers;
   readonly providers: readonly StandIn[];
   readonly idempotency: Idempotency;
@@ -74,6 +75,7 @@ export type TestRelayOptions = {
 const METERED_ONLY = { voucherStateOf: () => undefined, takeVoucher: () => {} };
 const LIMITS: ServeLimits = {
   maxAttempts: 3,
+  hedgeAfterMs: 0,
   maxInFlight: 4_096,
   maxInFlightPerAccount: 4_096,
   totalMs: 60_000,
@@ -139,7 +141,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     openChannel: async () => `0x${"ab".repeat(32)}`,
     ...options.accounts,
   };
-  const health = new ProviderHealth();
+  const routing = new RoutingState();
   const observations = new Observations();
   const serving = new Serving({
     relayId: RELAY_ID,
@@ -156,7 +158,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       book: options.book ?? METERED_ONLY,
     }),
     credit: options.credit ?? { covers: () => true, begin: () => () => {} },
-    health,
+    routing,
     observe: (model, outcome) => observations.add(model, outcome, now()),
     limits: { ...LIMITS, ...options.limits },
     feeBps: () => FEE_BPS,
@@ -181,7 +183,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     feeBps: () => FEE_BPS,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, now()),
-      isEjected: (providerId) => health.isEjected(providerId, now()),
+      isResting: (offer) => routing.isResting(offer, now()),
     },
     domains: () => [domain],
     bills: {
@@ -213,7 +215,20 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
   );
   const relay: TestRelay = {
-    ...{ url, app, key, keys, sessions, ledger: plain, serving, upstream, providers, idempotency, groups },
+    ...{
+      url,
+      app,
+      key,
+      keys,
+      sessions,
+      ledger: plain,
+      serving,
+      routing,
+      upstream,
+      providers,
+      idempotency,
+      groups,
+    },
     offers: providers.map((provider) => provider.offer()),
     post: (path, body, headers = {}) =>
       fetch(url + path, {

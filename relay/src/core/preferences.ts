@@ -1,0 +1,289 @@
+import { isQuantization, QUANTIZATIONS } from "@aimo/protocol/announcement";
+import { AimoError } from "@aimo/protocol/errors";
+import { parseUsd } from "@aimo/protocol/units";
+
+/** What a request says of who may serve it: `model`, `models`, the `provider` object and the session. */
+
+export type Sort = "price" | "latency" | "throughput";
+
+/** The `provider` object. Names are provider ids or signer addresses, lower case. */
+export type Preferences = {
+  readonly order: readonly string[];
+  readonly only: readonly string[] | undefined;
+  readonly ignore: readonly string[];
+  readonly sort: Sort | undefined;
+  readonly allowFallbacks: boolean;
+  readonly maxPrice: MaxPrice | undefined;
+  /** Fields of the body that the provider has to say it understands. */
+  readonly parameters: readonly string[];
+  readonly quantizations: readonly string[] | undefined;
+  readonly zeroRetention: boolean;
+  readonly noDataCollection: boolean;
+  /** Regions, or beginnings of them up to a hyphen: where the provider has to be, and keep the data. */
+  readonly regions: readonly string[] | undefined;
+  readonly residency: readonly string[] | undefined;
+  /** Wishes: who meets them all comes first, who does not comes later. */
+  readonly preferredRegions: readonly string[] | undefined;
+  readonly preferredMaxLatencyMs: number | undefined;
+  /** Tokens per second. */
+  readonly preferredMinThroughput: number | undefined;
+};
+
+/** pUSD per unit, rounded down: prices are whole. */
+export type MaxPrice = {
+  readonly prompt: bigint | undefined;
+  readonly completion: bigint | undefined;
+  readonly request: bigint | undefined;
+  readonly image: bigint | undefined;
+};
+
+/** A model to try, and how its providers are sorted where its name said so. */
+export type Wanted = { readonly model: string; readonly sort: Sort | undefined };
+
+/** Longest model name: slugs are far shorter. */
+const MAX_MODEL_LENGTH = 128;
+/** Each may hold a try of its own; more would outlast every client's patience. */
+export const MAX_MODELS = 8;
+const MAX_NAMES = 64;
+const MAX_REGIONS = 16;
+const MAX_REGION_LENGTH = 32;
+/** Far above what any API has; bounds what is compared with each offer. */
+const MAX_PARAMETERS = 64;
+const MAX_SESSION_LENGTH = 256;
+/** Seconds, and tokens per second: beyond them a wish is a mistake. */
+const MAX_SECONDS = 3_600;
+const MAX_THROUGHPUT = 1_000_000;
+const MS_PER_SECOND = 1_000;
+/** pUSD per token of 1 USD per million tokens, as a power of ten: prices in USD per million have 6 decimals on-chain. */
+const TOKENS_PER_PRICE = 1_000_000n;
+const SORTS: ReadonlySet<unknown> = new Set<Sort>(["price", "latency", "throughput"]);
+const SUFFIXES: Readonly<Record<string, Sort>> = { ":floor": "price", ":nitro": "throughput" };
+const PERCENTILES = ["p50", "p75", "p90", "p99"] as const;
+
+/** Fields that every provider understands, or that the relay itself acts on. */
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  ...["model", "models", "provider", "messages", "input", "prompt", "stream", "stream_options"],
+  ...["max_tokens", "max_completion_tokens", "n", "user", "metadata", "session_id", "usage", "preset"],
+  ...["route", "transforms", "plugins", "aimo"],
+]);
+/** Fields whose loss changes the answer's form: providers that name them come first, unasked. */
+const STEERING_FIELDS = ["tools", "response_format", "verbosity"] as const;
+
+export const NO_PREFERENCES: Preferences = {
+  order: [],
+  only: undefined,
+  ignore: [],
+  sort: undefined,
+  allowFallbacks: true,
+  maxPrice: undefined,
+  parameters: [],
+  quantizations: undefined,
+  zeroRetention: false,
+  noDataCollection: false,
+  regions: undefined,
+  residency: undefined,
+  preferredRegions: undefined,
+  preferredMaxLatencyMs: undefined,
+  preferredMinThroughput: undefined,
+};
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Throws `invalid_request` that names the field and its limit. */
+export function readPreferences(body: Json): Preferences {
+  const { provider: value } = body;
+  if (isAbsent(value)) return NO_PREFERENCES;
+  if (!isObject(value)) throw invalid("provider must be an object.", "provider");
+  return {
+    order: readNames(value, "order") ?? [],
+    only: readNames(value, "only"),
+    ignore: readNames(value, "ignore") ?? [],
+    sort: readSort(value["sort"]),
+    allowFallbacks: readFlag(value, "allow_fallbacks") ?? true,
+    maxPrice: readMaxPrice(value["max_price"]),
+    parameters: readFlag(value, "require_parameters") ? parametersOf(body) : [],
+    quantizations: readQuantizations(value["quantizations"]),
+    zeroRetention: readFlag(value, "zdr") ?? false,
+    noDataCollection: readDataCollection(value["data_collection"]),
+    regions: readRegions(value, "regions"),
+    residency: readRegions(value, "residency"),
+    preferredRegions: readRegions(value, "preferred_regions"),
+    preferredMaxLatencyMs: readLatency(value),
+    preferredMinThroughput: readPercentile(value, "preferred_min_throughput", MAX_THROUGHPUT),
+  };
+}
+
+/** `model` and then `models`, each once, without the suffixes that say how to sort. */
+export function readModels(body: Json): readonly [Wanted, ...Wanted[]] {
+  const { model, models } = body;
+  if (isAbsent(models)) return [readModel(model, "model")];
+  if (!Array.isArray(models) || models.length === 0 || models.length > MAX_MODELS)
+    throw invalid(`models must be an array of 1 to ${MAX_MODELS} model names.`, "models");
+  const named = models.map((each: unknown, index) => readModel(each, `models[${index}]`));
+  const all = isAbsent(model) ? named : [readModel(model, "model"), ...named];
+  const [first, ...rest] = all.filter(
+    (each, at) => all.findIndex((other) => other.model === each.model) === at,
+  );
+  if (!first) throw invalid("model is missing.", "model");
+  return [first, ...rest];
+}
+
+/** The conversation that a request goes on, so that its provider may be the same. */
+export function readSession(body: Json, header: unknown): string | undefined {
+  const value = isAbsent(body["session_id"]) ? header : body["session_id"];
+  if (isAbsent(value)) return undefined;
+  const name = value === header ? "x-session-id" : "session_id";
+  if (typeof value !== "string" || value.length === 0 || value.length > MAX_SESSION_LENGTH)
+    throw invalid(`${name} must be a string of 1 to ${MAX_SESSION_LENGTH} characters.`, name);
+  return value;
+}
+
+/** Which of the fields that change an answer's form the body has. */
+export function steeringFields(body: Json): readonly string[] {
+  let found: string[] | undefined;
+  for (const field of STEERING_FIELDS)
+    if (!isAbsent(body[field])) {
+      found ??= [];
+      found.push(field);
+    }
+  return found ?? NO_PREFERENCES.parameters;
+}
+
+function readModel(value: unknown, name: string): Wanted {
+  if (typeof value !== "string" || value.length === 0 || value.length > MAX_MODEL_LENGTH)
+    throw invalid(`${name} must be a string of 1 to ${MAX_MODEL_LENGTH} characters.`, name);
+  const model = value.toLowerCase();
+  const at = model.lastIndexOf(":");
+  const sort = at > 0 ? SUFFIXES[model.slice(at)] : undefined;
+  return sort ? { model: model.slice(0, at), sort } : { model, sort: undefined };
+}
+
+function readSort(value: unknown): Sort | undefined {
+  const by = isObject(value) ? value["by"] : value;
+  if (isAbsent(by)) return undefined;
+  if (!SORTS.has(by))
+    throw invalid(
+      'provider.sort must be "price", "latency" or "throughput", or an object with one of them under by.',
+      "provider.sort",
+    );
+  return by as Sort;
+}
+
+function readMaxPrice(value: unknown): MaxPrice | undefined {
+  if (isAbsent(value)) return undefined;
+  if (!isObject(value)) throw invalid("provider.max_price must be an object.", "provider.max_price");
+  const per = (field: string, units: bigint) => {
+    const usd = readUsd(value[field], `provider.max_price.${field}`);
+    return usd === undefined ? undefined : usd / units;
+  };
+  return {
+    prompt: per("prompt", TOKENS_PER_PRICE),
+    completion: per("completion", TOKENS_PER_PRICE),
+    request: per("request", 1n),
+    image: per("image", 1n),
+  };
+}
+
+function readUsd(value: unknown, name: string): bigint | undefined {
+  if (isAbsent(value)) return undefined;
+  try {
+    // As a decimal: a number below 1e-6 prints with an exponent.
+    if (typeof value === "number" && value >= 0)
+      return parseUsd(Number.isInteger(value) ? String(value) : value.toFixed(12));
+    if (typeof value === "string") return parseUsd(value);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+  }
+  throw invalid(
+    `${name} must be USD, from 0 and with at most 17 digits and 12 decimals: a number or a decimal string.`,
+    name,
+  );
+}
+
+function parametersOf(body: Json): readonly string[] {
+  const names: string[] = [];
+  for (const name in body) if (!OWN_FIELDS.has(name) && !isAbsent(body[name])) names.push(name);
+  if (names.length <= MAX_PARAMETERS) return names;
+  throw invalid(
+    `provider.require_parameters takes a body with at most ${MAX_PARAMETERS} parameters; this one has ${names.length}.`,
+    "provider.require_parameters",
+  );
+}
+
+function readQuantizations(value: unknown): readonly string[] | undefined {
+  if (isAbsent(value)) return undefined;
+  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_NAMES || !value.every(isQuantization))
+    throw invalid(
+      `provider.quantizations must be an array of 1 to ${MAX_NAMES} of ${QUANTIZATIONS.join(", ")}.`,
+      "provider.quantizations",
+    );
+  return value;
+}
+
+function readDataCollection(value: unknown): boolean {
+  if (isAbsent(value) || value === "allow") return false;
+  if (value === "deny") return true;
+  throw invalid('provider.data_collection must be "allow" or "deny".', "provider.data_collection");
+}
+
+function readRegions(json: Json, field: string): readonly string[] | undefined {
+  const value = json[field];
+  if (isAbsent(value)) return undefined;
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const isRegion = (each: unknown) =>
+    typeof each === "string" && each.length <= MAX_REGION_LENGTH && each !== "";
+  if (list.length === 0 || list.length > MAX_REGIONS || !list.every(isRegion))
+    throw invalid(
+      `provider.${field} must be an array of 1 to ${MAX_REGIONS} regions of at most ${MAX_REGION_LENGTH} characters.`,
+      `provider.${field}`,
+    );
+  return list.map((each) => String(each).toLowerCase());
+}
+
+function readLatency(json: Json): number | undefined {
+  const seconds = readPercentile(json, "preferred_max_latency", MAX_SECONDS);
+  return seconds === undefined ? undefined : seconds * MS_PER_SECOND;
+}
+
+/** A number, or one per percentile: the relay keeps one average, so the first that is given counts. */
+function readPercentile(json: Json, field: string, most: number): number | undefined {
+  const value = json[field];
+  const given = isObject(value)
+    ? PERCENTILES.map((name) => value[name]).find((each) => !isAbsent(each))
+    : value;
+  if (isAbsent(value) || (isObject(value) && given === undefined)) return undefined;
+  if (typeof given !== "number" || !(given > 0 && given <= most))
+    throw invalid(
+      `provider.${field} must be a number above 0 and at most ${most}, or an object of them by percentile.`,
+      `provider.${field}`,
+    );
+  return given;
+}
+
+function readFlag(json: Json, field: string): boolean | undefined {
+  const value = json[field];
+  if (isAbsent(value)) return undefined;
+  if (typeof value !== "boolean")
+    throw invalid(`provider.${field} must be true or false.`, `provider.${field}`);
+  return value;
+}
+
+function readNames(json: Json, field: string): readonly string[] | undefined {
+  const value = json[field];
+  if (isAbsent(value)) return undefined;
+  const isName = (name: unknown) => typeof name === "string" || typeof name === "number";
+  if (!Array.isArray(value) || value.length > MAX_NAMES || !value.every(isName))
+    throw invalid(
+      `provider.${field} must be an array of at most ${MAX_NAMES} provider ids or addresses.`,
+      `provider.${field}`,
+    );
+  return value.map((name) => String(name).toLowerCase());
+}
+
+const isAbsent = (value: unknown) => value === undefined || value === null;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const invalid = (message: string, param: string) => new AimoError("invalid_request", { message, param });

@@ -1,0 +1,161 @@
+import { AimoError } from "@aimo/protocol/errors";
+import type { UsageStatement } from "@aimo/protocol/session";
+import { Exclusions, filterOf } from "../core/filters.ts";
+import type { Wanted } from "../core/preferences.ts";
+import { rankOffers } from "../core/routing.ts";
+import type { Offer } from "../core/types.ts";
+import type { ServeDependencies, ServeRequest } from "./serve-ports.ts";
+import type { Try } from "./trying.ts";
+
+export type ChoosingDependencies = Pick<
+  ServeDependencies,
+  "offers" | "credit" | "routing" | "limits" | "now" | "random"
+>;
+
+/**
+ * The offers to try for a request, in order: of each model that it wants, by priority. Throws `permission_denied`,
+ * `model_not_found`, `model_unavailable` (with how many each filter left out), `invalid_request` or `overloaded`.
+ */
+export function chooseOffers(dependencies: ChoosingDependencies, request: ServeRequest): readonly Offer[] {
+  const { ask, caller } = request;
+  const { wanted } = ask;
+  const { offers, limits } = dependencies;
+  for (const { model } of wanted)
+    if (caller.models && !caller.models.includes(model))
+      throw new AimoError("permission_denied", {
+        message: `This key may not use the model ${model}.`,
+        param: "model",
+      });
+  const [only] = wanted;
+  const { maxAttempts } = limits;
+  // Most requests name one model: nothing is put together for them.
+  const chosen =
+    wanted.length === 1
+      ? chooseForModel(dependencies, request, only, maxAttempts)
+      : chooseForModels(dependencies, request, maxAttempts);
+  if (chosen.length > 0) return chosen;
+  throw refusal(
+    dependencies,
+    request,
+    wanted.flatMap(({ model }) => offers.live(model)),
+  );
+}
+
+/** Each model that can be served has a try of its own; the first ones have what is left of the limit. */
+function chooseForModels(
+  dependencies: ChoosingDependencies,
+  request: ServeRequest,
+  maxAttempts: number,
+): readonly Offer[] {
+  const perModel = request.ask.wanted
+    .map((wanted) => chooseForModel(dependencies, request, wanted, maxAttempts))
+    .filter((ranked) => ranked.length > 0);
+  let left = Math.max(maxAttempts, perModel.length);
+  return perModel.flatMap((ranked, at) => {
+    const taken = ranked.slice(0, left - (perModel.length - at - 1));
+    left -= taken.length;
+    return taken;
+  });
+}
+
+function chooseForModel(
+  { offers, credit, routing, now: clock, random }: ChoosingDependencies,
+  { ask, caller, body }: ServeRequest,
+  { model, sort }: Wanted,
+  limit: number,
+): readonly Offer[] {
+  const now = clock();
+  const { route, sessionId, preferences } = ask;
+  const able = offers
+    .live(model)
+    .filter(
+      (offer) =>
+        offer.expiresAt > now &&
+        offer.model.route === route &&
+        filterOf(ask, offer) === undefined &&
+        credit.covers({ ask, offer, maxTokens: undefined }),
+    );
+  if (able.length <= 1) return able;
+  const stickyTo =
+    sessionId === undefined
+      ? undefined
+      : routing.sessions.providerOf(sessionName(caller.userId, model, sessionId), now);
+  return rankOffers({
+    ...{ ask, offers: able, sort: sort ?? preferences.sort, state: routing, now, random, limit, stickyTo },
+    conversation: { userId: caller.userId, body },
+  });
+}
+
+function refusal(
+  { offers, credit, now: clock }: ChoosingDependencies,
+  { ask, route }: ServeRequest,
+  live: readonly Offer[],
+): AimoError {
+  const names = ask.wanted.map(({ model }) => model).join(", ");
+  if (live.length === 0)
+    return ask.wanted.some(({ model }) => offers.knows(model))
+      ? new AimoError("model_unavailable", { param: "model", retryAfterSeconds: 5 })
+      : new AimoError("model_not_found", {
+          message: `No provider offers a model named ${names}.`,
+          param: "model",
+        });
+  const now = clock();
+  const ofRoute = live.filter((offer) => offer.model.route === route && offer.expiresAt > now);
+  const other = live.find((offer) => offer.model.route !== route)?.model.route;
+  if (ofRoute.length === 0 && other)
+    return new AimoError("invalid_request", {
+      message: `The model ${names} serves ${other}, not ${route}.`,
+      param: "model",
+    });
+  const exclusions = new Exclusions();
+  for (const offer of ofRoute) {
+    const isCovered = credit.covers({ ask, offer, maxTokens: undefined });
+    exclusions.add(filterOf(ask, offer) ?? (isCovered ? undefined : "credit"));
+  }
+  return exclusions.only === "credit"
+    ? new AimoError("overloaded", {
+        message:
+          "The providers of this model lend this relay no more until it has settled; raising their reserves helps.",
+        retryAfterSeconds: 1,
+      })
+    : new AimoError("model_unavailable", {
+        message: `None of the ${exclusions.total} live providers of ${names} fits the request. Left out by: ${exclusions.describe()}.`,
+        param: "provider",
+        details: exclusions.details(),
+      });
+}
+
+type Noting = Pick<ServeDependencies, "routing" | "now">;
+
+export type Answer = {
+  readonly tried: Pick<Try, "offer" | "endpoint" | "beganAt">;
+  readonly statement: UsageStatement;
+  /** Undefined where the whole answer came at once. Wall-clock milliseconds. */
+  readonly firstByteAt: number | undefined;
+};
+
+/** Notes an answer that was served whole: what it says of the endpoint, and where its conversation goes on. */
+export function noteServed(
+  { routing, now: clock }: Noting,
+  { ask, caller }: Pick<ServeRequest, "ask" | "caller">,
+  { tried: { offer, endpoint, beganAt }, statement: { units }, firstByteAt }: Answer,
+): void {
+  const now = clock();
+  const firstTokenMs = firstByteAt === undefined ? undefined : firstByteAt - beganAt;
+  endpoint.onSuccess({ firstTokenMs, tokens: units[2], generationMs: now - (firstByteAt ?? beganAt) }, now);
+  if (ask.sessionId === undefined) return;
+  const name = sessionName(caller.userId, offer.model.slug, ask.sessionId);
+  routing.sessions.onServed(name, offer.providerId, now);
+}
+
+/** Notes what went wrong after the first byte, or with the statement: nobody else can be tried. */
+export function noteFault(
+  { routing, now }: Noting,
+  { offer, beganAt }: Answer["tried"],
+  error: AimoError,
+): void {
+  routing.onFailure(offer, error, { sent: beganAt, now: now() });
+}
+
+/** Of two accounts, or for two models, the same id names two sessions. */
+const sessionName = (userId: number, model: string, sessionId: string) => `${userId}:${model}:${sessionId}`;

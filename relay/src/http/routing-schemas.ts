@@ -1,0 +1,68 @@
+import { QUANTIZATIONS } from "@aimo/protocol/announcement";
+import { Type } from "typebox";
+import { MAX_MODELS } from "../core/preferences.ts";
+
+/** What a request may say of who serves it, for /openapi.json: `core/preferences.ts` judges. docs/routing.md explains. */
+
+const ANY = { additionalProperties: true };
+const Names = Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 });
+const Regions = Type.Union([
+  Type.String(),
+  Type.Array(Type.String({ maxLength: 32 }), { minItems: 1, maxItems: 16 }),
+]);
+const SortName = Type.Union([Type.Literal("price"), Type.Literal("latency"), Type.Literal("throughput")]);
+const Usd = Type.Union([Type.String(), Type.Number({ minimum: 0 })]);
+const ByPercentile = Type.Union([
+  Type.Number({ exclusiveMinimum: 0 }),
+  Type.Object(
+    {
+      p50: Type.Optional(Type.Number()),
+      p75: Type.Optional(Type.Number()),
+      p90: Type.Optional(Type.Number()),
+      p99: Type.Optional(Type.Number()),
+    },
+    ANY,
+  ),
+]);
+const about = (description: string) => ({ description });
+
+const ProviderPreferences = Type.Object(
+  {
+    order: Type.Optional(Names),
+    only: Type.Optional(Names),
+    ignore: Type.Optional(Names),
+    allow_fallbacks: Type.Optional(Type.Boolean()),
+    sort: Type.Optional(Type.Union([SortName, Type.Object({ by: Type.Optional(SortName) }, ANY)])),
+    max_price: Type.Optional(
+      Type.Object(
+        {
+          prompt: Type.Optional(Usd),
+          completion: Type.Optional(Usd),
+          request: Type.Optional(Usd),
+          image: Type.Optional(Usd),
+        },
+        about("USD per million tokens, per request and per image"),
+      ),
+    ),
+    require_parameters: Type.Optional(Type.Boolean()),
+    quantizations: Type.Optional(
+      Type.Array(Type.Union(QUANTIZATIONS.map((name) => Type.Literal(name))), { minItems: 1, maxItems: 64 }),
+    ),
+    zdr: Type.Optional(Type.Boolean(about("Only providers that keep nothing"))),
+    data_collection: Type.Optional(Type.Union([Type.Literal("allow"), Type.Literal("deny")])),
+    regions: Type.Optional(Regions),
+    residency: Type.Optional(Regions),
+    preferred_regions: Type.Optional(Regions),
+    preferred_max_latency: Type.Optional(ByPercentile),
+    preferred_min_throughput: Type.Optional(ByPercentile),
+  },
+  ANY,
+);
+
+const ModelName = Type.String({ minLength: 1, maxLength: 128 });
+
+export const RoutingFields = {
+  models: Type.Optional(Type.Array(ModelName, { minItems: 1, maxItems: MAX_MODELS })),
+  provider: Type.Optional(ProviderPreferences),
+  session_id: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+};

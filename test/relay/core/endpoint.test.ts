@@ -1,0 +1,171 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import {
+  Breaker,
+  EJECTION_MS,
+  FAILURES_TO_EJECT,
+  MAX_EJECTION_FACTOR,
+} from "../../../relay/src/core/breaker.ts";
+import { Endpoint } from "../../../relay/src/core/endpoint.ts";
+import { DECREASE, LearnedCap } from "../../../relay/src/core/learned-cap.ts";
+import { PEAK_TAU_MS, PeakEwma } from "../../../relay/src/core/peak-ewma.ts";
+
+const fail = (breaker: Breaker, times: number, now: number) => {
+  for (let i = 0; i < times; i++) breaker.onFailure(now);
+};
+
+describe("Breaker", () => {
+  it("ejects after failures in a row only, longer each time", () => {
+    const breaker = new Breaker();
+    fail(breaker, FAILURES_TO_EJECT - 1, 0);
+    breaker.onSuccess();
+    fail(breaker, FAILURES_TO_EJECT - 1, 0);
+    expect(breaker.isResting(0)).to.equal(false);
+    fail(breaker, 1, 0);
+    expect([breaker.isResting(EJECTION_MS - 1), breaker.isResting(EJECTION_MS)]).to.deep.equal([true, false]);
+    // A single failed probe is enough, and what comes late from before says nothing.
+    fail(breaker, 1, EJECTION_MS);
+    fail(breaker, 9, EJECTION_MS + 1);
+    expect([breaker.isResting(3 * EJECTION_MS - 1), breaker.isResting(3 * EJECTION_MS)]).to.deep.equal([
+      true,
+      false,
+    ]);
+  });
+
+  it("lets one request at a time probe after the rest, and recovers with its success", () => {
+    const breaker = new Breaker();
+    fail(breaker, FAILURES_TO_EJECT, 0);
+    const probe = breaker.begin();
+    expect([probe, breaker.isResting(EJECTION_MS)]).to.deep.equal([true, true]);
+    // The client went away: nothing was learned, the next request probes.
+    breaker.end(probe);
+    expect(breaker.isResting(EJECTION_MS)).to.equal(false);
+    breaker.end(breaker.begin());
+    breaker.onSuccess();
+    expect([breaker.isResting(EJECTION_MS), breaker.begin(), breaker.isResting(EJECTION_MS)]).to.deep.equal([
+      false,
+      false,
+      false,
+    ]);
+    fail(breaker, FAILURES_TO_EJECT - 1, EJECTION_MS);
+    expect(breaker.isResting(EJECTION_MS)).to.equal(false);
+  });
+
+  it("recovers from any history: after the longest rest a probe may go, and its success closes it", () => {
+    const step = fc.record({
+      wait: fc.nat(60_000),
+      what: fc.constantFrom("fail", "succeed", "begin", "end"),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const breaker = new Breaker();
+        const open: boolean[] = [];
+        let now = 0;
+        for (const { wait, what } of steps) {
+          now += wait;
+          if (what === "fail") breaker.onFailure(now);
+          if (what === "succeed") breaker.onSuccess();
+          if (what === "begin") open.push(breaker.begin());
+          if (what === "end") breaker.end(open.pop() ?? false);
+        }
+        for (const probe of open) breaker.end(probe);
+        now += EJECTION_MS * MAX_EJECTION_FACTOR;
+        expect(breaker.isResting(now)).to.equal(false);
+        breaker.end(breaker.begin());
+        breaker.onSuccess();
+        expect(breaker.isResting(now)).to.equal(false);
+      }),
+    );
+  });
+});
+
+describe("LearnedCap", () => {
+  it("shrinks when refused, once per burst, never below one, and grows back", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 30 }), (refusals) => {
+        const cap = new LearnedCap();
+        for (const [at, inFlight] of refusals.entries()) {
+          const before = cap.value;
+          cap.onRefusal(inFlight, at + 1, at + 1);
+          expect(cap.value).to.be.at.most(Math.max(1, Math.min(before, inFlight) * DECREASE));
+          expect(cap.value).to.be.at.least(1);
+          const lowered = cap.value;
+          for (let i = 0; i < inFlight; i++) cap.onRefusal(inFlight, at, at + 1);
+          expect(cap.value, "of the same burst").to.equal(lowered);
+        }
+        const low = cap.value;
+        for (let i = 0; i < 3; i++) cap.onSuccess();
+        expect(cap.value).to.be.above(low);
+        for (let i = 0; i < 200_000 && Number.isFinite(cap.value); i++) cap.onSuccess();
+        expect(cap.value).to.equal(Number.POSITIVE_INFINITY);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("grows by one per round, and settles where a provider with so many slots refuses", () => {
+    const cap = new LearnedCap();
+    cap.onRefusal(100, 1, 1);
+    expect(cap.value).to.equal(70);
+    for (let i = 0; i < 70; i++) cap.onSuccess();
+    expect(cap.value).to.be.within(70.9, 71);
+    const slots = 20;
+    for (let round = 2; round < 400; round++) {
+      const sent = Math.floor(cap.value);
+      for (let i = 0; i < Math.min(sent, slots); i++) cap.onSuccess();
+      if (sent > slots) cap.onRefusal(sent, round, round);
+    }
+    expect(cap.value).to.be.within(slots * DECREASE, slots + 2);
+  });
+});
+
+describe("PeakEwma", () => {
+  it("jumps to a peak at once, and falls to it no faster than its time constant", () => {
+    const sample = fc.record({ wait: fc.nat(20_000), value: fc.integer({ min: 0, max: 60_000 }) });
+    fc.assert(
+      fc.property(fc.array(sample, { minLength: 1, maxLength: 50 }), (samples) => {
+        const average = new PeakEwma();
+        let now = 0;
+        let before = 0;
+        for (const { wait, value } of samples) {
+          now += wait;
+          average.add(value, now);
+          const after = average.last ?? 0;
+          expect(after).to.be.at.least(value - 1e-6);
+          expect(after).to.be.at.least(before * Math.exp(-wait / PEAK_TAU_MS) - 1e-6);
+          expect(after).to.be.at.most(Math.max(before, value) + 1e-6);
+          before = after;
+        }
+        expect(average.at(now)).to.equal(average.last);
+        expect(average.at(now + PEAK_TAU_MS)).to.be.closeTo(before / Math.E, 1e-6);
+      }),
+    );
+  });
+});
+
+describe("Endpoint", () => {
+  it("costs nothing before its first request, and as much as a slow one while that is on its way", () => {
+    const endpoint = new Endpoint();
+    expect(endpoint.cost(0)).to.equal(0);
+    const probe = endpoint.begin();
+    expect(endpoint.cost(0)).to.equal(2_000);
+    endpoint.end(probe);
+    endpoint.onSuccess({ firstTokenMs: 120, tokens: 100, generationMs: 2_000 }, 0);
+    expect([endpoint.cost(0), endpoint.throughput.last]).to.deep.equal([120, 50]);
+    // Of a rival it is known that it needs at least so long.
+    endpoint.onSlow(100, 0);
+    expect(endpoint.firstToken.last).to.equal(120);
+    endpoint.onSlow(900, 0);
+    expect(endpoint.firstToken.last).to.equal(900);
+  });
+
+  it("is not ejected for being full, but for refusing a single request", () => {
+    const endpoint = new Endpoint();
+    const refuse = (others: number) => {
+      endpoint.inFlight = others;
+      for (let i = 0; i < FAILURES_TO_EJECT; i++) endpoint.onFailure({ code: "overloaded" }, i + 1, i + 1);
+      return endpoint.breaker.isResting(9);
+    };
+    expect([refuse(3), refuse(0)]).to.deep.equal([true, true].map((_, i) => i === 1));
+  });
+});
