@@ -1,3 +1,4 @@
+import { isNamed } from "./filters.ts";
 import type { RoutingState } from "./routing-state.ts";
 import type { Offer } from "./types.ts";
 
@@ -5,12 +6,15 @@ import type { Offer } from "./types.ts";
 export class Itinerary {
   readonly #offers: readonly Offer[];
   readonly #state: Pick<RoutingState, "isResting">;
+  readonly #order: readonly string[];
   /** One bit per offer that was tried or is tried no more; there are at most 24 of them. */
   #done = 0;
 
-  constructor(offers: readonly Offer[], state: Pick<RoutingState, "isResting">) {
+  /** `order`: names of providers that the caller wants tried in their place, resting or not. */
+  constructor(offers: readonly Offer[], state: Pick<RoutingState, "isResting">, order: readonly string[]) {
     this.#offers = offers;
     this.#state = state;
+    this.#order = order;
   }
 
   /** The next in order that does not rest; the next that does when there is no other. It counts as tried. */
@@ -19,7 +23,7 @@ export class Itinerary {
     for (let at = 0; at < this.#offers.length; at++) {
       const offer = this.#offers[at];
       if (!offer || this.#isDone(at)) continue;
-      if (!this.#state.isResting(offer, now)) return this.#take(at);
+      if (!this.#isResting(offer, now)) return this.#take(at);
       if (resting === -1) resting = at;
     }
     return resting === -1 ? undefined : this.#take(resting);
@@ -29,9 +33,7 @@ export class Itinerary {
   findBeside(offer: Offer, now: number): Offer | undefined {
     return this.#offers.find(
       (other, at) =>
-        !this.#isDone(at) &&
-        other.model.modelId === offer.model.modelId &&
-        !this.#state.isResting(other, now),
+        !this.#isDone(at) && other.model.modelId === offer.model.modelId && !this.#isResting(other, now),
     );
   }
 
@@ -52,6 +54,10 @@ export class Itinerary {
       else if (!this.#isDone(at)) isAnyLeft = true;
     }
     return isAnyLeft;
+  }
+
+  #isResting(offer: Offer, now: number): boolean {
+    return this.#state.isResting(offer, now) && !this.#order.some((name) => isNamed(offer, name));
   }
 
   #isDone(at: number): boolean {

@@ -36,15 +36,15 @@ export const EXPLORATION = 0.02;
 
 type Candidate = { readonly offer: Offer; readonly group: number; readonly price: number };
 
-/** Groups, from those to try first: a resting provider serves only when nobody else does. */
+/** Groups, from those to try first: a resting provider that the caller does not name serves only when nobody else does. */
 const RESTING = 1_000_000;
 const PLACE = 10;
 const BUSY = 2;
 const UNWANTED = 1;
 
 /**
- * Offers in the order in which to try them. Groups first: the caller's `order`, a free slot, the caller's wishes; the
- * resting ones last. Within a group by `sort`, or by chance: weighted by 1 / price squared, of two draws the one with
+ * Offers in the order in which to try them. Groups first: the caller's `order`, then those who do not rest, with a free
+ * slot, as the caller wishes. Within a group by `sort`, or by chance: weighted by 1 / price squared, of two draws the one with
  * the shorter expected wait.
  */
 export function rankOffers(ranking: Ranking): readonly Offer[] {
@@ -68,9 +68,15 @@ export function rankOffers(ranking: Ranking): readonly Offer[] {
 }
 
 function groupOf({ ask, state, now }: Ranking, offer: Offer): number {
-  const endpoint = state.find(offer);
   const { order } = ask.preferences;
-  let group = order.length === 0 ? 0 : placeIn(order, offer) * PLACE;
+  let group = 0;
+  if (order.length > 0) {
+    const place = placeIn(order, offer);
+    group = place * PLACE;
+    // Named: the caller's word counts more than what was learned.
+    if (place < order.length) return group;
+  }
+  const endpoint = state.find(offer);
   if (state.isResting(offer, now)) group += RESTING;
   if (offer.model.freeSlots === 0 || endpoint?.cap.isFull(endpoint.inFlight)) group += BUSY;
   if (!isWished(ask, offer, endpoint)) group += UNWANTED;

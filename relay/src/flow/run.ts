@@ -32,9 +32,9 @@ export class Run {
     this.#parameters = parameters;
     this.#startedAt = parameters.dependencies.now();
     this.#isAudio = parameters.request.route === "speech";
-    const { dependencies, id, offers } = parameters;
+    const { dependencies, id, offers, request } = parameters;
     this.#trying = new Trying({
-      ...{ dependencies, id, offers },
+      ...{ dependencies, id, offers, order: request.ask.preferences.order },
       begin: (offer) => this.#begin(offer),
       record: (tried, error) => this.#record(tried, error),
     });

@@ -27,6 +27,8 @@ export type TryingParameters = {
   readonly dependencies: Pick<ServeDependencies, "routing" | "limits" | "now" | "log">;
   readonly id: string;
   readonly offers: readonly Offer[];
+  /** Names of the providers that the caller orders. */
+  readonly order: readonly string[];
   readonly begin: (offer: Offer) => Try;
   /** Writes a try down that cost nothing. */
   readonly record: (tried: Try, error: ErrorCode) => void;
@@ -46,7 +48,7 @@ export class Trying {
 
   constructor(parameters: TryingParameters) {
     this.#parameters = parameters;
-    this.#itinerary = new Itinerary(parameters.offers, parameters.dependencies.routing);
+    this.#itinerary = new Itinerary(parameters.offers, parameters.dependencies.routing, parameters.order);
   }
 
   /** The try that ended the request; undefined when none did: all failed, or the request was stopped before. */

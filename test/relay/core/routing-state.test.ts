@@ -110,8 +110,12 @@ describe("StickySessions", () => {
 
 describe("Itinerary", () => {
   const offers = [1, 2, 3].map((id) => makeOffer(id, 1n, { model: { modelId: id === 3 ? 2 : 1 } }));
-  const walk = (resting: readonly number[]) => {
-    const itinerary = new Itinerary(offers, { isResting: ({ providerId }) => resting.includes(providerId) });
+  const walk = (resting: readonly number[], order: readonly string[] = []) => {
+    const itinerary = new Itinerary(
+      offers,
+      { isResting: ({ providerId }) => resting.includes(providerId) },
+      order,
+    );
     return idsOf(offers.flatMap(() => itinerary.next(0) ?? []));
   };
 
@@ -119,10 +123,11 @@ describe("Itinerary", () => {
     expect(walk([])).to.deep.equal([1, 2, 3]);
     expect(walk([1])).to.deep.equal([2, 3, 1]);
     expect(walk([1, 2, 3])).to.deep.equal([1, 2, 3]);
+    expect(walk([1, 2], ["1"]), "but not past whom the caller orders").to.deep.equal([1, 3, 2]);
   });
 
   it("leaves a model out that takes the request from nobody", () => {
-    const itinerary = new Itinerary(offers, { isResting: () => false });
+    const itinerary = new Itinerary(offers, { isResting: () => false }, []);
     const [first] = offers;
     if (!first) throw new RangeError("no offer");
     expect(itinerary.next(0)).to.equal(first);

@@ -87,7 +87,7 @@ describe("rankOffers", () => {
     );
   });
 
-  it("never puts an ejected provider before another, whatever else the caller says", () => {
+  it("never puts an ejected provider before another, unless the caller orders it", () => {
     const provider = fc.record(
       {
         sort: fc.constantFrom("price", "latency", "throughput"),
@@ -127,7 +127,9 @@ describe("rankOffers", () => {
               stickyTo: sticky ?? undefined,
             },
           });
-          const rests = ranked.map((offer) => state.isResting(offer, 0));
+          const { order } = ask.preferences;
+          const unnamed = ranked.filter(({ providerId }) => !order.includes(String(providerId)));
+          const rests = unnamed.map((offer) => state.isResting(offer, 0));
           expect(rests).to.deep.equal([...rests].sort((a, b) => Number(a) - Number(b)));
           expect(ranked).to.have.length(offers.length);
         },
