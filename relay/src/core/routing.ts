@@ -60,8 +60,9 @@ export function rankOffers(ranking: Ranking): readonly Offer[] {
   const ranked: Offer[] = [];
   while (left.length > 0 && ranked.length < limit) {
     const least = left.reduce((min, { group }) => Math.min(min, group), Number.POSITIVE_INFINITY);
-    const group = left.filter((candidate) => candidate.group === least);
-    left = left.filter((candidate) => candidate.group !== least);
+    const isOne = left.every(({ group }) => group === least);
+    const group = isOne ? left : left.filter((candidate) => candidate.group === least);
+    left = isOne ? [] : left.filter((candidate) => candidate.group !== least);
     orderGroup(ranking, group, ranked, limit);
   }
   return ranked;

@@ -37,16 +37,22 @@ export class StickySessions {
 
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+const WORD_BYTES = 4;
 const MESSAGES = '"messages"';
 
-/** FNV-1a of the account, the model and the beginning of the prompt: for spreading, not for security. */
+/** A hash like FNV-1a of the account, the model and the beginning of the prompt: for spreading, not for security. */
 export function conversationHash(userId: number, model: string, body: Uint8Array): number {
   let hash = FNV_OFFSET ^ userId;
   for (let i = 0; i < model.length; i++) hash = Math.imul(hash ^ model.charCodeAt(i), FNV_PRIME);
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   // What stands before the messages may change from one request of a conversation to the next.
-  const from = Math.max(0, Buffer.from(body.buffer, body.byteOffset, body.byteLength).indexOf(MESSAGES));
-  const to = Math.min(body.length, from + PROMPT_HEAD_BYTES);
-  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (body[i] ?? 0), FNV_PRIME);
+  const from = Math.max(0, bytes.indexOf(MESSAGES));
+  const to = Math.min(bytes.length, from + PROMPT_HEAD_BYTES) - WORD_BYTES;
+  // Four bytes at a time, and the high bits brought down again: a plain product would never let them matter.
+  for (let i = from; i <= to; i += WORD_BYTES) {
+    hash = Math.imul(hash ^ bytes.readInt32LE(i), FNV_PRIME);
+    hash ^= hash >>> 15;
+  }
   return hash >>> 0;
 }
 
