@@ -65,7 +65,7 @@ type Parties = { readonly client: Client; readonly world: World; readonly provid
 export async function audit({ client, world, providerIds }: Parties, acks: readonly Ack[]): Promise<Audit> {
   const { charged } = await awaitSettled(client);
   const { rpcUrl, deployment, relayId } = world;
-  const lines = await readLines(client);
+  const lines = await readAllLines(client, charged);
   const byId = new Map(lines.map((line) => [line.id, line]));
   const receipts = new Set(lines.map(({ receipt }) => receipt.requestHash));
   assert.equal(byId.size, lines.length, "no request is billed twice");
@@ -95,6 +95,19 @@ export async function audit({ client, world, providerIds }: Parties, acks: reado
     billedUnanswered: lines.filter(({ id }) => !answered.has(id)).length,
     ...{ freed, lines, chargedPusd: `${sum}`, paidPusd: `${paid}` },
   };
+}
+
+const BOOKED_MS = 10_000;
+
+/** The chain has a batch before the relay's books say so. */
+async function readAllLines(client: Client, charged: bigint): Promise<SettlementBill["lines"]> {
+  const deadline = Date.now() + BOOKED_MS;
+  for (;;) {
+    const lines = await readLines(client);
+    const sum = lines.reduce((total, { charge }) => total + BigInt(charge), 0n);
+    if (sum === charged || Date.now() > deadline) return lines;
+    await wait(POLL_MS);
+  }
 }
 
 async function readLines(client: Client): Promise<SettlementBill["lines"]> {

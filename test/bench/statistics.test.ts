@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { estimate, quantileOf } from "../../bench/relay/statistics.ts";
+import { estimate, quantileOf, slopePerMinute } from "../../bench/relay/statistics.ts";
 
 describe("statistics of a bench", () => {
   it("gives the textbook's interval: five rounds, Student's t with four degrees of freedom", () => {
@@ -41,5 +41,15 @@ describe("statistics of a bench", () => {
         },
       ),
     );
+  });
+
+  it("finds the slope of a line whatever the noise around it that cancels out", () => {
+    const noise = [1, -1, -1, 1];
+    const points = Array.from(
+      { length: 40 },
+      (_, i) => [i * 1_000, 7 + i / 20 + (noise[i % 4] ?? 0)] as const,
+    );
+    expect(slopePerMinute(points)).to.be.closeTo(3, 0.2);
+    expect(slopePerMinute(points.map(([ms]) => [ms, 5] as const))).to.equal(0);
   });
 });
