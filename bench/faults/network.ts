@@ -28,7 +28,7 @@ export const LIMITS: Limits = { firstByteMs: 10_000, idleMs: 20_000, stallMs: 30
 export const SMALL_LIMITS: Limits = { firstByteMs: 700, idleMs: 700, stallMs: 1_000, flapMs: 1_500 };
 
 /** A real provider node before an inference server that does what it is told. */
-export type NodeProvider = { readonly id: number; readonly upstream: ScriptedUpstream };
+type NodeProvider = { readonly id: number; readonly upstream: ScriptedUpstream };
 
 export type FaultNetwork = {
   readonly world: World;

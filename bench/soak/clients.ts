@@ -5,7 +5,7 @@ import { EMBED_MODEL } from "./network.ts";
 import { type Wish, wishText } from "./upstream.ts";
 
 /** What a client knows of a stream that it read. */
-export type StreamSeen = {
+type StreamSeen = {
   readonly no: number;
   readonly id: string;
   /** Frames with content that it has whole. */

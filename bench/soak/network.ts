@@ -20,7 +20,7 @@ const EMBED_PRICE = "0.20";
 const PROVIDERS = ["first", "second"] as const;
 
 /** A real provider node that can be stopped and started again on what it kept. */
-export type SoakProvider = {
+type SoakProvider = {
   readonly id: number;
   restart(): Promise<void>;
   /** What it holds the relay's signature for, pUSD over all time. */
