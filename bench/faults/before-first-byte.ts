@@ -119,7 +119,6 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
       // The head comes at once and the first token too late: nothing has reached the client yet.
       raw.play = (ask) => {
         ask.response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
-        setTimeout(() => serveWell(ask), limits.stallMs).unref();
       };
       const answer = await client.ask({ provider: pin(raw, sound), stream: true });
       await tally.add(answer, { failed: [[raw.id, "timeout"]], servedBy: sound.id });
@@ -176,7 +175,7 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
       const cut = await client.ask({ provider: pin(raw, sound) });
       await tally.add(cut, { failed, servedBy: sound.id });
       // Answers when nobody waits any more, and signs for that too.
-      raw.play = (ask) => void setTimeout(() => reply(ask), 1.3 * network.limits.firstByteMs);
+      raw.play = (ask) => void ask.response.once("close", () => reply(ask));
       const late = await client.ask({ provider: pin(raw, sound) });
       await tally.add(late, { failed: [[raw.id, "timeout"]], servedBy: sound.id });
       const received = raw.groups;

@@ -35,25 +35,10 @@ export const IN_STREAM: readonly Fault[] = [
   {
     name: "stall in the stream",
     async run(test) {
-      const { faulty, raw, limits } = test.network;
+      const { faulty, raw } = test.network;
       const before = [faulty.upstream.abandoned, raw.abandoned];
-      const later = (work: () => void) => void setTimeout(work, limits.stallMs).unref();
-      play(test, {
-        upstream: (response) => {
-          stream(response, FEW);
-          later(() => {
-            finish(response);
-            response.end("data: [DONE]\n\n");
-          });
-        },
-        raw: (ask) => {
-          say(ask, FEW);
-          later(() => {
-            state(ask, FEW);
-            ask.response.end("data: [DONE]\n\n");
-          });
-        },
-      });
+      // Silent until it is let go.
+      play(test, { upstream: (response) => stream(response, FEW), raw: (ask) => say(ask, FEW) });
       await isCut(test, { frames: FEW, code: "timeout" });
       await test.eventually(
         () => faulty.upstream.abandoned > (before[0] ?? 0) && raw.abandoned > (before[1] ?? 0),
