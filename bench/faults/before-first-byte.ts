@@ -165,6 +165,7 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
     async run(test) {
       const { network, tally } = test;
       const { client, raw, sound } = network;
+      const before = raw.groups;
       // Says what it served, signs for it, and breaks off before all of it is there.
       raw.play = (ask) => {
         const head = { "content-type": "application/json", "content-length": 10_000 };
@@ -174,12 +175,13 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
       const failed = [[raw.id, "provider_unavailable"]] as const;
       const cut = await client.ask({ provider: pin(raw, sound) });
       await tally.add(cut, { failed, servedBy: sound.id });
+      await test.eventually(() => raw.groups > before, "the receipt of the cut answer is sent");
+      const afterCut = raw.groups;
       // Answers when nobody waits any more, and signs for that too.
       raw.play = (ask) => void ask.response.once("close", () => reply(ask));
       const late = await client.ask({ provider: pin(raw, sound) });
       await tally.add(late, { failed: [[raw.id, "timeout"]], servedBy: sound.id });
-      const received = raw.groups;
-      await test.eventually(() => raw.groups > received, "the late receipt is sent");
+      await test.eventually(() => raw.groups > afterCut, "the late receipt is sent");
     },
   },
 ];
