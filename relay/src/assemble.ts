@@ -9,6 +9,7 @@ import type { WellKnown } from "@aimo/protocol/routes";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
+import { type Batching, openBatching } from "./batching.ts";
 import type { RelayConfig } from "./config.ts";
 import { Observations } from "./core/observations.ts";
 import { RoutingState } from "./core/routing-state.ts";
@@ -85,9 +86,12 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
       ...{ routing: new RoutingState(), observations: new Observations() },
     };
     const serving = createServing(config, parts, rooms);
-    const app = await startHttp(config, parts, { ...rooms, serving });
+    const keys = await KeyStore.open(parts.db, Date.now);
+    const batching = await openBatching(config, { ...parts, keys, serving });
+    const app = await startHttp(config, parts, { ...rooms, serving, keys, batching });
     started.defer(() => closeHttp(app));
-    started.defer(() => drain(config, parts, serving));
+    batching.batches.start();
+    started.defer(() => drain(config, parts, { serving, batching }));
     return { url: urlOf(app), p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };
   } catch (error) {
     await started.disposeAsync();
@@ -160,23 +164,22 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
   });
 }
 
-type Served = Rooms & { readonly serving: Serving };
+type Served = Rooms & { readonly serving: Serving; readonly keys: KeyStore; readonly batching: Batching };
 
 async function startHttp(
   { http }: RelayConfig,
   parts: RelayParts,
-  { offers, serving, metrics, routing, observations }: Served,
+  { offers, serving, metrics, routing, observations, keys, batching }: Served,
 ): Promise<FastifyInstance> {
   const { host, port, domains } = http;
   const app: FastifyInstance = await buildApp({
     ...parts,
-    ...{ offers, serving, metrics, settings: http, now: Date.now },
+    ...{ offers, serving, metrics, keys, ...batching, settings: http, now: Date.now },
     chainId: parts.deployment.chainId,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, Date.now()),
       isResting: (offer) => routing.isResting(offer, Date.now()),
     },
-    keys: await KeyStore.open(parts.db, Date.now),
     sessions: new AuthSessionStore(Date.now),
     maxKeptBytes: http.maxKeptReplyBytes,
     domains: () => (domains.length > 0 ? domains : ownDomains(app)),
@@ -205,9 +208,10 @@ function urlOf(app: FastifyInstance): string {
 async function drain(
   config: RelayConfig,
   { ledger, settling, log }: RelayParts,
-  serving: Serving,
+  { serving, batching }: Pick<Served, "serving" | "batching">,
 ): Promise<void> {
-  await serving.drain(config.drainMs);
+  // Both at once: lines of batches that run are requests in flight, and no new ones come.
+  await Promise.all([batching.batches.stop(), serving.drain(config.drainMs)]);
   await waitForGroups(ledger, config.groupWaitMs);
   const left = ledger.provisionalCount();
   if (left > 0) log.warn({ requests: left }, "stopped before all providers signed");

@@ -74,6 +74,19 @@ export const RelayConfigSchema = Type.Object(
       },
       CLOSED,
     ),
+    batches: Type.Object(
+      {
+        maxFileBytes: count(32 * MIB, "Largest input file of a batch.", [1_024, 512 * MIB]),
+        maxLines: count(10_000, "Requests in one batch.", [1, 1_000_000]),
+        maxStoredPerAccount: count(256 * MIB, "Files and results of one account, bytes.", [1_024, 64 * GIB]),
+        maxStored: count(4 * GIB, "Files of all accounts, bytes.", [1_024, 1_024 * GIB]),
+        maxInFlight: count(32, "Requests of batches in flight.", [1, 100_000]),
+        maxInFlightPerAccount: count(8, "Requests in flight of one account's batches.", [1, 100_000]),
+        roomPercent: count(50, "Batches wait while others use this part of maxInFlight.", [0, 100]),
+        keepDays: count(30, "Days that files and ended batches are kept.", [1, 3_650]),
+      },
+      CLOSED,
+    ),
     upstream: Type.Object(
       {
         connections: count(512, "Connections to one provider.", [1, 65_535]),

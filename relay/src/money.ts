@@ -19,6 +19,7 @@ import { watchChannels } from "./chain/watch.ts";
 import type { RelayConfig } from "./config.ts";
 import type { DueParameters } from "./core/due.ts";
 import { createAnswering } from "./flow/answering.ts";
+import type { Jobs } from "./flow/batch-ports.ts";
 import { createBilling } from "./flow/billing.ts";
 import { ProviderCredit } from "./flow/credit.ts";
 import { postMargin } from "./flow/next-batch.ts";
@@ -37,6 +38,7 @@ import { createVoucherGate, type VoucherGate } from "./flow/vouchers.ts";
 import { createBills } from "./store/bills.ts";
 import { Books } from "./store/books.ts";
 import { IdempotentReplies } from "./store/idempotency.ts";
+import { JobStore } from "./store/jobs.ts";
 import { Journal } from "./store/journal.ts";
 import { LevelLedger } from "./store/ledger.ts";
 import { createBillingStore, createSettlingStore } from "./store/money.ts";
@@ -64,6 +66,7 @@ export type Money = {
   readonly covers: ProviderCovers;
   readonly credit: ProviderCredit;
   readonly vouchers: VoucherGate;
+  readonly jobs: Jobs;
   close(): Promise<void>;
 };
 
@@ -135,9 +138,10 @@ export async function openMoney(parameters: MoneyParameters): Promise<Money> {
     unsignedOf: (providerId) => ledger.unsignedOf(providerId),
   });
   const idempotency = new IdempotentReplies(journal, Date.now);
+  const jobs = await JobStore.open(journal);
   const stopSweeping = startSweeping(ledger, idempotency, log);
   return {
-    ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit },
+    ...{ ledger, idempotency, billing, settling, bills, accounts, registry, covers, credit, jobs },
     vouchers: createVoucherGate({ relayId, separator, recover: recoverAddress, book: ledger.vouchers }),
     close: async () => {
       stopSweeping();

@@ -74,6 +74,8 @@ export type KeyRecord = KeySettings & {
 export interface Keys {
   /** The record of a key as it was sent. Throws `authentication_failed` when unknown, disabled or expired. */
   authenticate(key: string): { readonly record: KeyRecord; readonly caller: Caller };
+  /** The same for a key that is known by its hash: whether it may still be used. */
+  byHash(hash: string): { readonly record: KeyRecord; readonly caller: Caller };
   /** Makes a key; the text is given here and never again. Throws `invalid_request` when the account has too many. */
   create(
     owner: { userId: number; owner: Address },

@@ -13,8 +13,10 @@ import type { AccessDependencies } from "./access.ts";
 import { Access } from "./access.ts";
 import { type AccountOptions, accountRoutes } from "./account-routes.ts";
 import { type AuthOptions, authRoutes } from "./auth-routes.ts";
+import { type BatchOptions, batchRoutes } from "./batch-routes.ts";
 import { type BillOptions, billRoutes } from "./bill-routes.ts";
 import { handleErrors, refuseOtherMethods } from "./errors.ts";
+import { type FilesOptions, filesRoutes } from "./files-routes.ts";
 import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
 import { type KeysOptions, keysRoutes } from "./keys-routes.ts";
 import { type MetaOptions, metaRoutes } from "./meta-routes.ts";
@@ -44,6 +46,7 @@ export type AppDependencies = {
   Omit<KeysOptions, "access"> &
   Omit<AccountOptions, "access"> &
   Omit<BillOptions, "access"> &
+  Omit<FilesOptions & BatchOptions, "access"> &
   Omit<MetaOptions, "serving"> & { readonly serving: InferenceOptions["serving"] & MetaOptions["serving"] };
 
 /** Far above what clients send; each costs memory before anything is known of the caller. */
@@ -113,6 +116,8 @@ async function registerRoutes(app: FastifyInstance, dependencies: AppDependencie
     await v1.register(keysRoutes, { ...dependencies, access });
     await v1.register(accountRoutes, { ...dependencies, access });
     await v1.register(billRoutes, { ...dependencies, access });
+    await v1.register(filesRoutes, { ...dependencies, access });
+    await v1.register(batchRoutes, { ...dependencies, access });
   });
 }
 

@@ -1,5 +1,6 @@
 import { MAX_BILLS } from "@aimo/protocol/bill";
 import { Type } from "typebox";
+import { BATCH_ENDPOINTS } from "../core/batch-job.ts";
 import { MODELS_PARAMETERS } from "../core/models-query.ts";
 import { RoutingFields } from "./routing-schemas.ts";
 
@@ -152,6 +153,48 @@ export const ChannelBody = Type.Object(
   },
   { additionalProperties: false },
 );
+
+const FileId = Type.String({ pattern: "^file-[a-z0-9-]{1,64}$" });
+const BatchId = Type.String({ pattern: "^batch_[0-9a-f]{24}$" });
+export const FileParams = Type.Object({ id: FileId });
+export const BatchIdParams = Type.Object({ id: BatchId });
+const Count = Type.String({ pattern: "^[0-9]{1,5}$" });
+/** As text, which is what a query string has. */
+export const FilesQuery = Type.Object({
+  after: Type.Optional(FileId),
+  limit: Type.Optional(Count),
+  order: Type.Optional(Type.Union([Type.Literal("asc"), Type.Literal("desc")])),
+  purpose: Type.Optional(Type.String({ maxLength: 32 })),
+});
+export const BatchesQuery = Type.Object({
+  after: Type.Optional(BatchId),
+  limit: Type.Optional(Count),
+});
+const KeepFor = Type.Object({
+  anchor: Type.Literal("created_at"),
+  seconds: Type.Integer({ minimum: 3_600, maximum: 2_592_000 }),
+});
+export const BatchBody = Type.Object({
+  input_file_id: FileId,
+  endpoint: Type.Union(Object.keys(BATCH_ENDPOINTS).map((endpoint) => Type.Literal(endpoint))),
+  completion_window: Type.Literal("24h"),
+  metadata: Type.Optional(
+    Nullable(
+      Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { maxProperties: 16 }),
+    ),
+  ),
+  output_expires_after: Type.Optional(KeepFor),
+});
+export const FileForm = Type.Object(
+  { file: Type.String({ format: "binary" }), purpose: Type.Literal("batch") },
+  { additionalProperties: true },
+);
+export const batching = (operationId: string, summary: string) => ({
+  operationId,
+  summary,
+  tags: ["batches"],
+  security: [{ key: [] }],
+});
 
 const GenerationId = Type.String({ pattern: "^gen-[0-9a-f]{24}$" });
 export const GenerationQuery = Type.Object({ id: GenerationId });

@@ -28,6 +28,12 @@ export const BUCKETS = {
   replies: "replies",
   /** The highest voucher of each SIGNED channel, by user id (vouchers.ts). */
   vouchers: "vouchers",
+  /** Files of accounts, by id (files.ts), and the pieces of their contents. */
+  files: "files",
+  pieces: "pieces",
+  /** Batches of requests (jobs.ts), by id, and their lines that have ended, by batch and number. */
+  jobs: "jobs",
+  jobLines: "joblines",
   /** Cursors and counters of the chain room. */
   chain: "chain",
 } as const;

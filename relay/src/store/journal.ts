@@ -79,8 +79,11 @@ export class Journal {
 
   /** True when nothing was ever written. */
   async isEmpty(): Promise<boolean> {
-    for (const bucket of Object.keys(BUCKETS) as Bucket[])
-      if ((await this.last(bucket)) !== undefined) return false;
+    for (const bucket of Object.keys(BUCKETS) as Bucket[]) {
+      const start = keyOf(bucket, "");
+      const keys = await this.#db.keys({ gte: start, lt: `${start}\uffff`, limit: 1 }).all();
+      if (keys.length > 0) return false;
+    }
     return true;
   }
 

@@ -43,7 +43,11 @@ export class KeyStore implements Keys {
   }
 
   authenticate(key: string): Entry {
-    const entry = key.startsWith(PREFIX) ? this.#byHash.get(hashKey(key)) : undefined;
+    return this.byHash(key.startsWith(PREFIX) ? hashKey(key) : "");
+  }
+
+  byHash(hash: string): Entry {
+    const entry = this.#byHash.get(hash);
     if (!entry) throw new AimoError("authentication_failed");
     const { disabled, expiresAt } = entry.record;
     if (disabled) throw new AimoError("authentication_failed", { message: "The API key is disabled." });

@@ -16,6 +16,7 @@ import { makeConfig, type PartialConfig } from "../../../relay/src/config.ts";
 import type { ProviderCredit } from "../../../relay/src/flow/credit.ts";
 import type { Billing, Idempotency } from "../../../relay/src/flow/ports.ts";
 import { IdempotentReplies } from "../../../relay/src/store/idempotency.ts";
+import { JobStore } from "../../../relay/src/store/jobs.ts";
 import { Journal } from "../../../relay/src/store/journal.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
 import {
@@ -78,7 +79,8 @@ export async function startRelayWithProvider(settings: PartialConfig = {}): Prom
   const start = async () => {
     const journal = new Journal(db);
     const idempotency = new IdempotentReplies(journal, Date.now);
-    const about = { db, ledger, billing, idempotency, world, privateKey: relayKey.privateKey };
+    const jobs = await JobStore.open(journal);
+    const about = { db, ledger, billing, idempotency, jobs, world, privateKey: relayKey.privateKey };
     const relay = await startRelay(about, settings);
     const gossip = await announce(world, relay);
     const client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: key, maxRetries: 0 });
@@ -116,6 +118,7 @@ type RelayParameters = {
   readonly ledger: PlainLedger;
   readonly billing: Billing;
   readonly idempotency: Idempotency;
+  readonly jobs: JobStore;
   readonly world: World;
   readonly privateKey: `0x${string}`;
 };

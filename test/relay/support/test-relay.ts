@@ -20,6 +20,7 @@ import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
 import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
 import { Providers } from "../../../relay/src/upstream/providers.ts";
+import { openTestBatching } from "./batching.ts";
 import { PlainLedger } from "./plain-ledger.ts";
 import { type StandIn, startStandIn } from "./stand-in-provider.ts";
 
@@ -169,12 +170,14 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     log: silentLog(),
   });
   const idempotency = new PlainIdempotency();
+  const batching = await openTestBatching(db, { keys, serving });
   const domain = "relay.test";
   const app = await buildApp({
     settings: { ...SETTINGS, ...options.settings },
     log: silentLog(),
     ...{ now, keys, sessions, accounts, serving, idempotency, ledger, relayId: RELAY_ID, chainId: CHAIN_ID },
     maxKeptBytes: 256 * 1024,
+    ...batching,
     offers: {
       all: () => relay.offers,
       live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
@@ -238,7 +241,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       }),
     close: async () => {
       app.server.closeAllConnections();
-      await serving.drain(0);
+      await Promise.all([batching.batches.stop(), serving.drain(0)]);
       await app.close();
       await upstream.close();
       await Promise.all(providers.map((provider) => provider.close()));

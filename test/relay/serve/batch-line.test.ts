@@ -1,0 +1,120 @@
+import { expect } from "chai";
+import { type LineModules, runLine } from "../../../relay/src/flow/batch-line.ts";
+import type { JobLine } from "../../../relay/src/flow/batch-ports.ts";
+import { providerOf, startTestRelay, type TestRelay } from "../support/test-relay.ts";
+
+const ENDPOINT = "/v1/chat/completions";
+const LINE = JSON.stringify({
+  ...{ custom_id: "one", method: "POST", url: ENDPOINT },
+  body: { model: "stand-in", messages: [{ role: "user", content: "Hello" }], max_tokens: 8 },
+});
+
+describe("a line of a batch", () => {
+  let relay: TestRelay;
+  let saved: JobLine[];
+  let waits: number[];
+  beforeEach(async () => {
+    relay = await startTestRelay();
+    saved = [];
+    waits = [];
+  });
+  afterEach(() => relay.close());
+
+  const run = async (change: Partial<LineModules> = {}) => {
+    const { record } = relay.keys.authenticate(relay.key);
+    const modules: LineModules = {
+      ...{ serving: relay.serving, keys: relay.keys, isFull: false, isYoung: () => false },
+      save: (line) => void saved.push(line),
+      waitBefore: async (tries) => {
+        waits.push(tries);
+        return "again";
+      },
+      randomHex: () => "0x00",
+      ...change,
+    };
+    await runLine(modules, { endpoint: ENDPOINT, keyHash: record.hash }, LINE);
+  };
+  const bodyOf = ({ text }: JobLine) => JSON.parse(text).response.body;
+
+  it("is kept in the same turn in which its request is charged, so that no crash comes between", async () => {
+    const { ledger } = relay;
+    const commit = ledger.commit.bind(ledger);
+    let isSameTurn = false;
+    ledger.commit = (id, outcome) => {
+      commit(id, outcome);
+      isSameTurn = true;
+      queueMicrotask(() => {
+        isSameTurn = false;
+      });
+    };
+    const turns: boolean[] = [];
+    await run({ save: () => void turns.push(isSameTurn) });
+    expect(turns).to.deep.equal([true]);
+  });
+
+  it("is tried again when a provider fails, three times in all", async () => {
+    providerOf(relay).onAsk = (ask) => void ask.response.writeHead(500).end("{}");
+    await run();
+    expect(waits).to.deep.equal([1, 2]);
+    expect(saved.map(({ isError }) => isError)).to.deep.equal([true]);
+    expect(bodyOf(saved[0] as JobLine).error.code).to.equal("provider_unavailable");
+    expect(relay.ledger.holds.size).to.equal(0);
+  });
+
+  it("waits for as long as all are busy, and then is served", async () => {
+    let asks = 0;
+    providerOf(relay).onAsk = (ask) =>
+      void (++asks < 6 ? ask.response.writeHead(429).end("{}") : ask.reply("At last."));
+    await run();
+    expect(waits).to.deep.equal([1, 2, 3, 4, 5]);
+    expect(saved.map(({ isError }) => isError)).to.deep.equal([false]);
+    expect(bodyOf(saved[0] as JobLine).choices[0].message.content).to.equal("At last.");
+  });
+
+  it("is left for another time, or ended, as it is told", async () => {
+    providerOf(relay).onAsk = (ask) => void ask.response.writeHead(429).end("{}");
+    await run({ waitBefore: async () => "left" });
+    expect(saved).to.deep.equal([]);
+    await run({ waitBefore: async () => "over" });
+    expect(bodyOf(saved[0] as JobLine).error.code).to.equal("overloaded");
+  });
+
+  it("waits for a model that may not have been heard of yet", async () => {
+    const { offers } = relay;
+    relay.offers = [];
+    let young = 3;
+    await run({
+      serving: {
+        serve: (request, sink) =>
+          relay.serving.serve({ ...request, ask: { ...request.ask, model: "unheard" } }, sink),
+      },
+      isYoung: () => young-- > 0,
+    });
+    expect(waits).to.deep.equal([1, 2, 3]);
+    expect(bodyOf(saved[0] as JobLine).error.code).to.equal("model_not_found");
+    relay.offers = offers;
+  });
+
+  it("is not sent for a key that was revoked, nor without room for its reply", async () => {
+    await run({ isFull: true });
+    const { record } = relay.keys.authenticate(relay.key);
+    await relay.keys.remove(record.userId, record.hash);
+    const gone = relay.keys;
+    const modules = { keys: { byHash: (hash: string) => gone.byHash(hash) } };
+    await runLine(
+      {
+        ...{ serving: relay.serving, isFull: false, isYoung: () => false, randomHex: () => "0x00" },
+        ...modules,
+        save: (line) => void saved.push(line),
+        waitBefore: async () => "again",
+      },
+      { endpoint: ENDPOINT, keyHash: record.hash },
+      LINE,
+    );
+    expect(saved.map((line) => bodyOf(line).error.code)).to.deep.equal([
+      "payload_too_large",
+      "authentication_failed",
+    ]);
+    expect(providerOf(relay).asks.length).to.equal(0);
+  });
+});
