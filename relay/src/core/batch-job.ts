@@ -1,4 +1,7 @@
 import { AimoError } from "@aimo/protocol/errors";
+import { completionsDialect } from "./dialects/completions.ts";
+import type { Dialect } from "./dialects/dialect.ts";
+import { responsesDialect } from "./dialects/responses.ts";
 import type { Route } from "./types.ts";
 
 /** Files and batches of requests, in OpenAI's shapes. Times in wall-clock milliseconds; OpenAI's JSON has seconds. */
@@ -53,12 +56,15 @@ export type JobRecord = {
 };
 
 /** Where the requests of a batch may go. */
-export const BATCH_ENDPOINTS: Readonly<Record<string, Exclude<Route, "speech" | "transcriptions">>> = {
-  "/v1/chat/completions": "chat",
-  "/v1/embeddings": "embeddings",
-  "/v1/images/generations": "images",
-  "/v1/moderations": "moderations",
+export const BATCH_ENDPOINTS: Readonly<Record<string, BatchEndpoint>> = {
+  "/v1/chat/completions": { route: "chat" },
+  "/v1/completions": { route: "chat", dialect: completionsDialect },
+  "/v1/responses": { route: "chat", dialect: responsesDialect },
+  "/v1/embeddings": { route: "embeddings" },
+  "/v1/images/generations": { route: "images" },
+  "/v1/moderations": { route: "moderations" },
 };
+type BatchEndpoint = { readonly route: Route; readonly dialect?: Dialect };
 export const ENDED: ReadonlySet<JobStatus> = new Set(["failed", "completed", "expired", "cancelled"]);
 
 export const hasEnded = ({ status }: Pick<JobRecord, "status">): boolean => ENDED.has(status);
@@ -120,7 +126,8 @@ export function jobJson(job: JobRecord): object {
 }
 
 /** One request of a batch. */
-export type BatchLine = { readonly customId: string; readonly body: object };
+export type BatchLine = { readonly customId: string; readonly body: Json };
+type Json = Readonly<Record<string, unknown>>;
 
 const MAX_ID_LENGTH = 512;
 

@@ -1,6 +1,13 @@
 import { AimoError, type ErrorCode, errorBody, isAimoError } from "@aimo/protocol/errors";
 import { readAsk } from "../core/ask.ts";
-import { BATCH_ENDPOINTS, type JobRecord, outputLine, readLine, unsentLine } from "../core/batch-job.ts";
+import {
+  BATCH_ENDPOINTS,
+  type BatchLine,
+  type JobRecord,
+  outputLine,
+  readLine,
+  unsentLine,
+} from "../core/batch-job.ts";
 import { hashBody } from "../core/meter.ts";
 import type { JobLine } from "./batch-ports.ts";
 import type { Keys } from "./ports.ts";
@@ -66,7 +73,7 @@ type Sent = {
   readonly endpoint: string;
   readonly keyHash: string;
   readonly customId: string;
-  readonly body: object;
+  readonly body: BatchLine["body"];
 };
 
 async function send({ serving, keys, save, isFull }: LineModules, line: Sent): Promise<void> {
@@ -75,14 +82,18 @@ async function send({ serving, keys, save, isFull }: LineModules, line: Sent): P
     throw new AimoError("payload_too_large", {
       message: "There is no room for the reply: the account's files are at their limit. Delete some.",
     });
-  const route = BATCH_ENDPOINTS[endpoint];
+  const { route, dialect } = BATCH_ENDPOINTS[endpoint] ?? {};
   if (!route) throw new AimoError("invalid_request", { message: `A batch does not serve ${endpoint}.` });
   const { caller } = keys.byHash(keyHash);
-  const bytes = Buffer.from(JSON.stringify(body));
-  const ask = readAsk(route, body, bytes.length);
-  const request = { requestId: lineId, route, ask, body: bytes, bodyHash: hashBody(bytes), caller };
-  const onReply = (id: string, reply: string) =>
+  const asked = Buffer.from(JSON.stringify(body));
+  const chat = dialect?.toChat(body);
+  const sent = chat ? Buffer.from(JSON.stringify(chat)) : asked;
+  const ask = readAsk(route, chat ?? body, sent.length);
+  const request = { requestId: lineId, route, ask, body: sent, bodyHash: hashBody(asked), caller };
+  const onReply = (id: string, chatReply: string) => {
+    const reply = dialect ? JSON.stringify(dialect.reply(JSON.parse(chatReply), body)) : chatReply;
     save({ isError: false, text: outputLine(lineId, customId, { status: 200, id, body: reply }) });
+  };
   await serving.serve(request, new LineSink(onReply));
 }
 

@@ -119,6 +119,20 @@ describe("batches, with a real provider", () => {
     expect(many.errors?.data?.[0]?.message).to.contain("at most 100");
   });
 
+  it("takes embeddings and the other forms of a chat", async () => {
+    for (const [endpoint, body, field] of [
+      ["/v1/embeddings", { model: "acme/embed", input: "the sea" }, "data"],
+      ["/v1/responses", { model: "acme/text", input: "Say a word.", max_output_tokens: 16 }, "output"],
+      ["/v1/completions", { model: "acme/text", prompt: "Once", max_tokens: 8 }, "choices"],
+    ] as const) {
+      const created = await start([{ custom_id: "one", method: "POST", url: endpoint, body }], { endpoint });
+      const batch = await ended(created.id);
+      expect(batch.request_counts, endpoint).to.deep.equal({ total: 1, completed: 1, failed: 0 });
+      const [line] = await contentOf(batch.output_file_id);
+      expect(line.response.body[field]).to.be.an("array").that.is.not.empty;
+    }
+  });
+
   it("stops what has not begun, and hands out what had", async () => {
     const lines = Array.from({ length: 80 }, (_, i) => chat(`c-${i}`, { max_tokens: 64 }));
     const created = await start(lines);
