@@ -1,3 +1,4 @@
+import { AimoError } from "@aimo/protocol/errors";
 import { chargeBound } from "@aimo/protocol/units";
 import type { Hex } from "viem";
 import { type Judgement, judgeStatement } from "./judge.ts";
@@ -58,4 +59,19 @@ export function outcomeOf(parameters: OutcomeParameters): { outcome: Outcome; re
   };
   const { units, receiptHash } = statement;
   return { outcome, result: { billing: { units, cost, charge, receiptHash }, note: undefined } };
+}
+
+/** What a client is told whom none of the providers served. */
+export function failureOf(generationId: string, attempts: readonly Attempt[]): AimoError {
+  const codes = new Set(attempts.map(({ error }) => error));
+  const [only] = codes;
+  const code =
+    codes.size === 1 && (only === "timeout" || only === "overloaded") ? only : "provider_unavailable";
+  return new AimoError(code, {
+    details: {
+      generation_id: generationId,
+      attempts: attempts.map(({ providerId, error }) => `${providerId}: ${error}`),
+    },
+    ...(code === "overloaded" ? { retryAfterSeconds: 1 } : {}),
+  });
 }

@@ -1,4 +1,5 @@
-import { AimoError, type ErrorCode, errorBody, isAimoError } from "@aimo/protocol/errors";
+import { errorBody } from "@aimo/protocol/error-body";
+import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import { readAsk } from "../core/ask.ts";
 import {
   BATCH_ENDPOINTS,

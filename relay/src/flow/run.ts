@@ -3,7 +3,7 @@ import { AimoError, type ErrorCode } from "@aimo/protocol/errors";
 import { requestHashOf } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import { tokensFor, worstUnits } from "../core/estimate.ts";
-import { outcomeOf, type Result } from "../core/outcome.ts";
+import { failureOf, outcomeOf, type Result } from "../core/outcome.ts";
 import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../core/reply.ts";
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
 import type { Attempt as AttemptRecord, Offer, Outcome } from "../core/types.ts";
@@ -129,18 +129,9 @@ export class Run {
       this.#settle({ kind: "free", reason: this.#stopCode(), attempts });
       return this.#stopError();
     }
-    const codes = new Set(attempts.map(({ error }) => error));
-    const [only] = codes;
-    const code =
-      codes.size === 1 && (only === "timeout" || only === "overloaded") ? only : "provider_unavailable";
-    this.#settle({ kind: "free", reason: code, attempts });
-    return new AimoError(code, {
-      details: {
-        generation_id: this.#parameters.id,
-        attempts: attempts.map(({ providerId, error }) => `${providerId}: ${error}`),
-      },
-      ...(code === "overloaded" ? { retryAfterSeconds: 1 } : {}),
-    });
+    const error = failureOf(this.#parameters.id, attempts);
+    this.#settle({ kind: "free", reason: error.code, attempts });
+    return error;
   }
 
   #conclude(tried: Try, end: Exclude<AttemptEnd, { kind: "failed" }>): boolean {
