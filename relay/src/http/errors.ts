@@ -5,7 +5,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPM
 declare module "fastify" {
   interface FastifyContextConfig {
     /** How a route of another API says what went wrong. */
-    errorForm?: ((body: ErrorBody, status: number, requestId: string) => object) | undefined;
+    errorForm?: ((body: ErrorBody, requestId?: string) => object) | undefined;
   }
 }
 
@@ -46,7 +46,7 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: A
   return reply
     .code(error.status)
     .type("application/json; charset=utf-8")
-    .send(errorForm ? errorForm(body, error.status, request.id) : body);
+    .send(errorForm ? errorForm(body, request.id) : body);
 }
 
 function toAimoError(error: FastifyError, bodyLimit: number): AimoError | undefined {

@@ -1,10 +1,12 @@
+import type { ErrorBody } from "@aimo/protocol/error-body";
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import type { FastifyContextConfig, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { readAsk } from "../core/ask.ts";
 import { completionsDialect } from "../core/dialects/completions.ts";
 import { type Dialect, isObject, type Json } from "../core/dialects/dialect.ts";
-import { messagesDialect, messagesError } from "../core/dialects/messages.ts";
+import { messagesDialect } from "../core/dialects/messages.ts";
+import { messagesError } from "../core/dialects/messages-words.ts";
 import { responsesDialect } from "../core/dialects/responses.ts";
 import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
 import { hashBody } from "../core/meter.ts";
@@ -59,7 +61,9 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
     // The schema is for readers: `readAsk` judges, with one parse and messages that name the field.
     validatorCompiler: () => () => true,
     // A bad key is refused before its body is read.
-    onRequest: (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
+    onRequest: (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+      // Where clients of Anthropic's API look for it.
+      if (errorForm) reply.header("request-id", request.id);
       options.access.key(request);
       done();
     },
@@ -127,7 +131,11 @@ function replay(
   { status, contentType, body, generationId }: IdempotentReply,
 ): FastifyReply {
   reply.header(ROUTE_HEADERS.replayed, "true").header(ROUTE_HEADERS.generationId, generationId);
-  return reply.code(status).type(contentType).send(Buffer.from(body));
+  const { errorForm } = reply.routeOptions.config;
+  const kept = Buffer.from(body);
+  // What is kept of a reply that was too long is an error, in our own form.
+  const sent = status >= 400 && errorForm ? errorForm(JSON.parse(kept.toString()) as ErrorBody) : kept;
+  return reply.code(status).type(contentType).send(sent);
 }
 
 function parseBody(body: Buffer): unknown {

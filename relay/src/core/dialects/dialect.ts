@@ -30,10 +30,11 @@ export const listOf = (value: unknown): readonly Json[] =>
   Array.isArray(value) ? value.map((item) => objectOf(item)) : [];
 export const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 export const countOf = (value: unknown): number => (typeof value === "number" ? value : 0);
+export const isMissing = (value: unknown): value is undefined | null => value === undefined || value === null;
 
 /** Without the fields that are not there, so that nothing is sent as null. */
 export function withoutMissing(json: Json): Json {
-  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => !isMissing(value)));
 }
 
 /** `json` without some of its fields. */
@@ -43,6 +44,38 @@ export function without(json: Json, fields: ReadonlySet<string>): Json {
 
 export const invalid = (message: string, param: string): AimoError =>
   new AimoError("invalid_request", { message, param });
+
+/** A text that must be there. Throws `invalid_request`. */
+export function textIn(json: Json, field: string, at: string): string {
+  const value = json[field];
+  if (typeof value === "string") return value;
+  throw invalid(`${at}.${field} must be a string.`, `${at}.${field}`);
+}
+
+/** Refuses what cannot be said in a chat, rather than leave it out in silence. Values: what to do instead. */
+export function refuseFields(body: Json, refused: ReadonlyMap<string, string>): void {
+  for (const [field, advice] of refused) {
+    const value = body[field];
+    if (!isMissing(value) && value !== false && value !== "")
+      throw invalid(`${field} is not offered here${advice}.`, field);
+  }
+}
+
+/** The other forms have one answer; a chat would be billed for all of its choices. */
+export function refuseChoices({ n }: Json): void {
+  if (!isMissing(n) && n !== 1) throw invalid("n must be 1: this form of reply holds one answer.", "n");
+}
+
+/** The largest that `readAsk` takes. It would name the chat's field, and the client has written another. */
+const MAX_TOKENS = 10_000_000;
+
+/** A limit of tokens, under the client's name for it. */
+export function tokensIn(body: Json, field: string): number | undefined {
+  const value = body[field];
+  if (isMissing(value)) return undefined;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAX_TOKENS) return value;
+  throw invalid(`${field} must be an integer from 1 to ${MAX_TOKENS}.`, field);
+}
 
 /** One server-sent event. */
 export const eventOf = (name: string, data: Json): string =>
@@ -56,12 +89,26 @@ export function countsOf(usage: unknown) {
     cached: countOf(objectOf(counts["prompt_tokens_details"])["cached_tokens"]),
     completion: countOf(counts["completion_tokens"]),
     reasoning: countOf(objectOf(counts["completion_tokens_details"])["reasoning_tokens"]),
+    /** USD; absent from what the relay has not billed. */
     cost: counts["cost"],
   };
 }
 
-/** A tool call of a chat, whole or as a delta. */
-export function toolCallOf(call: Json) {
+/** What a message of a chat, or a delta of one, says. Reasoning goes by two names. */
+export function saidIn(message: Json) {
+  return {
+    reasoning: textOf(message["reasoning_content"]) || textOf(message["reasoning"]),
+    text: textOf(message["content"]),
+    refusal: textOf(message["refusal"]),
+    calls: listOf(message["tool_calls"]),
+  };
+}
+
+export type ToolCall = { id: string; name: string; arguments: string };
+
+/** A tool call of a chat, whole or as a delta. Some servers give no id: the answer to a call needs one. */
+export function toolCallOf(call: Json, fallbackId: string): ToolCall {
   const called = objectOf(call["function"]);
-  return { id: textOf(call["id"]), name: textOf(called["name"]), arguments: textOf(called["arguments"]) };
+  const id = textOf(call["id"]) || fallbackId;
+  return { id, name: textOf(called["name"]), arguments: textOf(called["arguments"]) };
 }

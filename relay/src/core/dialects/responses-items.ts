@@ -1,6 +1,9 @@
-import { countsOf, type Json, objectOf, textOf, type toolCallOf } from "./dialect.ts";
+import { countsOf, type Json, objectOf, type ToolCall, textOf } from "./dialect.ts";
 
 /** What a response of `/v1/responses` is made of. */
+
+/** What is said in an item, and of which kind it is. */
+export type Said = { readonly text: string; readonly refusal: string; readonly logprobs: readonly unknown[] };
 
 /** The response object around some output. `finish` undefined: still in progress. */
 export function responseWith(
@@ -8,29 +11,31 @@ export function responseWith(
   asked: Json,
   { output, finish }: { readonly output: readonly Json[]; readonly finish: unknown },
 ): Json {
-  const why =
-    finish === "length" ? "max_output_tokens" : finish === "content_filter" ? "content_filter" : undefined;
-  const { instructions, max_output_tokens, temperature, top_p, tools, tool_choice, text, metadata, user } =
-    asked;
+  const why = reasonOf(finish);
+  const { reasoning, text, tools, tool_choice: toolChoice } = asked;
   return {
-    ...{ id: responseId(textOf(chat["id"])), object: "response", created_at: chat["created"] ?? 0 },
+    ...{ id: `resp_${textOf(chat["id"])}`, object: "response", created_at: chat["created"] ?? 0 },
     status: finish === undefined ? "in_progress" : why ? "incomplete" : "completed",
     ...{ error: null, incomplete_details: why ? { reason: why } : null },
-    ...{ instructions: instructions ?? null, max_output_tokens: max_output_tokens ?? null },
-    ...{ model: textOf(chat["model"]), output, parallel_tool_calls: asked["parallel_tool_calls"] ?? true },
-    ...{ previous_response_id: null, store: false, truncation: "disabled", background: false },
-    ...{ reasoning: { effort: objectOf(asked["reasoning"])["effort"] ?? null, summary: null } },
-    ...{ temperature: temperature ?? 1, top_p: top_p ?? 1, text: text ?? { format: { type: "text" } } },
-    ...{
-      tools: tools ?? [],
-      tool_choice: tool_choice ?? "auto",
-      metadata: metadata ?? {},
-      user: user ?? null,
-    },
+    ...{ model: textOf(chat["model"]), output, background: false, store: false, truncation: "disabled" },
+    ...{ previous_response_id: null, max_output_tokens: asked["max_output_tokens"] ?? null },
+    ...{ instructions: asked["instructions"] ?? null, metadata: asked["metadata"] ?? {} },
+    ...{ parallel_tool_calls: asked["parallel_tool_calls"] ?? true, tools: tools ?? [] },
+    tool_choice: toolChoice ?? "auto",
+    reasoning: { effort: objectOf(reasoning)["effort"] ?? null, summary: null },
+    text: { format: { type: "text" }, ...objectOf(text) },
+    ...{ temperature: asked["temperature"] ?? 1, top_p: asked["top_p"] ?? 1, user: asked["user"] ?? null },
     usage: chat["usage"] === undefined ? null : usageOf(chat["usage"]),
     aimo: chat["aimo"],
   };
 }
+
+const reasonOf = (finish: unknown): string | undefined =>
+  finish === "length" ? "max_output_tokens" : finish === "content_filter" ? "content_filter" : undefined;
+
+/** How the last item stands when a choice ends so. */
+export const statusOf = (finish: unknown): string =>
+  reasonOf(finish) === undefined ? "completed" : "incomplete";
 
 function usageOf(usage: unknown): Json {
   const { prompt, cached, completion, reasoning, cost } = countsOf(usage);
@@ -42,27 +47,26 @@ function usageOf(usage: unknown): Json {
   };
 }
 
-export const responseId = (id: string): string => `resp_${id}`;
-export const messageId = (id: string): string => `msg_${id}`;
-export const callId = (id: string, index: number): string => `fc_${id}_${index}`;
+export const textPart = (text: string, logprobs: readonly unknown[]): Json => ({
+  ...{ type: "output_text", text, annotations: [], logprobs },
+});
 
-export function messageItem(id: string, { text, refusal }: { text: string; refusal: string }): Json {
-  const content = [
-    ...(text === "" ? [] : [{ type: "output_text", text, annotations: [] }]),
-    ...(refusal === "" ? [] : [{ type: "refusal", refusal }]),
-  ];
-  return { id: messageId(id), type: "message", status: "completed", role: "assistant", content };
+export const refusalPart = (refusal: string): Json => ({ type: "refusal", refusal });
+
+/** Log probabilities of a chat's tokens; none unless asked for. */
+export function logprobsOf(choice: Json): readonly unknown[] {
+  const { content } = objectOf(choice["logprobs"]);
+  return Array.isArray(content) ? content : [];
 }
 
-export function callItem(id: string, index: number, call: ReturnType<typeof toolCallOf>): Json {
-  const { id: call_id, name, arguments: args } = call;
-  return {
-    ...{ id: callId(id, index), type: "function_call", status: "completed", call_id, name },
-    arguments: args,
-  };
-}
+export const messageItem = (id: string, status: string, content: readonly Json[]): Json => ({
+  ...{ id, type: "message", status, role: "assistant", content },
+});
 
-export const reasoningItem = (id: string, text: string): Json => ({
-  ...{ id: `rs_${id}`, type: "reasoning", summary: [] },
-  content: [{ type: "reasoning_text", text }],
+export const callItem = (id: string, status: string, call: ToolCall): Json => ({
+  ...{ id, type: "function_call", status, call_id: call.id, name: call.name, arguments: call.arguments },
+});
+
+export const reasoningItem = (id: string, status: string, content: readonly Json[]): Json => ({
+  ...{ id, type: "reasoning", status, summary: [], content },
 });

@@ -1,141 +1,110 @@
-import { invalid, isObject, type Json, objectOf, textOf, without, withoutMissing } from "./dialect.ts";
+import {
+  invalid,
+  isMissing,
+  isObject,
+  type Json,
+  objectOf,
+  refuseChoices,
+  refuseFields,
+  textIn,
+  textOf,
+  tokensIn,
+  without,
+  withoutMissing,
+} from "./dialect.ts";
+import { messagesOfInput } from "./responses-input.ts";
 
 /** Requests of OpenAI's `/v1/responses` as chat completions. Nothing is stored: each request brings its whole input. */
 
-/** Fields that are translated here, or mean nothing without a store; all others pass as they are. */
-const TRANSLATED = new Set([
-  ...["input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "stream", "reasoning"],
-  ...[
-    "store",
-    "previous_response_id",
-    "background",
-    "conversation",
-    "include",
-    "truncation",
-    "stream_options",
-  ],
+const WHOLE_INPUT = ": this relay keeps no responses; send the whole input";
+/** What a chat has no word for, and an answer without it would not be what was asked. */
+const NOT_OFFERED = new Map([
+  ["previous_response_id", WHOLE_INPUT],
+  ["conversation", WHOLE_INPUT],
+  ["prompt", ": this relay keeps no prompts; send the text"],
+  ["context_management", ": send the items that shall count"],
+  ["background", ": keep the connection open"],
+  ["messages", "; /v1/chat/completions takes them"],
 ]);
-/** What needs a store of earlier responses. */
-const NEEDS_STORE = ["previous_response_id", "conversation"] as const;
+/** Translated here, or without meaning where nothing is stored; all others pass as they are. */
+const TRANSLATED = new Set([
+  ...[
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "max_tokens",
+    "tools",
+    "tool_choice",
+    "text",
+    "reasoning",
+  ],
+  ...["stream", "stream_options", "include", "truncation", "top_logprobs", "parallel_tool_calls"],
+  ...["store", "metadata", "max_tool_calls", ...NOT_OFFERED.keys()],
+]);
 
 export function chatOfResponses(body: Json): Json {
-  for (const field of NEEDS_STORE)
-    if (body[field] !== undefined && body[field] !== null)
-      throw invalid(`${field} is not offered: this relay keeps no responses. Send the whole input.`, field);
-  if (body["background"] === true)
-    throw invalid("background is not offered; the batch routes run later.", "background");
-  const { instructions, max_output_tokens: maxTokens, stream, reasoning } = body;
-  const messages: Json[] = [];
-  if (typeof instructions === "string" && instructions !== "")
-    messages.push({ role: "system", content: instructions });
-  messages.push(...inputOf(body["input"]));
+  refuseFields(body, NOT_OFFERED);
+  refuseChoices(body);
+  const { instructions, stream, text, reasoning, truncation } = body;
+  if (!isMissing(instructions) && typeof instructions !== "string")
+    throw invalid("instructions must be a string.", "instructions");
+  if (!isMissing(truncation) && truncation !== "disabled")
+    throw invalid('truncation must be "disabled": this relay drops no part of an input.', "truncation");
+  const system = instructions ? [{ role: "system", content: instructions }] : [];
   const tools = toolsOf(body["tools"]);
-  const effort = isObject(reasoning) ? reasoning["effort"] : undefined;
+  const { verbosity } = objectOf(text);
   return withoutMissing({
     ...without(body, TRANSLATED),
-    ...{ messages, tools, max_completion_tokens: maxTokens ?? undefined },
-    tool_choice: toolChoiceOf(body["tool_choice"]),
-    response_format: formatOf(body["text"]),
-    reasoning_effort: effort ?? undefined,
-    ...(stream === undefined ? {} : { stream }),
-    ...(stream === true ? { stream_options: { include_usage: true } } : {}),
+    messages: [...system, ...messagesOfInput(body["input"])],
+    max_completion_tokens: tokensIn(body, "max_output_tokens"),
+    // servers refuse these two where there are no tools
+    ...(tools && {
+      tools,
+      tool_choice: toolChoiceOf(body["tool_choice"]),
+      parallel_tool_calls: body["parallel_tool_calls"],
+    }),
+    response_format: formatOf(text),
+    reasoning_effort: objectOf(reasoning)["effort"],
+    verbosity,
+    ...logprobsOf(body),
+    stream,
+    stream_options: stream === true ? { include_usage: true } : undefined,
   });
 }
 
-function inputOf(input: unknown): readonly Json[] {
-  if (typeof input === "string" && input !== "") return [{ role: "user", content: input }];
-  if (!Array.isArray(input) || input.length === 0)
-    throw invalid("input must be a non-empty string or array.", "input");
-  const messages: Json[] = [];
-  input.forEach((item: unknown, index) => {
-    const at = `input[${index}]`;
-    if (!isObject(item)) throw invalid(`${at} must be an object.`, at);
-    const type = item["type"] ?? "message";
-    if (type === "message") messages.push(messageOf(item, at));
-    else if (type === "function_call") addCall(messages, item);
-    else if (type === "function_call_output")
-      messages.push({
-        role: "tool",
-        tool_call_id: textOf(item["call_id"]),
-        content: outputOf(item["output"]),
-      });
-    // reasoning of an earlier turn is for whoever stored it
-    else if (type !== "reasoning")
-      throw invalid(`${at}: items of type "${textOf(type)}" are not offered here.`, `${at}.type`);
-  });
-  return messages;
+function logprobsOf({ include, top_logprobs: top }: Json): Json {
+  const isWanted = Array.isArray(include) && include.includes("message.output_text.logprobs");
+  if (isMissing(top) && !isWanted) return {};
+  return { logprobs: true, top_logprobs: top };
 }
-
-const ROLES: Readonly<Record<string, string>> = {
-  user: "user",
-  assistant: "assistant",
-  system: "system",
-  // older servers know no developer
-  developer: "system",
-};
-
-function messageOf(item: Json, at: string): Json {
-  const role = ROLES[textOf(item["role"])];
-  if (role === undefined)
-    throw invalid(`${at}.role must be "user", "assistant", "system" or "developer".`, `${at}.role`);
-  const { content } = item;
-  if (typeof content === "string") return { role, content };
-  if (!Array.isArray(content))
-    throw invalid(`${at}.content must be a string or an array of parts.`, `${at}.content`);
-  const parts = content.map((part: unknown, place) => partOf(objectOf(part), `${at}.content[${place}]`));
-  const isText = parts.every(({ type }) => type === "text");
-  // only users send pictures; the other roles are text in every server
-  return { role, content: isText && role !== "user" ? parts.map(({ text }) => text).join("") : parts };
-}
-
-function partOf(part: Json, at: string): Json {
-  const { type } = part;
-  if (type === "input_text" || type === "output_text") return { type: "text", text: textOf(part["text"]) };
-  if (type === "refusal") return { type: "text", text: textOf(part["refusal"]) };
-  if (type !== "input_image" || typeof part["image_url"] !== "string")
-    throw invalid(`${at}: parts of type "${textOf(type)}" are not offered here.`, `${at}.type`);
-  const { image_url: url, detail } = part;
-  return { type: "image_url", image_url: withoutMissing({ url, detail }) };
-}
-
-/** Calls of one turn stand in one message of a chat. */
-function addCall(messages: Json[], item: Json): void {
-  const called = { name: textOf(item["name"]), arguments: textOf(item["arguments"]) };
-  const call = { id: textOf(item["call_id"]), type: "function", function: called };
-  const last = messages.at(-1);
-  const calls = last?.["role"] === "assistant" ? last["tool_calls"] : undefined;
-  if (last?.["role"] !== "assistant") messages.push({ role: "assistant", content: null, tool_calls: [call] });
-  else
-    messages[messages.length - 1] = { ...last, tool_calls: [...(Array.isArray(calls) ? calls : []), call] };
-}
-
-const outputOf = (output: unknown): string =>
-  typeof output === "string" ? output : JSON.stringify(output ?? "");
 
 function toolsOf(tools: unknown): readonly Json[] | undefined {
-  if (tools === undefined || tools === null) return undefined;
+  if (isMissing(tools)) return undefined;
   if (!Array.isArray(tools)) throw invalid("tools must be an array.", "tools");
   if (tools.length === 0) return undefined;
   return tools.map((tool: unknown, index) => {
-    const { type, name, description, parameters, strict } = objectOf(tool);
-    if (type !== "function" || typeof name !== "string")
+    const at = `tools[${index}]`;
+    if (!isObject(tool)) throw invalid(`${at} must be an object.`, at);
+    const { type, description, parameters, strict } = tool;
+    if (type !== "function")
       throw invalid(
-        `tools[${index}] must be a function with a name; no other tools are offered.`,
-        `tools[${index}]`,
+        `${at}: tools of type "${textOf(type)}" are not offered here; functions are.`,
+        `${at}.type`,
       );
-    const called = { name, description, parameters, strict: strict ?? undefined };
+    const called = { name: textIn(tool, "name", at), description, parameters, strict };
     return { type: "function", function: withoutMissing(called) };
   });
 }
 
 function toolChoiceOf(choice: unknown): unknown {
-  if (!isObject(choice)) return choice ?? undefined;
-  if (choice["type"] !== "function") throw invalid("tool_choice must name a function.", "tool_choice");
-  return { type: "function", function: { name: choice["name"] } };
+  if (isMissing(choice) || typeof choice === "string") return choice;
+  if (!isObject(choice) || choice["type"] !== "function")
+    throw invalid('tool_choice must be "auto", "required", "none" or name a function.', "tool_choice");
+  return { type: "function", function: { name: textIn(choice, "name", "tool_choice") } };
 }
 
 function formatOf(text: unknown): Json | undefined {
-  const format = isObject(text) ? text["format"] : undefined;
+  const format = objectOf(text)["format"];
   if (!isObject(format) || format["type"] === "text") return undefined;
   if (format["type"] !== "json_schema") return format;
   const { name, description, schema, strict } = format;

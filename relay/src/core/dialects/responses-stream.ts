@@ -5,29 +5,53 @@ import {
   type Json,
   listOf,
   objectOf,
+  saidIn,
+  type ToolCall,
   textOf,
   toolCallOf,
 } from "./dialect.ts";
-import { callId, callItem, messageId, messageItem, reasoningItem, responseWith } from "./responses-items.ts";
+import {
+  callItem,
+  logprobsOf,
+  messageItem,
+  reasoningItem,
+  refusalPart,
+  responseWith,
+  statusOf,
+  textPart,
+} from "./responses-items.ts";
 
-/** An item of the output while it is written. */
+type Kind = "reasoning" | "text" | "refusal" | "call";
+
+/** An item of the output while it is written. Text and refusal are messages of one part each. */
 type Item = {
-  readonly kind: "reasoning" | "message" | "call";
-  /** Of a call: its place among the calls. */
-  readonly place: number;
+  readonly kind: Kind;
+  readonly id: string;
+  readonly index: number;
   text: string;
-  call: { id: string; name: string; arguments: string };
+  readonly logprobs: unknown[];
+  readonly call: ToolCall;
+  status: string;
 };
+
+const PREFIXES = { reasoning: "rs", text: "msg", refusal: "msg", call: "fc" } as const;
+const EVENTS = {
+  reasoning: "response.reasoning_text",
+  text: "response.output_text",
+  refusal: "response.refusal",
+  call: "response.function_call_arguments",
+} as const;
 
 /** A streamed response: its items open and close in order, each event numbered. */
 export class ResponseStream implements DialectStream {
   readonly #asked: Json;
-  readonly #output: Json[] = [];
-  #item: Item | undefined;
+  readonly #items: Item[] = [];
+  /** By their place among the calls: servers may go on with a call after they began the next. */
+  readonly #calls = new Map<number, Item>();
+  #open: Item | undefined;
   #sequence = 0;
-  #id = "";
-  #head: Json = {};
-  #finish: unknown;
+  #head: Json | undefined;
+  #finish: unknown = "stop";
 
   constructor(asked: Json) {
     this.#asked = asked;
@@ -35,13 +59,14 @@ export class ResponseStream implements DialectStream {
 
   chunk(chunk: Json): string {
     let out = this.#begin(chunk);
-    if (chunk["error"]) return out + this.#fail(objectOf(chunk["error"]));
+    if (chunk["error"]) return out + this.#fail(chunk, objectOf(chunk["error"]));
     const [choice] = listOf(chunk["choices"]);
     if (!choice) return out + this.#end(chunk);
-    const delta = objectOf(choice["delta"]);
-    out += this.#say("reasoning", textOf(delta["reasoning_content"]) || textOf(delta["reasoning"]));
-    out += this.#say("message", textOf(delta["content"]) || textOf(delta["refusal"]));
-    for (const call of listOf(delta["tool_calls"])) out += this.#call(call);
+    const { reasoning, text, refusal, calls } = saidIn(objectOf(choice["delta"]));
+    out += this.#say("reasoning", reasoning);
+    out += this.#say("text", text, logprobsOf(choice));
+    out += this.#say("refusal", refusal);
+    for (const call of calls) out += this.#call(call);
     this.#finish = choice["finish_reason"] ?? this.#finish;
     return out;
   }
@@ -52,100 +77,103 @@ export class ResponseStream implements DialectStream {
   }
 
   #begin(chunk: Json): string {
-    if (this.#id !== "") return "";
-    this.#id = textOf(chunk["id"]);
+    if (this.#head) return "";
     this.#head = { id: chunk["id"], model: chunk["model"], created: chunk["created"] };
     const response = responseWith(this.#head, this.#asked, { output: [], finish: undefined });
     return this.#event("response.created", { response }) + this.#event("response.in_progress", { response });
   }
 
-  #say(kind: "reasoning" | "message", text: string): string {
+  #say(kind: Exclude<Kind, "call">, text: string, logprobs: readonly unknown[] = []): string {
     if (text === "") return "";
-    const opened = this.#enter(kind, 0);
-    if (this.#item) this.#item.text += text;
-    const name = kind === "message" ? "response.output_text.delta" : "response.reasoning_text.delta";
-    return opened + this.#event(name, { ...this.#part(), delta: text });
+    const opened = this.#open?.kind === kind ? "" : this.#enter(kind, { id: "", name: "", arguments: "" });
+    const item = this.#open as Item;
+    item.text += text;
+    item.logprobs.push(...logprobs);
+    const more = kind === "text" ? { logprobs } : {};
+    return opened + this.#event(`${EVENTS[kind]}.delta`, { ...at(item), delta: text, ...more });
   }
 
   #call(call: Json): string {
-    const { id, name, arguments: args } = toolCallOf(call);
-    const opened = this.#enter("call", countOf(call["index"]), { id, name });
-    if (args === "" || !this.#item) return opened;
-    this.#item.call.arguments += args;
-    const at = { item_id: callId(this.#id, this.#item.place), output_index: this.#output.length };
-    return opened + this.#event("response.function_call_arguments.delta", { ...at, delta: args });
+    const place = countOf(call["index"]);
+    const said = toolCallOf(call, `call_${textOf(this.#head?.["id"])}_${place}`);
+    let item = this.#calls.get(place);
+    const opened = item ? "" : this.#enter("call", { ...said, arguments: "" });
+    item ??= this.#open as Item;
+    this.#calls.set(place, item);
+    if (said.arguments === "") return opened;
+    item.call.arguments += said.arguments;
+    return opened + this.#event(`${EVENTS.call}.delta`, { ...at(item), delta: said.arguments });
   }
 
-  #enter(kind: Item["kind"], place: number, call = { id: "", name: "" }): string {
-    if (this.#item?.kind === kind && this.#item.place === place) return "";
-    const closed = this.#close();
-    this.#item = { kind, place, text: "", call: { ...call, arguments: "" } };
-    const item = {
-      ...this.#whole(this.#item),
-      status: "in_progress",
-      ...(kind === "call" ? {} : { content: [] }),
-    };
-    const added = this.#event("response.output_item.added", { output_index: this.#output.length, item });
-    if (kind !== "message") return closed + added;
-    const part = { type: "output_text", text: "", annotations: [] };
-    return closed + added + this.#event("response.content_part.added", { ...this.#part(), part });
+  #enter(kind: Kind, call: ToolCall): string {
+    const closed = this.#close("completed");
+    const index = this.#items.length;
+    const id = `${PREFIXES[kind]}_${textOf(this.#head?.["id"])}_${index}`;
+    const item: Item = { kind, id, index, text: "", logprobs: [], call, status: "in_progress" };
+    this.#open = item;
+    this.#items.push(item);
+    const empty = kind === "call" ? wholeOf(item) : { ...wholeOf(item), content: [] };
+    const added = this.#event("response.output_item.added", { output_index: index, item: empty });
+    if (kind === "call") return closed + added;
+    return closed + added + this.#event("response.content_part.added", { ...at(item), part: partOf(item) });
   }
 
-  #close(): string {
-    const item = this.#item;
+  #close(status: string): string {
+    const item = this.#open;
     if (!item) return "";
-    const whole = this.#whole(item);
-    let out = "";
-    if (item.kind === "message") {
-      const part = { type: "output_text", text: item.text, annotations: [] };
-      out += this.#event("response.output_text.done", { ...this.#part(), text: item.text });
-      out += this.#event("response.content_part.done", { ...this.#part(), part });
-    } else if (item.kind === "reasoning")
-      out += this.#event("response.reasoning_text.done", { ...this.#part(), text: item.text });
-    else {
-      const at = { item_id: callId(this.#id, item.place), output_index: this.#output.length };
-      const { name, arguments: args } = item.call;
-      out += this.#event("response.function_call_arguments.done", { ...at, name, arguments: args });
+    this.#open = undefined;
+    item.status = status;
+    const { kind, text, logprobs, call } = item;
+    let out: string;
+    if (kind === "call") {
+      const { name, arguments: args } = call;
+      out = this.#event(`${EVENTS.call}.done`, { ...at(item), name, arguments: args });
+    } else {
+      const said = kind === "refusal" ? { refusal: text } : kind === "text" ? { text, logprobs } : { text };
+      out = this.#event(`${EVENTS[kind]}.done`, { ...at(item), ...said });
+      out += this.#event("response.content_part.done", { ...at(item), part: partOf(item) });
     }
-    out += this.#event("response.output_item.done", { output_index: this.#output.length, item: whole });
-    this.#output.push(whole);
-    this.#item = undefined;
-    return out;
-  }
-
-  #whole({ kind, place, text, call }: Item): Json {
-    if (kind === "call") return callItem(this.#id, place, call);
-    return kind === "reasoning"
-      ? reasoningItem(this.#id, text)
-      : messageItem(this.#id, { text, refusal: "" });
-  }
-
-  #part(): Json {
-    const isMessage = this.#item?.kind === "message";
-    const item_id = isMessage ? messageId(this.#id) : `rs_${this.#id}`;
-    return { item_id, output_index: this.#output.length, content_index: 0 };
+    return out + this.#event("response.output_item.done", { output_index: item.index, item: wholeOf(item) });
   }
 
   #end(chunk: Json): string {
-    const closed = this.#close();
-    const { usage, aimo } = chunk;
-    const finish = this.#finish ?? "stop";
-    const response = responseWith({ ...this.#head, usage, aimo }, this.#asked, {
-      output: this.#output,
-      finish,
-    });
+    const closed = this.#close(statusOf(this.#finish));
+    const response = this.#response(chunk, this.#finish);
     const name = response["status"] === "incomplete" ? "response.incomplete" : "response.completed";
     return closed + this.#event(name, { response });
   }
 
-  #fail(error: Json): string {
-    const whole = responseWith(this.#head, this.#asked, { output: this.#output, finish: undefined });
-    const { code, message } = error;
-    const response = { ...whole, status: "failed", error: { code, message } };
+  /** What was said until then stays in the response, unfinished. */
+  #fail(chunk: Json, { code, message }: Json): string {
+    if (this.#open) this.#open.status = "incomplete";
+    const response = { ...this.#response(chunk, undefined), status: "failed", error: { code, message } };
     return this.#event("response.failed", { response });
+  }
+
+  #response({ usage, aimo }: Json, finish: unknown): Json {
+    const head = { ...this.#head, usage, aimo };
+    return responseWith(head, this.#asked, { output: this.#items.map(wholeOf), finish });
   }
 
   #event(type: string, data: Json): string {
     return eventOf(type, { type, sequence_number: this.#sequence++, ...data });
   }
+}
+
+function wholeOf(item: Item): Json {
+  const { kind, id, status, call } = item;
+  if (kind === "call") return callItem(id, status, call);
+  return kind === "reasoning"
+    ? reasoningItem(id, status, [partOf(item)])
+    : messageItem(id, status, [partOf(item)]);
+}
+
+function partOf({ kind, text, logprobs }: Item): Json {
+  if (kind === "refusal") return refusalPart(text);
+  return kind === "reasoning" ? { type: "reasoning_text", text } : textPart(text, logprobs);
+}
+
+/** Where in the output an event belongs. */
+function at({ kind, id, index }: Item): Json {
+  return { item_id: id, output_index: index, ...(kind === "call" ? {} : { content_index: 0 }) };
 }

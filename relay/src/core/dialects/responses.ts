@@ -1,5 +1,14 @@
-import { type Dialect, type Json, listOf, objectOf, textOf, toolCallOf } from "./dialect.ts";
-import { callItem, messageItem, reasoningItem, responseWith } from "./responses-items.ts";
+import { type Dialect, type Json, listOf, objectOf, saidIn, textOf, toolCallOf } from "./dialect.ts";
+import {
+  callItem,
+  logprobsOf,
+  messageItem,
+  reasoningItem,
+  refusalPart,
+  responseWith,
+  statusOf,
+  textPart,
+} from "./responses-items.ts";
 import { chatOfResponses } from "./responses-request.ts";
 import { ResponseStream } from "./responses-stream.ts";
 
@@ -12,16 +21,19 @@ export const responsesDialect: Dialect = {
 
 function responseOf(chat: Json, asked: Json): Json {
   const [choice = {}] = listOf(chat["choices"]);
-  const message = objectOf(choice["message"]);
+  const { reasoning, text, refusal, calls } = saidIn(objectOf(choice["message"]));
   const id = textOf(chat["id"]);
+  const finish = choice["finish_reason"] ?? "stop";
+  const status = statusOf(finish);
+  const content: Json[] = [];
+  if (text !== "") content.push(textPart(text, logprobsOf(choice)));
+  if (refusal !== "") content.push(refusalPart(refusal));
   const output: Json[] = [];
-  const reasoning = textOf(message["reasoning_content"]) || textOf(message["reasoning"]);
-  if (reasoning !== "") output.push(reasoningItem(id, reasoning));
-  const text = textOf(message["content"]);
-  const refusal = textOf(message["refusal"]);
-  if (text !== "" || refusal !== "") output.push(messageItem(id, { text, refusal }));
-  listOf(message["tool_calls"]).forEach((call, index) => {
-    output.push(callItem(id, index, toolCallOf(call)));
+  if (reasoning !== "")
+    output.push(reasoningItem(`rs_${id}_0`, "completed", [{ type: "reasoning_text", text: reasoning }]));
+  if (content.length > 0) output.push(messageItem(`msg_${id}_${output.length}`, status, content));
+  calls.forEach((call, place) => {
+    output.push(callItem(`fc_${id}_${output.length}`, status, toolCallOf(call, `call_${id}_${place}`)));
   });
-  return responseWith(chat, asked, { output, finish: choice["finish_reason"] });
+  return responseWith(chat, asked, { output, finish });
 }
