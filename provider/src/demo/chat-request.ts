@@ -1,6 +1,7 @@
-/** Reads the body of a chat completion. Fields it does not know are ignored: the demo never calls tools. */
+/** Reads the body of a chat completion. Fields it does not know are ignored. */
 import { RequestError } from "./errors.ts";
 import { type Fields, flag, integerIn, isObject, numberIn } from "./fields.ts";
+import { type AnswerForm, readForm } from "./form-request.ts";
 import type { CountedMessage } from "./tokens.ts";
 
 /** Long enough to try long contexts, short enough to count in milliseconds. */
@@ -26,6 +27,7 @@ export type ChatRequest = {
   readonly includeUsage: boolean;
   /** As in vLLM: write on until `max_tokens`. For load tests. */
   readonly endless: boolean;
+  readonly form: AnswerForm;
 };
 
 /** The checked request. */
@@ -34,10 +36,11 @@ export function readChatRequest(body: Fields): ChatRequest {
   const { messages, stop, stream_options: given } = body;
   const options = given ?? {};
   if (!isObject(options)) throw new RequestError("'stream_options' must be an object.", "stream_options");
+  const counted = readMessages(messages);
   const tokenRange = { from: 1, to: MAX_COMPLETION_TOKENS };
   const older = integerIn(body, "max_tokens", tokenRange, DEFAULT_COMPLETION_TOKENS);
   return {
-    messages: readMessages(messages),
+    messages: counted,
     maxTokens: integerIn(body, "max_completion_tokens", tokenRange, older),
     stops: readStops(stop),
     choices: integerIn(body, "n", { from: 1, to: MAX_CHOICES }, 1),
@@ -46,6 +49,7 @@ export function readChatRequest(body: Fields): ChatRequest {
     stream,
     includeUsage: stream && flag(options, "include_usage"),
     endless: flag(body, "ignore_eos"),
+    form: readForm(body, counted.at(-1)),
   };
 }
 

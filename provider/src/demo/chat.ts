@@ -5,9 +5,11 @@ import { type ChatRequest, MAX_PROMPT_TOKENS, readChatRequest } from "./chat-req
 import { complete, type FinishReason } from "./completion.ts";
 import { RequestError } from "./errors.ts";
 import type { Fields } from "./fields.ts";
+import { wordsToFillIn } from "./form-request.ts";
 import { requireModel } from "./models.ts";
 import { buildNgramModel, generate, type NgramModel } from "./ngram.ts";
-import { countChat, countText } from "./tokens.ts";
+import { valueFor } from "./schema-value.ts";
+import { countChat, countText, textOf, tokensOf } from "./tokens.ts";
 
 const MODEL = "demo-text";
 /** Tokens written between two turns of the event loop when nobody reads along. */
@@ -18,6 +20,8 @@ export type EventSink = (data: string) => Promise<boolean>;
 
 /** A checked request, counted and ready to write. */
 export type ChatJob = { readonly request: ChatRequest; readonly promptTokens: number; readonly seed: number };
+
+type EndReason = FinishReason | "tool_calls";
 
 /** How a stream ended. `tokens` counts what was written, over all choices. */
 export type StreamEnd = { readonly tokens: number; readonly completed: boolean };
@@ -56,9 +60,9 @@ export async function replyChat(job: ChatJob, gone: AbortSignal): Promise<object
       if (gone.aborted) return undefined;
       step = pieces.next();
     }
-    completionTokens += countText(content);
-    const message = { role: "assistant", content, refusal: null };
-    choices.push({ index, message, logprobs: null, finish_reason: step.value });
+    completionTokens += countText(content) + countText(calledName(job));
+    const message = { role: "assistant", ...said(job, index, content), refusal: null };
+    choices.push({ index, message, logprobs: null, finish_reason: reasonOf(job, step.value) });
   }
   return { ...head("chat.completion"), choices, usage: usageOf(job.promptTokens, completionTokens) };
 }
@@ -68,7 +72,7 @@ export async function streamChat(job: ChatJob, send: EventSink): Promise<StreamE
   const { choices, includeUsage } = job.request;
   const chunkHead = head("chat.completion.chunk");
   const usageField = includeUsage ? { usage: null } : {};
-  const chunk = (index: number, delta: object, reason: FinishReason | null) =>
+  const chunk = (index: number, delta: object, reason: EndReason | null) =>
     send(
       JSON.stringify({
         ...chunkHead,
@@ -80,7 +84,8 @@ export async function streamChat(job: ChatJob, send: EventSink): Promise<StreamE
   const texts = new Map<number, string>();
   let tokens = 0;
   for (let index = 0; index < choices; index++) {
-    if (!(await chunk(index, { role: "assistant", content: "", refusal: null }, null)))
+    texts.set(index, calledName(job));
+    if (!(await chunk(index, { role: "assistant", ...said(job, index, ""), refusal: null }, null)))
       return { tokens, completed: false };
     open.set(index, writer(job, index));
   }
@@ -92,7 +97,9 @@ export async function streamChat(job: ChatJob, send: EventSink): Promise<StreamE
         tokens += 1;
         texts.set(index, (texts.get(index) ?? "") + step.value);
       }
-      const alive = step.done ? chunk(index, {}, step.value) : chunk(index, { content: step.value }, null);
+      const alive = step.done
+        ? chunk(index, {}, reasonOf(job, step.value))
+        : chunk(index, more(job, step.value), null);
       if (!(await alive)) return { tokens, completed: false };
     }
   }
@@ -106,10 +113,49 @@ export async function streamChat(job: ChatJob, send: EventSink): Promise<StreamE
 }
 
 function writer({ request, seed }: ChatJob, index: number): Generator<string, FinishReason> {
-  const prompt = request.messages.map(({ text }) => text).join("\n");
-  const { temperature, endless } = request;
+  const { temperature, endless, form, messages } = request;
+  if (form.kind !== "text") {
+    const words = wordsToFillIn(messages.findLast(({ role }) => role === "user")?.text ?? "");
+    const json = JSON.stringify(valueFor(form.schema, words));
+    // A stop sequence must not cut what is to be read by a program.
+    const maxTokens = Math.max(1, request.maxTokens - countText(form.kind === "call" ? form.name : ""));
+    return complete(inTokens(json), { maxTokens, stops: [] });
+  }
+  const prompt = messages.map(({ text }) => text).join("\n");
   return complete(generate(prepareChat(), { prompt, seed, index, temperature, endless }), request);
 }
+
+/** A text in the pieces in which a model writes it. A character may take several tokens: it goes with the last. */
+function* inTokens(text: string): Generator<{ text: string }, void> {
+  let open: number[] = [];
+  for (const token of tokensOf(text)) {
+    open.push(token);
+    const piece = textOf(open);
+    if (piece.endsWith("\ufffd")) continue;
+    open = [];
+    yield { text: piece };
+  }
+}
+
+const calledName = ({ request: { form } }: ChatJob): string => (form.kind === "call" ? form.name : "");
+
+/** A message, or how it begins. */
+function said({ request: { form }, seed }: ChatJob, index: number, text: string): object {
+  if (form.kind !== "call") return { content: text };
+  const id = `call_${seed.toString(36)}_${index}`;
+  const call = { index: 0, id, type: "function", function: { name: form.name, arguments: text } };
+  return { content: null, tool_calls: [call] };
+}
+
+/** How a message goes on. */
+function more({ request: { form } }: ChatJob, text: string): object {
+  return form.kind === "call"
+    ? { tool_calls: [{ index: 0, function: { arguments: text } }] }
+    : { content: text };
+}
+
+const reasonOf = ({ request: { form } }: ChatJob, reason: FinishReason): EndReason =>
+  form.kind === "call" && reason === "stop" ? "tool_calls" : reason;
 
 function head(object: string): object {
   const created = Math.floor(Date.now() / 1000);

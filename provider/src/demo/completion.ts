@@ -1,5 +1,4 @@
 /** Cuts a run of tokens to the caller's limits: `max_tokens` and stop sequences. */
-import type { GeneratedToken } from "./ngram.ts";
 
 /** Why a completion ended, in OpenAI's words. */
 export type FinishReason = "stop" | "length";
@@ -9,7 +8,10 @@ export type Limits = { readonly maxTokens: number; readonly stops: readonly stri
  * The text of each token, as soon as it is certain not to belong to a stop sequence. The stop sequence itself is left
  * out, as OpenAI does, so the pieces together are the reply.
  */
-export function* complete(tokens: Iterable<GeneratedToken>, limits: Limits): Generator<string, FinishReason> {
+export function* complete(
+  tokens: Iterable<{ readonly text: string }>,
+  limits: Limits,
+): Generator<string, FinishReason> {
   let held: string[] = [];
   let taken = 0;
   for (const { text } of tokens) {
