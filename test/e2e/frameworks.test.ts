@@ -1,10 +1,10 @@
 import { createOpenAICompatible, type OpenAICompatibleProvider } from "@ai-sdk/openai-compatible";
-import { HumanMessage, type ToolMessage } from "@langchain/core/messages";
+import { HumanMessage, type ToolMessage, type UsageMetadata } from "@langchain/core/messages";
 import { tool as langchainTool } from "@langchain/core/tools";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { APICallError, embed, embedMany, generateText, isStepCount, Output, streamText, tool } from "ai";
 import { expect } from "chai";
-import { z } from "zod";
+import { z } from "zod/v4";
 import { type LocalNetwork, startLocalNetwork } from "../../scripts/local-network.ts";
 
 const PLACE = z.object({ city: z.string().describe("Where.") });
@@ -115,7 +115,7 @@ describe("e2e/frameworks", function () {
     it("invokes", async () => {
       const reply = await model.invoke("How does a market settle?");
       expect(reply.content).to.be.a("string").that.is.not.empty;
-      expect(reply.usage_metadata?.output_tokens).to.be.within(1, 24);
+      expect(outputTokensOf(reply)).to.be.within(1, 24);
     });
 
     it("streams, with its usage", async () => {
@@ -123,7 +123,7 @@ describe("e2e/frameworks", function () {
       let outputTokens = 0;
       for await (const chunk of await model.stream("Tell me a story about a ledger")) {
         if (chunk.content !== "") pieces++;
-        outputTokens += chunk.usage_metadata?.output_tokens ?? 0;
+        outputTokens += outputTokensOf(chunk);
       }
       expect(pieces).to.be.greaterThan(1);
       expect(outputTokens).to.be.within(1, 24);
@@ -170,3 +170,7 @@ describe("e2e/frameworks", function () {
     });
   });
 });
+
+/** The type of the framework's own field comes to nothing under this repository's compiler options. */
+const outputTokensOf = (message: object): number =>
+  (message as { usage_metadata?: UsageMetadata }).usage_metadata?.output_tokens ?? 0;

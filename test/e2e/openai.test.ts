@@ -1,5 +1,7 @@
 import { expect } from "chai";
 import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod/v4";
 import { type LocalNetwork, startLocalNetwork } from "../../scripts/local-network.ts";
 
 /** The official client, unmodified: it gets a base URL and a key, nothing else. */
@@ -60,6 +62,47 @@ describe("e2e/openai client", function () {
     expect(final.choices[0]?.message.content).to.be.a("string").and.not.equal("");
   });
 
+  it("runs tools with the client's own helper, whole and streamed", async () => {
+    const asked: string[] = [];
+    const weather = {
+      type: "function" as const,
+      function: {
+        ...{ name: "get_weather", description: "The weather of a city." },
+        parameters: { type: "object", properties: { city: { type: "string" } } },
+        parse: (text: string) => JSON.parse(text) as { city: string },
+        function: ({ city }: { city: string }) => {
+          asked.push(city);
+          return "12 degrees and rain";
+        },
+      },
+    };
+    const messages = [{ role: "user" as const, content: "How is the weather in Oslo?" }];
+    const body = { model: "demo-text", messages, tools: [weather] };
+    const whole = client.chat.completions.runTools(body);
+    const streamed = client.chat.completions.runTools({ ...body, stream: true });
+    for (const run of [whole, streamed]) {
+      expect(await run.finalContent()).to.be.a("string").that.is.not.empty;
+      const roles = run.messages.map(({ role }) => role);
+      expect(roles).to.deep.equal(["user", "assistant", "tool", "assistant"]);
+    }
+    expect(asked).to.deep.equal(["Oslo", "Oslo"]);
+  });
+
+  it("parses structured outputs, whole and streamed", async () => {
+    const place = z.object({ city: z.string(), warm: z.boolean(), streets: z.array(z.string()) });
+    const body = {
+      ...{ model: "demo-text", response_format: zodResponseFormat(place, "place") },
+      messages: [{ role: "user" as const, content: "Describe Oslo" }],
+    };
+    const whole = await client.chat.completions.parse(body);
+    const streamed = await client.chat.completions.stream(body).finalChatCompletion();
+    for (const { choices } of [whole, streamed]) {
+      const parsed = choices[0]?.message.parsed;
+      expect(parsed).to.include({ city: "Oslo", warm: true });
+      expect(parsed?.streets).to.have.length(1);
+    }
+  });
+
   it("embeds several texts, nearer when they are about the same thing", async () => {
     const { data } = await client.embeddings.create({
       model: "demo-embed",
@@ -98,6 +141,8 @@ describe("e2e/openai client", function () {
     await expectRejection(unknown, OpenAI.NotFoundError);
     const invalid = client.chat.completions.create({ model: "demo-text", messages: "hi" as never });
     await expectRejection(invalid, OpenAI.BadRequestError);
+    const gone = new OpenAI({ baseURL: "http://127.0.0.1:1/v1", apiKey: "none", maxRetries: 0 });
+    await expectRejection(gone.models.list(), OpenAI.APIConnectionError);
   });
 });
 

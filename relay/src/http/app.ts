@@ -121,6 +121,8 @@ async function registerRoutes(app: FastifyInstance, dependencies: AppDependencie
   });
 }
 
+const X_API_KEY = { type: "apiKey", in: "header", name: "x-api-key" } as const;
+
 function openapi() {
   const bearer = (description: string) => ({ type: "http", scheme: "bearer", description }) as const;
   return {
@@ -133,6 +135,7 @@ function openapi() {
     components: {
       securitySchemes: {
         key: bearer("An API key, `aimo-sk-…`"),
+        x_api_key: { ...X_API_KEY, description: "The same key, as clients of Anthropic's API send it" },
         session: bearer("The token of a wallet's sign-in, `aimo-st-…`"),
       },
     },

@@ -15,6 +15,7 @@ import type { IdempotentReply } from "../flow/ports.ts";
 import { type ServeOnceDependencies, serveOnce } from "../flow/serve-once.ts";
 import type { ReplySink } from "../flow/serve-ports.ts";
 import type { Access } from "./access.ts";
+import { dialectSchemas } from "./dialect-schemas.ts";
 import { DialectSink } from "./dialect-sink.ts";
 import { inferenceSchemas } from "./schemas.ts";
 import { SocketSink } from "./sink.ts";
@@ -57,7 +58,7 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
   );
   const routeOf = (url: string, errorForm?: InferenceRoute["errorForm"]) => ({
     config: { errorForm },
-    schema: inferenceSchemas[url] ?? {},
+    schema: inferenceSchemas[url] ?? dialectSchemas[url] ?? {},
     // The schema is for readers: `readAsk` judges, with one parse and messages that name the field.
     validatorCompiler: () => () => true,
     // A bad key is refused before its body is read.

@@ -20,7 +20,8 @@ export const ErrorReply = Type.Object({
 });
 
 const ANY = { additionalProperties: true };
-const Model = Type.String({ minLength: 1, maxLength: 128 });
+/** A model's name, as it is registered. */
+export const Model = Type.String({ minLength: 1, maxLength: 128 });
 const ChatBody = Type.Object(
   {
     model: Type.Optional(Model),
@@ -80,7 +81,8 @@ const TranscriptionsBody = Type.Object(
   ANY,
 );
 
-const inference = (operationId: string, summary: string, body: object) => ({
+/** What /openapi.json says of a route that infers. */
+export const inference = (operationId: string, summary: string, body: object) => ({
   operationId,
   summary,
   tags: ["inference"],

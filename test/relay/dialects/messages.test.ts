@@ -2,7 +2,8 @@ import { textResponseHash } from "@aimo/protocol/receipts";
 import Anthropic from "@anthropic-ai/sdk";
 import { expect } from "chai";
 import type { Ask } from "../support/stand-in-provider.ts";
-import { startTestRelay, type TestRelay } from "../support/test-relay.ts";
+import { startTestRelay, type TestRelay, until } from "../support/test-relay.ts";
+import { sayDelta } from "./say-delta.ts";
 
 const CALL = { name: "weather", arguments: '{"city":"Oslo"}' };
 const TOOLS = [
@@ -134,16 +135,119 @@ describe("/v1/messages", () => {
   });
 
   it("tells of a stream that breaks off", async () => {
+    provider().onAsk = (ask) => void ask.say("half");
+    const stream = client.messages.stream({
+      ...{ model: "stand-in", max_tokens: 50, messages: [{ role: "user", content: "Count." }] },
+    });
+    stream.on("text", () => provider().asks[0]?.response.destroy());
+    const error = await stream.finalMessage().catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(Anthropic.APIError);
+    expect(error).to.include({ type: "api_error", status: undefined });
+    expect(relay.ledger.commits.at(-1)?.outcome.kind).to.equal("free");
+  });
+
+  it("bills a stream that the client leaves for what it got", async () => {
     provider().onAsk = (ask) => {
-      ask.say("half");
-      ask.response.destroy();
+      for (const word of ["one ", "two ", "three "]) ask.say(word);
     };
     const stream = client.messages.stream({
       ...{ model: "stand-in", max_tokens: 50, messages: [{ role: "user", content: "Count." }] },
     });
-    const error = await stream.finalMessage().catch((reason: unknown) => reason);
-    expect(error).to.be.instanceOf(Anthropic.APIError);
-    expect(relay.ledger.commits.at(-1)?.outcome.kind).to.equal("free");
+    for await (const event of stream) if (event.type === "content_block_delta") break;
+    await until(() => relay.ledger.commits.length > 0);
+    expect(relay.ledger.commits.at(-1)?.outcome).to.include({ kind: "usage", cancelled: true });
+  });
+
+  it("streams thoughts, text and calls, each in a block of its own", async () => {
+    provider().onAsk = (ask) => {
+      sayDelta(ask, { role: "assistant", content: "" });
+      sayDelta(ask, { reasoning: "Hm." });
+      sayDelta(ask, { content: "Let me look." });
+      sayDelta(ask, { tool_calls: [{ index: 0, id: "c0", function: { name: "weather", arguments: "" } }] });
+      sayDelta(ask, { tool_calls: [{ index: 0, function: { arguments: '{"city":"Oslo"}' } }] });
+      sayDelta(ask, { tool_calls: [{ index: 1, function: { name: "weather", arguments: CALL.arguments } }] });
+      sayDelta(ask, {}, "tool_calls");
+      const responseHash = textResponseHash([{ text: "Let me look.", tools: [CALL, CALL] }]);
+      ask.finish({ completion: 7, responseHash });
+    };
+    const { content, stop_reason } = await client.messages
+      .stream({ model: "stand-in", max_tokens: 50, messages: [{ role: "user", content: "Weather?" }] })
+      .finalMessage();
+    expect(stop_reason).to.equal("tool_use");
+    expect(content.map(({ type }) => type)).to.deep.equal(["thinking", "text", "tool_use", "tool_use"]);
+    expect(content[0]).to.include({ thinking: "Hm." });
+    expect(content[2]).to.deep.include({ id: "c0", name: "weather", input: { city: "Oslo" } });
+    expect(content[3])
+      .to.have.property("id")
+      .that.matches(/^toolu_gen-.*_1$/);
+  });
+
+  it("says in a chat what else was asked", async () => {
+    const schema = { type: "object", properties: { city: { type: "string" } } };
+    const data = Buffer.from("a picture").toString("base64");
+    await client.messages.create({
+      ...{ model: "stand-in", max_tokens: 50, tool_choice: { type: "tool", name: "weather" }, tools: TOOLS },
+      ...{ metadata: { user_id: "u1" }, thinking: { type: "enabled", budget_tokens: 2_048 }, top_k: 4 },
+      ...{ output_config: { effort: "low", format: { type: "json_schema", schema } } },
+      ...{ service_tier: "standard_only", cache_control: { type: "ephemeral" } },
+      system: [
+        { type: "text", text: "One.", cache_control: { type: "ephemeral" } },
+        { type: "text", text: "Two." },
+      ],
+      messages: [
+        { role: "user", content: "Look." },
+        {
+          role: "assistant",
+          content: [
+            { type: "thinking", thinking: "Hm.", signature: "" },
+            { type: "tool_use", id: "a", name: "look", input: {} },
+          ],
+        },
+        {
+          role: "user",
+          content: [
+            {
+              ...{ type: "tool_result", tool_use_id: "a" },
+              content: [
+                { type: "text", text: "There:" },
+                { type: "image", source: { type: "base64", media_type: "image/png", data } },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+    const called = { id: "a", type: "function", function: { name: "look", arguments: "{}" } };
+    const { tools, messages, ...rest } = sent();
+    expect(tools).to.have.length(1);
+    expect(rest).to.deep.equal({
+      ...{ model: "stand-in", max_tokens: 50, top_k: 4, user: "u1", reasoning: { max_tokens: 2_048 } },
+      ...{ reasoning_effort: "low", service_tier: "default" },
+      tool_choice: { type: "function", function: { name: "weather" } },
+      response_format: { type: "json_schema", json_schema: { name: "output", schema, strict: true } },
+    });
+    expect(messages).to.deep.equal([
+      { role: "system", content: "One.\n\nTwo." },
+      { role: "user", content: "Look." },
+      { role: "assistant", content: null, tool_calls: [called] },
+      { role: "tool", tool_call_id: "a", content: "There:" },
+      {
+        role: "user",
+        content: [{ type: "image_url", image_url: { url: `data:image/png;base64,${data}` } }],
+      },
+    ]);
+  });
+
+  it("names the sequence at which the server says it stopped", async () => {
+    provider().onAsk = (ask) => {
+      const message = { role: "assistant", content: "One" };
+      ask.replyJson(
+        { choices: [{ index: 0, message, finish_reason: "stop", stop_reason: "END" }] },
+        { units: [10, 0, 1], responseHash: textResponseHash([{ text: "One" }]) },
+      );
+    };
+    const message = await say("Count.", { stop_sequences: ["END"] });
+    expect(message).to.include({ stop_reason: "stop_sequence", stop_sequence: "END" });
   });
 });
 

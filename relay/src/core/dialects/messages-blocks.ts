@@ -68,4 +68,4 @@ function imageUrl(source: unknown, at: string): string {
 }
 
 const unknownBlock = (block: Json, at: string) =>
-  invalid(`${at}: blocks of type "${textOf(block["type"])}" are not offered here.`, `${at}.type`);
+  invalid(`${at}.type: blocks of type "${textOf(block["type"])}" are not offered here.`, `${at}.type`);

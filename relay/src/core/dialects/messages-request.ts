@@ -88,7 +88,7 @@ function toolsOf(tools: unknown): readonly Json[] | undefined {
     const { type, description, input_schema: parameters, strict } = tool;
     if (!isMissing(type) && type !== "custom")
       throw invalid(
-        `${at}: tools of type "${textOf(type)}", which a server runs, are not offered here.`,
+        `${at}.type: tools of type "${textOf(type)}", which a server runs, are not offered here.`,
         `${at}.type`,
       );
     const name = textIn(tool, "name", at);

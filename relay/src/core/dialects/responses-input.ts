@@ -43,7 +43,7 @@ function addItem(messages: Json[], item: Json, at: string): void {
   else if (type === "function_call") addCall(messages, item, at);
   // What a model thought stays with whoever asked: models do not read it again.
   else if (type !== "reasoning")
-    throw invalid(`${at}: items of type "${textOf(type)}" are not offered here.`, `${at}.type`);
+    throw invalid(`${at}.type: items of type "${textOf(type)}" are not offered here.`, `${at}.type`);
 }
 
 /** Older servers know no developer. */
@@ -81,7 +81,7 @@ function partOf(part: Json, at: string): Json {
     return { type: "text", text: textIn(part, "text", at) };
   if (type === "refusal") return { type: "text", text: textIn(part, "refusal", at) };
   if (type !== "input_image")
-    throw invalid(`${at}: parts of type "${textOf(type)}" are not offered here.`, `${at}.type`);
+    throw invalid(`${at}.type: parts of type "${textOf(type)}" are not offered here.`, `${at}.type`);
   if (!isMissing(part["file_id"]))
     throw invalid(`${at}.file_id is not offered here; send image_url.`, `${at}.file_id`);
   if (typeof url !== "string") throw invalid(`${at}.image_url must be a string.`, `${at}.image_url`);

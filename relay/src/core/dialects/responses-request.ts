@@ -88,7 +88,7 @@ function toolsOf(tools: unknown): readonly Json[] | undefined {
     const { type, description, parameters, strict } = tool;
     if (type !== "function")
       throw invalid(
-        `${at}: tools of type "${textOf(type)}" are not offered here; functions are.`,
+        `${at}.type: tools of type "${textOf(type)}" are not offered here; functions are.`,
         `${at}.type`,
       );
     const called = { name: textIn(tool, "name", at), description, parameters, strict };
