@@ -12,7 +12,7 @@ import { Observations } from "../../../relay/src/core/observations.ts";
 import { RoutingState } from "../../../relay/src/core/routing-state.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 import type { VoucherBook } from "../../../relay/src/core/vouchers.ts";
-import type { Accounts, Bills, Idempotency, IdempotentReply, Ledger } from "../../../relay/src/flow/ports.ts";
+import type { Accounts, Bills, Idempotency, Ledger } from "../../../relay/src/flow/ports.ts";
 import { Serving } from "../../../relay/src/flow/serve.ts";
 import type { ServeDependencies, ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
 import { createVoucherGate } from "../../../relay/src/flow/vouchers.ts";
@@ -21,6 +21,7 @@ import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
 import { Providers } from "../../../relay/src/upstream/providers.ts";
 import { openTestBatching } from "./batching.ts";
+import { PlainIdempotency } from "./plain-idempotency.ts";
 import { PlainLedger } from "./plain-ledger.ts";
 import { type StandIn, startStandIn } from "./stand-in-provider.ts";
 
@@ -249,28 +250,6 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
   };
   return relay;
-}
-
-/** Idempotency in plain sight. */
-class PlainIdempotency implements Idempotency {
-  readonly #entries = new Map<string, { bodyHash: Hex; reply: IdempotentReply | undefined }>();
-
-  async claim(caller: { keyHash: string }, key: string, bodyHash: Hex) {
-    const entry = this.#entries.get(`${caller.keyHash}:${key}`);
-    if (!entry) {
-      this.#entries.set(`${caller.keyHash}:${key}`, { bodyHash, reply: undefined });
-      return "new" as const;
-    }
-    if (entry.bodyHash !== bodyHash) return "conflict" as const;
-    return entry.reply ?? ("running" as const);
-  }
-
-  settle(caller: { keyHash: string }, key: string, reply: IdempotentReply | undefined): void {
-    const name = `${caller.keyHash}:${key}`;
-    const entry = this.#entries.get(name);
-    if (reply && entry) entry.reply = reply;
-    else this.#entries.delete(name);
-  }
 }
 
 export const CHAT = { model: "stand-in", messages: [{ role: "user", content: "Hello" }], max_tokens: 64 };
