@@ -86,7 +86,10 @@ describe("a line of a batch", () => {
     await run({
       serving: {
         serve: (request, sink) =>
-          relay.serving.serve({ ...request, ask: { ...request.ask, model: "unheard" } }, sink),
+          relay.serving.serve(
+            { ...request, ask: { ...request.ask, wanted: [{ model: "unheard", sort: undefined }] } },
+            sink,
+          ),
       },
       isYoung: () => young-- > 0,
     });
