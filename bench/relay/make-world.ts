@@ -34,6 +34,14 @@ export type WorldOptions = {
   readonly settings: string;
 };
 
+/** No limit of a tier is what a bench or a test of this world is about. */
+const WIDE_TIER = `
+[tiers]
+default = "enterprise"
+enterprise_requests_per_minute = 10000000
+enterprise_tokens_per_minute = 1000000000000
+`;
+
 /** A real chain in this process with a relay, a provider and a user on it. */
 export async function makeWorld(
   folder: string,
@@ -76,7 +84,8 @@ rpc_url = ${JSON.stringify(rpcUrl)}
 deployment_file = ${JSON.stringify(deploymentFile)}
 data_folder = "data"
 log_level = "warn"
-${settings}`,
+${settings}
+${WIDE_TIER}`,
   );
   const world = {
     ...{ rpcUrl, deployment, deploymentFile, relayId, relayConfig, modelId, ...provider },

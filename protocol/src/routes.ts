@@ -220,6 +220,14 @@ export type KeyJson = {
   readonly usage_weekly: number;
   readonly usage_monthly: number;
   readonly models: readonly string[] | null;
+  /** The key's own limits, below its account's; null: only the account's. */
+  readonly requests_per_minute?: number | null;
+  /** Prompt and completion together. */
+  readonly tokens_per_minute?: number | null;
+  /** Requests in flight. */
+  readonly max_in_flight?: number | null;
+  /** Addresses and networks that may use it; null: any. */
+  readonly allowed_ips?: readonly string[] | null;
   /** ISO 8601. */
   readonly created_at: string;
   readonly expires_at: string | null;

@@ -9,10 +9,13 @@ import type { WellKnown } from "@aimo/protocol/routes";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
+import { openAdmission } from "./admitting.ts";
 import { type Batching, openBatching } from "./batching.ts";
 import type { RelayConfig } from "./config.ts";
 import { Observations } from "./core/observations.ts";
 import { RoutingState } from "./core/routing-state.ts";
+import type { Tiers } from "./core/tiers.ts";
+import type { Admission } from "./flow/admission.ts";
 import type { Ledger } from "./flow/ports.ts";
 import { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
@@ -81,8 +84,10 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     });
     const observers = startObservers(config, parts, metrics);
     started.defer(() => observers.close());
+    const { tiers, admission, stop } = openAdmission(config);
+    started.defer(stop);
     const rooms = {
-      ...{ offers, upstream, metrics, observers },
+      ...{ offers, upstream, metrics, observers, tiers, admission },
       ...{ routing: new RoutingState(), observations: new Observations() },
     };
     const serving = createServing(config, parts, rooms);
@@ -132,11 +137,13 @@ type Rooms = {
   readonly observers: Observers;
   readonly routing: RoutingState;
   readonly observations: Observations;
+  readonly tiers: Tiers;
+  readonly admission: Admission;
 };
 
 function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
   const { relayId, deployment, ledger, accounts, credit, vouchers, feeBps, protocolNow, log } = parts;
-  const { offers, upstream, observers, routing, observations } = rooms;
+  const { offers, upstream, observers, routing, observations, admission } = rooms;
   return new Serving({
     ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log },
     separator: domainSeparator({
@@ -155,7 +162,7 @@ function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts
         observers.onCommit(id, outcome);
       },
     },
-    routing,
+    ...{ routing, admission },
     observe: (model, outcome) => observations.add(model, outcome, Date.now()),
     limits: { ...limits, maxReplyBytes: http.maxReplyBytes },
     now: Date.now,
@@ -169,12 +176,12 @@ type Served = Rooms & { readonly serving: Serving; readonly keys: KeyStore; read
 async function startHttp(
   { http }: RelayConfig,
   parts: RelayParts,
-  { offers, serving, metrics, routing, observations, keys, batching }: Served,
+  { offers, serving, metrics, routing, observations, tiers, keys, batching }: Served,
 ): Promise<FastifyInstance> {
   const { host, port, domains } = http;
   const app: FastifyInstance = await buildApp({
     ...parts,
-    ...{ offers, serving, metrics, keys, ...batching, settings: http, now: Date.now },
+    ...{ offers, serving, metrics, tiers, keys, ...batching, settings: http, now: Date.now },
     chainId: parts.deployment.chainId,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, Date.now()),

@@ -5,6 +5,7 @@ import { AimoError } from "@aimo/protocol/errors";
 import { parse } from "smol-toml";
 import { type Static, type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
+import { TIERS, type Tier } from "./core/tiers.ts";
 
 /**
  * Everything that a relay's operator may set: type, default and meaning in one table. The file (TOML or JSON) and the
@@ -23,6 +24,29 @@ const usd = (value: string, description: string) =>
   Type.String({ default: value, pattern: USD_PATTERN, description });
 /** A plain decimal, as `parseUsd` reads it. */
 const USD_PATTERN = "^\\d{1,17}(\\.\\d{1,12})?$";
+/** An operator's word on one tier: limits of an account, and whose accounts are in it. */
+function tierSettings<T extends Tier>(
+  tier: T,
+  to: { requests: number; tokens: number; concurrency: number },
+) {
+  return {
+    [`${tier}RequestsPerMinute`]: count(to.requests, `Requests per minute of an account in ${tier}.`, [
+      1,
+      10 ** 9,
+    ]),
+    [`${tier}TokensPerMinute`]: count(to.tokens, `Tokens per minute of an account in ${tier}.`, [
+      1,
+      10 ** 13,
+    ]),
+    [`${tier}Concurrency`]: count(to.concurrency, `Requests in flight of an account in ${tier}.`, [
+      1,
+      10 ** 6,
+    ]),
+    [`${tier}Accounts`]: list([], `Owners' addresses of accounts in ${tier}.`),
+  } as {
+    [K in `${T}RequestsPerMinute` | `${T}TokensPerMinute` | `${T}Concurrency`]: ReturnType<typeof count>;
+  } & { [K in `${T}Accounts`]: ReturnType<typeof list> };
+}
 const CLOSED = { additionalProperties: false, default: {} };
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
@@ -52,7 +76,12 @@ export const RelayConfigSchema = Type.Object(
         maxAudioBytes: count(26 * MIB, "Largest form with a recording.", [1_024, 256 * MIB]),
         maxReplyBytes: count(32 * MIB, "Largest reply that is not streamed.", [1_024, GIB]),
         requestTimeoutMs: count(30_000, "Time in which a request must be sent.", [1_000, 600_000]),
-        requestsPerMinute: count(1_000, "Requests per minute of one key.", [1, 10_000_000]),
+        requestsPerMinute: count(
+          1_000,
+          "Requests per minute of a key without a limit of its own, or of an address.",
+          [1, 10_000_000],
+        ),
+        trustedProxies: list([], "Addresses and networks of proxies whose X-Forwarded-For is believed."),
         authCallsPerMinute: count(30, "Sign-in calls per minute of one address.", [1, 100_000]),
         maxKeptReplyBytes: count(MIB, "Largest reply kept for a repeated Idempotency-Key.", [0, 64 * MIB]),
       },
@@ -68,6 +97,13 @@ export const RelayConfigSchema = Type.Object(
         ),
         maxInFlight: count(4_096, "Requests in flight.", [1, 1_000_000]),
         maxInFlightPerAccount: count(1_024, "Requests in flight of one account.", [1, 1_000_000]),
+        maxWaiting: count(1_024, "Requests that wait for room when all of it is taken.", [0, 100_000]),
+        maxWaitMs: count(2_000, "How long they wait at most.", [0, 60_000]),
+        shedAtLagMs: count(
+          250,
+          "Lag of the event loop at which the tier free is refused, pro at twice; 0: never.",
+          [0, 60_000],
+        ),
         totalMs: count(600_000, "Longest request.", [1_000, DAY_MS]),
         keepAliveMs: count(10_000, "Silence of a stream before a comment fills it.", [1_000, 600_000]),
         stopWaitMs: count(2_000, "Wait for a provider's statement when a stream is cut.", [0, 60_000]),
@@ -93,6 +129,18 @@ export const RelayConfigSchema = Type.Object(
         connectMs: count(2_000, "Time to connect to a provider.", [10, 60_000]),
         firstByteMs: count(60_000, "Time to the head of a provider's answer.", [100, 3_600_000]),
         idleMs: count(30_000, "Longest silence within an answer.", [100, 3_600_000]),
+      },
+      CLOSED,
+    ),
+    tiers: Type.Object(
+      {
+        default: Type.Union(
+          TIERS.map((tier) => Type.Literal(tier)),
+          { default: "pro", description: "Tier of accounts that are in no list." },
+        ),
+        ...tierSettings("free", { requests: 100, tokens: 200_000, concurrency: 64 }),
+        ...tierSettings("pro", { requests: 1_000, tokens: 20_000_000, concurrency: 1_024 }),
+        ...tierSettings("enterprise", { requests: 10_000, tokens: 1_000_000_000, concurrency: 4_096 }),
       },
       CLOSED,
     ),

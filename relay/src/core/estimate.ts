@@ -52,6 +52,14 @@ function costAt(units: Units, { prices }: Price): bigint {
   return costOf(units, [prompt, 0n, prices[2]]);
 }
 
+/** A token is about four bytes of English and of JSON. */
+const BYTES_PER_TOKEN = 4;
+
+/** Tokens that a request may use, for limits per minute: what it does use puts them right. At least 1. */
+export function expectedTokens({ bodyBytes, count }: Ask, maxTokens: number | undefined): number {
+  return Math.max(1, Math.ceil(bodyBytes / BYTES_PER_TOKEN) + count * (maxTokens ?? 0));
+}
+
 export type Plan = {
   /** pUSD to hold: covers any of the offers, with the relay's fee. */
   readonly hold: bigint;

@@ -73,6 +73,16 @@ export type Caller = {
   /** pUSD per reset period; undefined: only the channel limits it. */
   readonly limit: bigint | undefined;
   readonly limitReset: "daily" | "weekly" | "monthly" | undefined;
+} & Pick<KeyLimits, "tokensPerMinute" | "maxInFlight">;
+
+/** A key's own limits, below its account's. */
+export type KeyLimits = {
+  readonly requestsPerMinute?: number | undefined;
+  readonly tokensPerMinute?: number | undefined;
+  /** Requests in flight. */
+  readonly maxInFlight?: number | undefined;
+  /** Addresses and networks (CIDR) that may use it. */
+  readonly allowedIps?: readonly string[] | undefined;
 };
 
 /** What is known of a request before it is sent. */

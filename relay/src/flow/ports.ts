@@ -15,6 +15,7 @@ import type {
   ChannelOnChain,
   Generation,
   GenerationStart,
+  KeyLimits,
   KeyUsage,
   Offer,
   Outcome,
@@ -59,7 +60,7 @@ export type KeySettings = {
   readonly expiresAt: number | undefined;
   readonly models: readonly string[] | undefined;
   readonly disabled: boolean;
-};
+} & KeyLimits;
 export type KeyRecord = KeySettings & {
   /** SHA-256 of the key, hex without prefix. */
   readonly hash: string;

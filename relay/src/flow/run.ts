@@ -17,6 +17,8 @@ const FREE_CUT = "No usage was stated for what was delivered: free.";
 
 /** A request that is held for: tries its offers in order, forwards the reply, and ends the hold exactly once. */
 export class Run {
+  /** What was billed for, in units: 0 for what was free. */
+  usedTokens = 0;
   readonly #parameters: RunParameters;
   readonly #attempts: AttemptRecord[] = [];
   readonly #startedAt: number;
@@ -263,6 +265,8 @@ export class Run {
   #settle(outcome: Outcome): void {
     if (this.#settled) return;
     this.#settled = true;
+    if (outcome.kind === "usage")
+      this.usedTokens = outcome.statement.units.reduce((sum, count) => sum + count, 0);
     const { ledger, observe } = this.#parameters.dependencies;
     ledger.commit(this.#parameters.id, outcome);
     observe(this.#parameters.request.ask.model, outcome);

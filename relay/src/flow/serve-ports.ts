@@ -2,6 +2,7 @@ import type { Hex } from "viem";
 import type { Ask } from "../core/ask.ts";
 import type { RoutingState } from "../core/routing-state.ts";
 import type { Caller, Offer, Outcome, Route } from "../core/types.ts";
+import type { Admission } from "./admission.ts";
 import type { ProviderCredit } from "./credit.ts";
 import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
 import type { VoucherGate } from "./vouchers.ts";
@@ -47,9 +48,6 @@ export type ServeLimits = {
   readonly maxAttempts: number;
   /** Silence of a provider after which a second one is asked too, milliseconds; 0: never. */
   readonly hedgeAfterMs: number;
-  /** Requests in flight, in all and per account. */
-  readonly maxInFlight: number;
-  readonly maxInFlightPerAccount: number;
   /** Milliseconds: a whole request; silence until a keep-alive; wait for the statement of a stopped request. */
   readonly totalMs: number;
   readonly keepAliveMs: number;
@@ -66,6 +64,7 @@ export type ServeDependencies = {
   readonly offers: Pick<OfferBook, "live" | "knows">;
   readonly upstream: Upstream;
   readonly accounts: Pick<Accounts, "refreshChannel">;
+  readonly admission: Admission;
   readonly credit: Pick<ProviderCredit, "covers" | "begin">;
   readonly vouchers: VoucherGate;
   readonly routing: RoutingState;

@@ -1,7 +1,8 @@
 import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
-import { planHold } from "../core/estimate.ts";
+import { expectedTokens, planHold } from "../core/estimate.ts";
 import { RateLimiter } from "../core/gcra.ts";
 import type { Caller, ChannelBalance } from "../core/types.ts";
+import type { TokenGrant } from "./admission.ts";
 import { chooseOffers } from "./choosing.ts";
 import { Run } from "./run.ts";
 import type { ReplySink, ServeDependencies, Served, ServeRequest } from "./serve-ports.ts";
@@ -20,17 +21,16 @@ const CHANNEL_ERRORS: ReadonlySet<ErrorCode> = new Set([
 /** What the channel covers is unknown before it is read: enough to make every hold fail with numbers. */
 const NOTHING: Pick<ChannelBalance, "epoch" | "free"> = { epoch: 0, free: 0n };
 
+/** A request that is held for. */
+type Held = { readonly run: Run; readonly id: string; readonly tokens: TokenGrant };
+
 /** Serves requests: admit, hold, rank, call with fail-over, meter, commit. One per relay. */
 export class Serving {
   readonly #dependencies: ServeDependencies;
   readonly #running = new Set<Run>();
-  readonly #perAccount = new Map<number, number>();
   readonly #refreshing = new Map<number, Promise<unknown>>();
   readonly #refreshes = new RateLimiter(1, REFRESH_INTERVAL_MS);
   readonly #sweep: NodeJS.Timeout;
-  #admitted = 0;
-  #draining = false;
-  #onIdle: (() => void) | undefined;
 
   constructor(dependencies: ServeDependencies) {
     this.#dependencies = dependencies;
@@ -39,11 +39,15 @@ export class Serving {
   }
 
   get inFlight(): number {
-    return this.#admitted;
+    return this.#dependencies.admission.inFlight;
+  }
+
+  get waiting(): number {
+    return this.#dependencies.admission.waiting;
   }
 
   get draining(): boolean {
-    return this.#draining;
+    return this.#dependencies.admission.isClosed;
   }
 
   /**
@@ -51,58 +55,37 @@ export class Serving {
    * the stream. The hold is ended exactly once, whatever happens.
    */
   async serve(request: ServeRequest, sink: ReplySink): Promise<Served> {
-    this.#admit(request.caller);
+    const { admission } = this.#dependencies;
+    const room = admission.enter(request.caller, (leave) => {
+      sink.onClose = leave;
+    });
+    if (room) await room;
     try {
-      const run = this.#hold(request, sink) ?? (await this.#holdAfterRefresh(request, sink));
-      this.#running.add(run.run);
+      const held = this.#hold(request, sink) ?? (await this.#holdAfterRefresh(request, sink));
+      this.#running.add(held.run);
       try {
-        return { generationId: run.id, billed: await run.run.go() };
+        return { generationId: held.id, billed: await held.run.go() };
       } finally {
-        this.#running.delete(run.run);
+        this.#running.delete(held.run);
+        held.tokens.used(held.run.usedTokens);
       }
     } finally {
-      this.#release(request.caller);
+      admission.leave(request.caller);
     }
   }
 
   /** Admits nothing more; waits for what runs, stops it at the deadline, and waits for that. */
   async drain(deadlineMs: number): Promise<void> {
-    this.#draining = true;
     const timer = setTimeout(() => {
       for (const run of this.#running) run.stop(new AimoError("shutting_down"));
     }, deadlineMs);
-    if (this.#admitted > 0)
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
+    await this.#dependencies.admission.close();
     clearTimeout(timer);
     clearInterval(this.#sweep);
   }
 
-  #admit({ userId }: Caller): void {
-    const { maxInFlight, maxInFlightPerAccount } = this.#dependencies.limits;
-    if (this.#draining) throw new AimoError("shutting_down", { retryAfterSeconds: 5 });
-    const own = this.#perAccount.get(userId) ?? 0;
-    if (this.#admitted >= maxInFlight) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
-    if (own >= maxInFlightPerAccount)
-      throw new AimoError("rate_limit_exceeded", {
-        message: `This account has ${own} requests in flight; the limit is ${maxInFlightPerAccount}.`,
-        retryAfterSeconds: 1,
-      });
-    this.#admitted++;
-    this.#perAccount.set(userId, own + 1);
-  }
-
-  #release({ userId }: Caller): void {
-    this.#admitted--;
-    const own = (this.#perAccount.get(userId) ?? 1) - 1;
-    if (own > 0) this.#perAccount.set(userId, own);
-    else this.#perAccount.delete(userId);
-    if (this.#admitted === 0) this.#onIdle?.();
-  }
-
   /** Holds with what the ledger knows. Undefined when the chain may know better. */
-  #hold(request: ServeRequest, sink: ReplySink, mayRefresh = true): { run: Run; id: string } | undefined {
+  #hold(request: ServeRequest, sink: ReplySink, mayRefresh = true): Held | undefined {
     try {
       return this.#tryHold(request, sink);
     } catch (error) {
@@ -116,7 +99,7 @@ export class Serving {
     }
   }
 
-  async #holdAfterRefresh(request: ServeRequest, sink: ReplySink): Promise<{ run: Run; id: string }> {
+  async #holdAfterRefresh(request: ServeRequest, sink: ReplySink): Promise<Held> {
     const { userId } = request.caller;
     let refreshing = this.#refreshing.get(userId);
     if (!refreshing) {
@@ -129,8 +112,8 @@ export class Serving {
     return this.#tryHold(request, sink);
   }
 
-  #tryHold(request: ServeRequest, sink: ReplySink): { run: Run; id: string } {
-    const { ledger, vouchers, randomHex, feeBps: feeNow, now } = this.#dependencies;
+  #tryHold(request: ServeRequest, sink: ReplySink): Held {
+    const { admission, ledger, vouchers, randomHex, feeBps: feeNow, now } = this.#dependencies;
     const { ask, caller, bodyHash, route } = request;
     const offers = chooseOffers(this.#dependencies, request);
     const { epoch, free } = ledger.balanceOf(caller.userId) ?? NOTHING;
@@ -141,11 +124,17 @@ export class Serving {
       ...{ id, userId: caller.userId, keyHash: caller.keyHash, epoch, model: ask.model, route },
       ...{ streamed: ask.stream, createdAt: now(), bodyHash },
     };
-    vouchers.admit(caller.userId, request.voucher, hold);
-    ledger.hold(start, caller, hold);
+    const tokens = admission.takeTokens(caller, expectedTokens(ask, maxTokens));
+    try {
+      vouchers.admit(caller.userId, request.voucher, hold);
+      ledger.hold(start, caller, hold);
+    } catch (error) {
+      tokens.used(0);
+      throw error;
+    }
     const dependencies = this.#dependencies;
     return {
-      id,
+      ...{ id, tokens },
       run: new Run({ dependencies, request, sink, id, epoch, offers, hold, maxTokens, clamped, feeBps }),
     };
   }
@@ -161,6 +150,7 @@ export class Serving {
   #tick(): void {
     const now = this.#dependencies.now();
     const { totalMs, keepAliveMs } = this.#dependencies.limits;
+    this.#dependencies.admission.sweep();
     for (const run of this.#running) {
       if (now - run.startedAt > totalMs)
         run.stop(new AimoError("timeout", { message: `The request took longer than ${totalMs / 1000} s.` }));

@@ -1,10 +1,20 @@
+import type { BlockList } from "node:net";
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fastify";
 import type { Address } from "viem";
-import { RateLimiter } from "../core/gcra.ts";
+import { Rates, type RateVerdict } from "../core/rates.ts";
+import type { Tiers } from "../core/tiers.ts";
 import type { Caller } from "../core/types.ts";
 import type { Accounts, KeyRecord, Keys } from "../flow/ports.ts";
 import type { AuthSessions } from "../flow/sign-in-ports.ts";
+import { isIn, networksOf } from "./networks.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Who calls, or why that is not known. Set before anything else is done with a request. */
+    principal: Principal | AimoError | null;
+  }
+}
 
 /** Who calls: a key that may infer and read its account, or a wallet's session that may read and manage. */
 export type Principal =
@@ -15,8 +25,9 @@ export type AccessDependencies = {
   readonly keys: Pick<Keys, "authenticate">;
   readonly sessions: Pick<AuthSessions, "ownerOf">;
   readonly accounts: Pick<Accounts, "userIdOf">;
-  /** Requests per minute of one key, session or, without either, address. */
+  /** Requests per minute of one key that has no limit of its own, session or, without either, address. */
   readonly requestsPerMinute: number;
+  readonly tiers: Tiers;
   readonly now: () => number;
 };
 
@@ -29,28 +40,32 @@ const MAX_KNOWN_OWNERS = 10_000;
 /** Authenticates and limits. Nothing here awaits, but for the user id of a wallet. */
 export class Access {
   readonly #dependencies: AccessDependencies;
-  readonly #limiter: RateLimiter;
-  readonly #principals = new WeakMap<FastifyRequest, Principal | AimoError>();
+  readonly #rates = new Rates();
+  /** Of keys that only some addresses may use. */
+  readonly #networks = new WeakMap<readonly string[], BlockList>();
   readonly #userIds = new Map<string, number>();
 
   constructor(dependencies: AccessDependencies) {
     this.#dependencies = dependencies;
-    this.#limiter = new RateLimiter(dependencies.requestsPerMinute, 60_000);
   }
 
-  /** A hook for every route of /v1: knows the caller, and counts the request against its limit. */
+  /**
+   * A hook for every request: knows the caller, and counts what goes to /v1 against its limits. Every reply says what is
+   * left of the tighter of them.
+   */
   readonly onRequest = (
     request: FastifyRequest,
     reply: FastifyReply,
     done: HookHandlerDoneFunction,
   ): void => {
-    const principal = this.#authenticate(credentialOf(request));
-    this.#principals.set(request, principal);
-    const { now } = this.#dependencies;
-    const verdict = this.#limiter.take(subjectOf(principal, request), now());
+    const principal = this.#authenticate(request);
+    request.principal = principal;
+    const now = this.#dependencies.now();
+    const isCounted = request.url.startsWith("/v1/") && request.method !== "OPTIONS";
+    const verdict = this.#limit(request, principal, { now, isCounted });
     reply.header("x-ratelimit-limit", verdict.limit);
     reply.header("x-ratelimit-remaining", verdict.remaining);
-    reply.header("x-ratelimit-reset", Math.ceil((now() + verdict.resetMs) / 1000));
+    reply.header("x-ratelimit-reset", Math.ceil((now + verdict.resetMs) / 1000));
     if (verdict.allowed) done();
     else
       throw new AimoError("rate_limit_exceeded", {
@@ -61,7 +76,7 @@ export class Access {
 
   /** Throws `authentication_failed`. */
   principal(request: FastifyRequest): Principal {
-    const principal = this.#principals.get(request) ?? new AimoError("authentication_failed");
+    const principal = request.principal ?? new AimoError("authentication_failed");
     if (isAimoError(principal)) throw principal;
     return principal as Principal;
   }
@@ -102,7 +117,32 @@ export class Access {
     return userId;
   }
 
-  #authenticate(credential: string | undefined): Principal | AimoError {
+  /** Takes one request from each limit that the caller has, or, where one is used up, from none. */
+  #limit(
+    request: FastifyRequest,
+    principal: Principal | AimoError,
+    { now, isCounted }: { now: number; isCounted: boolean },
+  ): RateVerdict {
+    const rates = this.#rates;
+    const { requestsPerMinute, tiers } = this.#dependencies;
+    const subject = subjectOf(principal, request);
+    const isKey = !isAimoError(principal) && principal.kind === "key";
+    const own = (isKey ? principal.record.requestsPerMinute : undefined) ?? requestsPerMinute;
+    if (!isCounted) return { ...rates.peek(subject, own, { now }), allowed: true };
+    if (!isKey) return rates.take(subject, own, { now });
+    const { caller } = principal;
+    const account = `account ${caller.userId}`;
+    const ofAccount = tiers.limitsOf(tiers.tierOf(caller.owner)).requestsPerMinute;
+    const whole = rates.peek(account, ofAccount, { now });
+    if (!whole.allowed) return whole;
+    const ofKey = rates.take(subject, own, { now });
+    if (!ofKey.allowed) return ofKey;
+    const taken = rates.take(account, ofAccount, { now });
+    return taken.remaining < ofKey.remaining ? taken : ofKey;
+  }
+
+  #authenticate(request: FastifyRequest): Principal | AimoError {
+    const credential = credentialOf(request);
     if (!credential) return new AimoError("authentication_failed");
     const { keys, sessions } = this.#dependencies;
     if (credential.startsWith(SESSION_PREFIX)) {
@@ -110,11 +150,23 @@ export class Access {
       return owner ? { kind: "session", owner } : new AimoError("authentication_failed");
     }
     try {
-      return { kind: "key", ...keys.authenticate(credential) };
+      const known = keys.authenticate(credential);
+      const { allowedIps } = known.record;
+      if (allowedIps && allowedIps.length > 0 && !isIn(this.#networksOf(allowedIps), request.ip))
+        return new AimoError("permission_denied", {
+          message: `This key may not be used from ${request.ip}.`,
+        });
+      return { kind: "key", ...known };
     } catch (error) {
       if (isAimoError(error)) return error;
       throw error;
     }
+  }
+
+  #networksOf(texts: readonly string[]): BlockList {
+    const known = this.#networks.get(texts) ?? networksOf(texts);
+    this.#networks.set(texts, known);
+    return known;
   }
 }
 

@@ -30,6 +30,8 @@ export type HttpSettings = {
   /** Origins of browsers that may call; "*" for all. */
   readonly corsOrigins: readonly string[];
   readonly requestsPerMinute: number;
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   readonly authCallsPerMinute: number;
   /** Milliseconds in which a request must have been sent, headers and body. */
   readonly requestTimeoutMs: number;
@@ -71,6 +73,7 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
     requestIdHeader: false,
     routerOptions: { maxParamLength: 256 },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
+    trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
   });
   app.server.maxHeadersCount = MAX_HEADERS;
@@ -85,6 +88,9 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
     reply.header(ROUTE_HEADERS.requestId, request.id);
     done();
   });
+  const access = new Access({ ...dependencies, requestsPerMinute: settings.requestsPerMinute });
+  app.decorateRequest("principal", null);
+  app.addHook("onRequest", access.onRequest);
   await app.register(cors, {
     origin: settings.corsOrigins.includes("*") ? "*" : [...settings.corsOrigins],
     methods: ["GET", "POST", "PATCH", "DELETE"],
@@ -92,7 +98,7 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
   });
   await app.register(swagger, { openapi: openapi(), hideUntagged: true });
   const refuseRest = refuseOtherMethods(app);
-  await registerRoutes(app, dependencies);
+  await registerRoutes(app, dependencies, access);
   refuseRest();
   await app.ready();
   return app;
@@ -104,12 +110,14 @@ function codeOf(error: FastifyError): ErrorCode {
   return (error.statusCode ?? 500) < 500 ? "invalid_request" : "internal_error";
 }
 
-async function registerRoutes(app: FastifyInstance, dependencies: AppDependencies): Promise<void> {
+async function registerRoutes(
+  app: FastifyInstance,
+  dependencies: AppDependencies,
+  access: Access,
+): Promise<void> {
   const { settings } = dependencies;
-  const access = new Access({ ...dependencies, requestsPerMinute: settings.requestsPerMinute });
   await app.register(metaRoutes, dependencies);
   await app.register(async (v1) => {
-    v1.addHook("onRequest", access.onRequest);
     await v1.register(inferenceRoutes, { ...dependencies, access, maxAudioBytes: settings.maxAudioBytes });
     await v1.register(modelsRoutes, dependencies);
     await v1.register(authRoutes, { ...dependencies, callsPerMinute: settings.authCallsPerMinute });

@@ -39,7 +39,9 @@ export function handleErrors(app: FastifyInstance, bodyLimit: number): void {
 
 /** Sends an error's status, headers and body. */
 export function sendError(request: FastifyRequest, reply: FastifyReply, error: AimoError): FastifyReply {
-  if (error.retryAfterSeconds !== undefined) reply.header("retry-after", Math.ceil(error.retryAfterSeconds));
+  const isLater = error.status === 429 || error.status === 503;
+  const retryAfter = error.retryAfterSeconds ?? (isLater ? 1 : undefined);
+  if (retryAfter !== undefined) reply.header("retry-after", Math.ceil(retryAfter));
   if (error.status === 401) reply.header("www-authenticate", "Bearer");
   const body = errorBody(error, request.id);
   const { errorForm } = request.routeOptions.config;

@@ -7,6 +7,7 @@ import type { Static } from "typebox";
 import { toUsdNumber } from "../core/reply.ts";
 import type { KeyRecord, KeySettings, Keys, Ledger } from "../flow/ports.ts";
 import type { Access } from "./access.ts";
+import { networksOf } from "./networks.ts";
 import { KeyBody, KeyParams, manage, read } from "./schemas.ts";
 
 export type KeysOptions = {
@@ -90,6 +91,23 @@ function settingsOf(body: Static<typeof KeyBody>, now: number): Partial<KeySetti
     ...(expiresAt === undefined ? {} : { expiresAt: readTime(expiresAt, now) }),
     ...(models === undefined ? {} : { models: models?.map((model) => model.toLowerCase()) }),
     ...(disabled === undefined ? {} : { disabled }),
+    ...limitsOf(body),
+  };
+}
+
+function limitsOf(body: Static<typeof KeyBody>): Partial<KeySettings> {
+  const {
+    requests_per_minute: requestsPerMinute,
+    tokens_per_minute: tokensPerMinute,
+    max_in_flight: maxInFlight,
+    allowed_ips: allowedIps,
+  } = body;
+  if (allowedIps) networksOf(allowedIps);
+  return {
+    ...(requestsPerMinute === undefined ? {} : { requestsPerMinute: requestsPerMinute ?? undefined }),
+    ...(tokensPerMinute === undefined ? {} : { tokensPerMinute: tokensPerMinute ?? undefined }),
+    ...(maxInFlight === undefined ? {} : { maxInFlight: maxInFlight ?? undefined }),
+    ...(allowedIps === undefined ? {} : { allowedIps: allowedIps ?? undefined }),
   };
 }
 
@@ -121,6 +139,10 @@ function keyJson(record: KeyRecord, ledger: KeysOptions["ledger"]): KeyJson {
     usage_weekly: toUsdNumber(usage.weekly),
     usage_monthly: toUsdNumber(usage.monthly),
     models: record.models ?? null,
+    requests_per_minute: record.requestsPerMinute ?? null,
+    tokens_per_minute: record.tokensPerMinute ?? null,
+    max_in_flight: record.maxInFlight ?? null,
+    allowed_ips: record.allowedIps ?? null,
     created_at: new Date(record.createdAt).toISOString(),
     expires_at: record.expiresAt === undefined ? null : new Date(record.expiresAt).toISOString(),
   };

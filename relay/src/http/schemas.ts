@@ -132,6 +132,15 @@ const keySettings = {
   expires_at: Type.Optional(Nullable(Type.String({ maxLength: 40 }))),
   models: Type.Optional(Nullable(Type.Array(Model, { maxItems: 100 }))),
   disabled: Type.Optional(Type.Boolean()),
+  requests_per_minute: Type.Optional(Nullable(Type.Integer({ minimum: 1, maximum: 10_000_000 }))),
+  /** Prompt and completion together. */
+  tokens_per_minute: Type.Optional(Nullable(Type.Integer({ minimum: 1, maximum: 1_000_000_000_000 }))),
+  /** Requests in flight. */
+  max_in_flight: Type.Optional(Nullable(Type.Integer({ minimum: 1, maximum: 1_000_000 }))),
+  /** IPv4 and IPv6 addresses and networks, e.g. 10.0.0.0/8; null or empty: any. */
+  allowed_ips: Type.Optional(
+    Nullable(Type.Array(Type.String({ minLength: 2, maxLength: 50 }), { maxItems: 100 })),
+  ),
 };
 export const KeyBody = Type.Object(keySettings, { additionalProperties: false });
 export const KeyParams = Type.Object({ hash: Type.String({ pattern: "^[0-9a-f]{64}$" }) });

@@ -125,8 +125,9 @@ export class KeyStore implements Keys {
   }
 
   #keep(record: KeyRecord): void {
-    const { userId, owner, hash: keyHash, models, limit, limitReset } = record;
-    this.#byHash.set(keyHash, { record, caller: { userId, owner, keyHash, models, limit, limitReset } });
+    const { userId, owner, hash: keyHash, models, limit, limitReset, tokensPerMinute, maxInFlight } = record;
+    const limits = { limit, limitReset, tokensPerMinute, maxInFlight };
+    this.#byHash.set(keyHash, { record, caller: { userId, owner, keyHash, models, ...limits } });
     const hashes = this.#byUser.get(userId) ?? new Set();
     this.#byUser.set(userId, hashes.add(keyHash));
   }

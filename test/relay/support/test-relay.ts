@@ -24,6 +24,7 @@ import { openTestBatching } from "./batching.ts";
 import { PlainIdempotency } from "./plain-idempotency.ts";
 import { PlainLedger } from "./plain-ledger.ts";
 import { type StandIn, startStandIn } from "./stand-in-provider.ts";
+import { type TestLimitsOptions, testLimits } from "./test-limits.ts";
 
 export const CHAIN_ID = 31_337;
 export const RELAY_ID = 3;
@@ -72,14 +73,13 @@ export type TestRelayOptions = {
   readonly now?: () => number;
   /** What the router's chance is; the first offer by default. */
   readonly random?: () => number;
+  readonly admission?: TestLimitsOptions;
 };
 
 const METERED_ONLY = { voucherStateOf: () => undefined, takeVoucher: () => {} };
 const LIMITS: ServeLimits = {
   maxAttempts: 3,
   hedgeAfterMs: 0,
-  maxInFlight: 4_096,
-  maxInFlightPerAccount: 4_096,
   totalMs: 60_000,
   keepAliveMs: 60_000,
   stopWaitMs: 2_000,
@@ -90,6 +90,7 @@ const SETTINGS: HttpSettings = {
   maxAudioBytes: 1024 * 1024,
   corsOrigins: ["*"],
   requestsPerMinute: 100_000,
+  trustedProxies: [],
   authCallsPerMinute: 1_000,
   requestTimeoutMs: 30_000,
 };
@@ -144,6 +145,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     ...options.accounts,
   };
   const routing = new RoutingState();
+  const { tiers, admission } = testLimits({ now, ...options.admission });
   const observations = new Observations();
   const serving = new Serving({
     relayId: RELAY_ID,
@@ -160,7 +162,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       book: options.book ?? METERED_ONLY,
     }),
     credit: options.credit ?? { covers: () => true, begin: () => () => {} },
-    routing,
+    ...{ routing, admission },
     observe: (model, outcome) => observations.add(model, outcome, now()),
     limits: { ...LIMITS, ...options.limits },
     feeBps: () => FEE_BPS,
@@ -184,7 +186,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
       knows: (model) => model === "stand-in",
     },
-    feeBps: () => FEE_BPS,
+    ...{ tiers, feeBps: () => FEE_BPS },
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, now()),
       isResting: (offer) => routing.isResting(offer, now()),

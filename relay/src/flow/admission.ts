@@ -1,0 +1,202 @@
+import { AimoError } from "@aimo/protocol/errors";
+import { Rates, type RateVerdict } from "../core/rates.ts";
+import type { Shedding } from "../core/shedding.ts";
+import { HEAD_START_MS, type Tier, type TierLimits, type Tiers } from "../core/tiers.ts";
+import type { Caller } from "../core/types.ts";
+import { WaitingLine } from "../core/waiting-line.ts";
+
+export type AdmissionLimits = {
+  /** Requests in flight, in all and per account whatever its tier. */
+  readonly maxInFlight: number;
+  readonly maxInFlightPerAccount: number;
+  /** Who finds no room waits: so many at most, so long at most. */
+  readonly maxWaiting: number;
+  readonly maxWaitMs: number;
+};
+
+export type AdmissionParameters = {
+  readonly tiers: Tiers;
+  readonly shedding: Shedding;
+  readonly limits: AdmissionLimits;
+  readonly now: () => number;
+};
+
+/** Tokens that were taken for a request; `used` puts them right, once. */
+export type TokenGrant = { used(tokens: number): void };
+
+const BUSY_SECONDS = 1;
+
+/**
+ * Who is let in: limits per account and per key, then room in the node, which is given by tier when there is none.
+ * While nothing is full all of this is synchronous. Every entry is left exactly once.
+ */
+export class Admission {
+  readonly #parameters: AdmissionParameters;
+  readonly #perAccount = new Map<number, number>();
+  readonly #perKey = new Map<string, number>();
+  readonly #tokens = new Rates();
+  readonly #line: WaitingLine;
+  #inFlight = 0;
+  #onIdle: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(parameters: AdmissionParameters) {
+    this.#parameters = parameters;
+    this.#line = new WaitingLine(parameters.limits.maxWaiting);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Lets a request in, or says why not: `rate_limit_exceeded`, `overloaded`, `shutting_down`. A promise when it has to
+   * wait for room; `onClose` takes what ends the wait when the client is gone.
+   */
+  enter(caller: Caller, onGone: (leave: () => void) => void): Promise<void> | undefined {
+    if (this.#isClosed) throw closing();
+    const { tiers, shedding, limits } = this.#parameters;
+    const tier = tiers.tierOf(caller.owner);
+    if (shedding.refuses(tier)) throw busy(`The relay is under load and serves the tier ${tier} later.`);
+    this.#requireOwnRoom(caller, tiers.limitsOf(tier));
+    if (this.#inFlight < limits.maxInFlight) {
+      this.#count(caller, 1);
+      return undefined;
+    }
+    return this.#wait(caller, tier, onGone);
+  }
+
+  /** Ends what `enter` began. */
+  leave(caller: Caller): void {
+    this.#count(caller, -1);
+    if (this.#inFlight < this.#parameters.limits.maxInFlight) this.#line.next();
+    if (this.#inFlight === 0) this.#onIdle?.();
+  }
+
+  /** Takes what a request may use of the account's and the key's tokens per minute. Throws `rate_limit_exceeded`. */
+  takeTokens(caller: Caller, estimate: number): TokenGrant {
+    const now = this.#parameters.now();
+    const taken: [string, number][] = [];
+    const giveBack = (amount: number) => {
+      for (const [subject, limit] of taken)
+        this.#tokens.giveBack(subject, limit, { now: this.#parameters.now(), amount });
+    };
+    for (const [subject, limit, whose] of this.#tokenLimits(caller)) {
+      const verdict = this.#tokens.take(subject, limit, { now, cost: estimate });
+      if (!verdict.allowed) {
+        giveBack(estimate);
+        throw tooManyTokens(verdict, { estimate, whose });
+      }
+      taken.push([subject, limit]);
+    }
+    return { used: (tokens) => giveBack(estimate - tokens) };
+  }
+
+  /** Refuses who has waited too long. Call now and then. */
+  sweep(): void {
+    this.#line.refuseOlder(this.#parameters.now() - this.#parameters.limits.maxWaitMs);
+  }
+
+  /** Lets nobody in any more; resolves when the last one has left. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#line.clear();
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  #requireOwnRoom({ userId, keyHash, maxInFlight }: Caller, { concurrency }: TierLimits): void {
+    const most = Math.min(concurrency, this.#parameters.limits.maxInFlightPerAccount);
+    const own = this.#perAccount.get(userId) ?? 0;
+    if (own >= most) throw tooManyAtOnce("account", own, most);
+    if (maxInFlight === undefined) return;
+    const ofKey = this.#perKey.get(keyHash) ?? 0;
+    if (ofKey >= maxInFlight) throw tooManyAtOnce("key", ofKey, maxInFlight);
+  }
+
+  /** It counts while it waits, so that no account fills the line. */
+  #wait(caller: Caller, tier: Tier, onGone: (leave: () => void) => void): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#countOwn(caller, 1);
+    let isOver = false;
+    const refuse = (error: AimoError) => {
+      if (isOver) return;
+      isOver = true;
+      this.#countOwn(caller, -1);
+      reject(error);
+    };
+    const out = this.#line.join({
+      since: this.#parameters.now(),
+      headStartMs: HEAD_START_MS[tier],
+      admit: () => {
+        isOver = true;
+        this.#inFlight++;
+        resolve();
+      },
+      refuse: () => refuse(this.#isClosed ? closing() : busy("The relay has no room for another request.")),
+    });
+    if (!out) refuse(busy("The relay has no room for another request, and too many wait for it."));
+    else
+      onGone(() => {
+        out();
+        refuse(busy("The client is gone."));
+      });
+    return promise;
+  }
+
+  #count(caller: Caller, sign: 1 | -1): void {
+    this.#inFlight += sign;
+    this.#countOwn(caller, sign);
+  }
+
+  #countOwn({ userId, keyHash }: Caller, sign: 1 | -1): void {
+    add(this.#perAccount, userId, sign);
+    add(this.#perKey, keyHash, sign);
+  }
+
+  #tokenLimits(caller: Caller): readonly (readonly [string, number, string])[] {
+    const { tiers } = this.#parameters;
+    const { tokensPerMinute } = tiers.limitsOf(tiers.tierOf(caller.owner));
+    const account = [`account ${caller.userId}`, tokensPerMinute, "account"] as const;
+    const own = caller.tokensPerMinute;
+    return own === undefined ? [account] : [account, [`key ${caller.keyHash}`, own, "key"]];
+  }
+}
+
+function add<K>(counts: Map<K, number>, key: K, sign: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + sign;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}
+
+const closing = () => new AimoError("shutting_down", { retryAfterSeconds: 5 });
+const busy = (message: string) => new AimoError("overloaded", { message, retryAfterSeconds: BUSY_SECONDS });
+
+const tooManyAtOnce = (whose: string, own: number, most: number) =>
+  new AimoError("rate_limit_exceeded", {
+    message: `This ${whose} has ${own} requests in flight; its limit is ${most}.`,
+    retryAfterSeconds: BUSY_SECONDS,
+  });
+
+function tooManyTokens(
+  { limit, remaining, retryMs }: RateVerdict,
+  { estimate, whose }: { estimate: number; whose: string },
+): AimoError {
+  const isHopeless = retryMs === Number.POSITIVE_INFINITY;
+  const message = `The request may use ${estimate} tokens; this ${whose} may use ${limit} a minute, and has ${remaining} left.`;
+  return new AimoError("rate_limit_exceeded", {
+    message: isHopeless ? `${message} Lower max_tokens or shorten the prompt.` : message,
+    details: { tokens_estimated: estimate, tokens_per_minute: limit, tokens_remaining: remaining },
+    ...(isHopeless ? {} : { retryAfterSeconds: Math.ceil(retryMs / 1_000) }),
+  });
+}
