@@ -1,3 +1,5 @@
+import { errorBody } from "@aimo/protocol/error-body";
+import { AimoError } from "@aimo/protocol/errors";
 import type { Dialect, DialectStream, Json } from "../core/dialects/dialect.ts";
 import { readFrame } from "../core/sse.ts";
 import type { ReplySink } from "../flow/serve-ports.ts";
@@ -8,6 +10,7 @@ export class DialectSink implements ReplySink {
   readonly #dialect: Dialect;
   readonly #asked: Json;
   #stream: DialectStream | undefined;
+  #failed = false;
 
   constructor(inner: ReplySink, dialect: Dialect, asked: Json) {
     this.#inner = inner;
@@ -41,8 +44,18 @@ export class DialectSink implements ReplySink {
     const { data } = readFrame(frame);
     // a comment that keeps the connection open
     if (data === undefined || !this.#stream) return this.#inner.write(frame);
-    const text = data === "[DONE]" ? this.#stream.done() : this.#stream.chunk(JSON.parse(data) as Json);
+    const text = this.#failed ? "" : this.#translate(this.#stream, data);
     return text === "" || this.#inner.write(Buffer.from(text));
+  }
+
+  #translate(stream: DialectStream, data: string): string {
+    try {
+      return data === "[DONE]" ? stream.done() : stream.chunk(JSON.parse(data) as Json);
+    } catch (cause) {
+      // Nothing follows it, so that no reader takes the rest for the whole.
+      this.#failed = true;
+      return stream.chunk({ error: errorBody(unsayable(cause)).error });
+    }
   }
 
   end(): void {
@@ -54,7 +67,23 @@ export class DialectSink implements ReplySink {
   }
 
   sendJson(generationId: string, body: string): void {
-    const reply = this.#dialect.reply(JSON.parse(body) as Json, this.#asked);
-    this.#inner.sendJson(generationId, JSON.stringify(reply));
+    this.#inner.sendJson(generationId, this.#rewrite(body));
   }
+
+  #rewrite(body: string): string {
+    try {
+      return JSON.stringify(this.#dialect.reply(JSON.parse(body) as Json, this.#asked));
+    } catch (cause) {
+      throw unsayable(cause);
+    }
+  }
+}
+
+/** JSON can be read at any depth, and written only down to some. */
+function unsayable(cause: unknown): AimoError {
+  if (!(cause instanceof RangeError)) throw cause;
+  return new AimoError("provider_unavailable", {
+    message: "The provider's reply cannot be said in this form.",
+    cause,
+  });
 }

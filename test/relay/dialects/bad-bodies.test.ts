@@ -1,4 +1,5 @@
 import { isAimoError } from "@aimo/protocol/errors";
+import { textResponseHash } from "@aimo/protocol/receipts";
 import { expect } from "chai";
 import fc from "fast-check";
 import { readAsk } from "../../../relay/src/core/ask.ts";
@@ -119,6 +120,46 @@ describe("bodies of the other forms", () => {
       expect({ type, kind: error.type }).to.deep.equal({ type: "error", kind });
       expect(request_id).to.equal(response.headers.get("request-id"));
     }
+  });
+
+  it("are refused where they are nested without end", async () => {
+    const deep = "[".repeat(20_000) + "]".repeat(20_000);
+    for (const name of Object.keys(GOOD) as Name[]) {
+      const body = JSON.stringify({ ...GOOD[name], metadata: 0 }).replace(
+        '"metadata":0',
+        `"metadata":${deep}`,
+      );
+      const response = await relay.post(`/v1/${name}`, body);
+      expect(response.status, name).to.equal(400);
+      expect((await jsonOf(response)).error.param).to.equal("metadata");
+    }
+  });
+
+  it("get what can be said of a chunk that is nested without end", async () => {
+    const deep = "[".repeat(20_000) + "]".repeat(20_000);
+    providerOf(relay).onAsk = (ask) => {
+      const delta = { content: "x" };
+      const choice = {
+        index: 0,
+        delta,
+        logprobs: { content: [{ token: "x", logprob: 0 }] },
+        finish_reason: "stop",
+      };
+      const chunk = JSON.stringify({ id: "x", created: 7, model: "stand-in", choices: [choice] });
+      ask.response.writeHead(200, { "content-type": "text/event-stream" });
+      ask.response.write(`data: ${chunk.replace('"logprob":0', `"logprob":${deep}`)}\n\n`);
+      ask.finish({ completion: 1, responseHash: textResponseHash([{ text: "x" }]) });
+    };
+    const textOf = async (name: Name) =>
+      (await relay.post(`/v1/${name}`, { ...GOOD[name], stream: true })).text();
+    // This route's chunks are the chat's own, so what cannot be written again is an error, and no clean end follows.
+    expect(await textOf("completions"))
+      .to.include("provider_unavailable")
+      .and.not.include("[DONE]");
+    expect(await textOf("responses"))
+      .to.include("response.completed")
+      .and.include('"text":"x"');
+    expect(await textOf("messages")).to.include("message_stop");
   });
 
   for (const name of Object.keys(DIALECTS) as Name[]) {

@@ -7,6 +7,7 @@ import {
   type Json,
   listOf,
   objectOf,
+  refuseDepth,
   refuseFields,
   textOf,
   without,
@@ -38,6 +39,7 @@ const NOT_OFFERED = new Map([
 const TRANSLATED = new Set(["prompt", "best_of", "logprobs", "max_tokens", ...NOT_OFFERED.keys()]);
 
 function chatOfPrompt(body: Json): Json {
+  refuseDepth(body);
   refuseFields(body, NOT_OFFERED);
   const { prompt, best_of: bestOf, n, max_tokens: maxTokens, max_completion_tokens: newer, logprobs } = body;
   const text = Array.isArray(prompt) && prompt.length === 1 ? prompt[0] : prompt;

@@ -61,6 +61,21 @@ export function refuseFields(body: Json, refused: ReadonlyMap<string, string>): 
   }
 }
 
+/** No program nests its bodies so deep, and what writes JSON fails far beyond. */
+const MAX_LEVELS = 128;
+
+/** Refuses a body that could be read and not be written again. */
+export function refuseDepth(body: Json): void {
+  for (const [field, value] of Object.entries(body))
+    if (isDeeper(value)) throw invalid(`${field} is nested deeper than ${MAX_LEVELS} levels.`, field);
+}
+
+/** Whether a value is nested deeper than may be. */
+export function isDeeper(value: unknown, levels = MAX_LEVELS): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1));
+}
+
 /** The other forms have one answer; a chat would be billed for all of its choices. */
 export function refuseChoices({ n }: Json): void {
   if (!isMissing(n) && n !== 1) throw invalid("n must be 1: this form of reply holds one answer.", "n");

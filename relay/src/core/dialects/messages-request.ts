@@ -5,6 +5,7 @@ import {
   type Json,
   objectOf,
   refuseChoices,
+  refuseDepth,
   refuseFields,
   textIn,
   textOf,
@@ -31,6 +32,7 @@ const TRANSLATED = new Set([
 ]);
 
 export function chatOfMessages(body: Json): Json {
+  refuseDepth(body);
   refuseFields(body, NOT_OFFERED);
   refuseChoices(body);
   const { messages, system, stop_sequences: stop, metadata, stream } = body;

@@ -1,4 +1,13 @@
-import { type Dialect, type Json, listOf, objectOf, saidIn, textOf, toolCallOf } from "./dialect.ts";
+import {
+  type Dialect,
+  isDeeper,
+  type Json,
+  listOf,
+  objectOf,
+  saidIn,
+  textOf,
+  toolCallOf,
+} from "./dialect.ts";
 import { chatOfMessages } from "./messages-request.ts";
 import { MessageStream } from "./messages-stream.ts";
 import { emptyMessage, stopOf, usageOf } from "./messages-words.ts";
@@ -32,7 +41,8 @@ function messageOf(chat: Json, asked: Json): Json {
 /** What a model wrote as a tool's input is text and may be anything. */
 function parseInput(text: string): unknown {
   try {
-    return objectOf(JSON.parse(text === "" ? "{}" : text));
+    const input: unknown = JSON.parse(text === "" ? "{}" : text);
+    return isDeeper(input) ? { text } : objectOf(input);
   } catch {
     return { text };
   }

@@ -1,4 +1,4 @@
-import { countsOf, type Json, objectOf, type ToolCall, textOf } from "./dialect.ts";
+import { countsOf, isDeeper, type Json, objectOf, type ToolCall, textOf } from "./dialect.ts";
 
 /** What a response of `/v1/responses` is made of. */
 
@@ -53,10 +53,10 @@ export const textPart = (text: string, logprobs: readonly unknown[]): Json => ({
 
 export const refusalPart = (refusal: string): Json => ({ type: "refusal", refusal });
 
-/** Log probabilities of a chat's tokens; none unless asked for. */
+/** Log probabilities of a chat's tokens; none unless asked for, and none of junk that could not be written again. */
 export function logprobsOf(choice: Json): readonly unknown[] {
   const { content } = objectOf(choice["logprobs"]);
-  return Array.isArray(content) ? content : [];
+  return Array.isArray(content) && !isDeeper(content) ? content : [];
 }
 
 export const messageItem = (id: string, status: string, content: readonly Json[]): Json => ({

@@ -5,6 +5,7 @@ import {
   type Json,
   objectOf,
   refuseChoices,
+  refuseDepth,
   refuseFields,
   textIn,
   textOf,
@@ -43,6 +44,7 @@ const TRANSLATED = new Set([
 ]);
 
 export function chatOfResponses(body: Json): Json {
+  refuseDepth(body);
   refuseFields(body, NOT_OFFERED);
   refuseChoices(body);
   const { instructions, stream, text, reasoning, truncation } = body;
