@@ -2,7 +2,7 @@ import { textResponseHash } from "@aimo/protocol/receipts";
 import Anthropic from "@anthropic-ai/sdk";
 import { expect } from "chai";
 import type { Ask } from "../support/stand-in-provider.ts";
-import { startTestRelay, type TestRelay, until } from "../support/test-relay.ts";
+import { jsonOf, startTestRelay, type TestRelay, until } from "../support/test-relay.ts";
 import { sayDelta } from "./say-delta.ts";
 
 const CALL = { name: "weather", arguments: '{"city":"Oslo"}' };
@@ -236,6 +236,19 @@ describe("/v1/messages", () => {
         content: [{ type: "image_url", image_url: { url: `data:image/png;base64,${data}` } }],
       },
     ]);
+  });
+
+  it("says in its own form that a repeated request's reply was too long to keep", async () => {
+    provider().onAsk = (ask) => ask.reply("x".repeat(300_000), { completion: 40 });
+    const body = { model: "stand-in", max_tokens: 50, messages: [{ role: "user", content: "x" }] };
+    const headers = { "idempotency-key": "long" };
+    expect((await relay.post("/v1/messages", body, headers)).status).to.equal(200);
+    const again = await relay.post("/v1/messages", body, headers);
+    const { type, error } = await jsonOf(again);
+    expect(again.status).to.equal(409);
+    expect({ type, code: error.code }).to.deep.equal({ type: "error", code: "idempotency_conflict" });
+    expect(error.type).to.equal("invalid_request_error");
+    expect(relay.ledger.commits).to.have.length(1);
   });
 
   it("names the sequence at which the server says it stopped", async () => {
