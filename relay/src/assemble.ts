@@ -76,16 +76,18 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
       },
     });
     started.defer(() => gossip.close());
+    const { tiers, admission, stop } = openAdmission(config);
+    started.defer(stop);
     const metrics = createMetrics({
-      inFlight: () => serving.inFlight,
+      inFlight: () => admission.inFlight,
+      waiting: () => admission.waiting,
+      shedLevel: () => admission.shedLevel,
       offers: () => offers.all().length,
       unsettled: () => parts.settling.unsettled(),
       provisional: () => parts.ledger.provisionalCount(),
     });
     const observers = startObservers(config, parts, metrics);
     started.defer(() => observers.close());
-    const { tiers, admission, stop } = openAdmission(config);
-    started.defer(stop);
     const rooms = {
       ...{ offers, upstream, metrics, observers, tiers, admission },
       ...{ routing: new RoutingState(), observations: new Observations() },

@@ -17,6 +17,9 @@ export type RelayMetrics = {
 
 export type MetricsSources = {
   readonly inFlight: () => number;
+  /** Requests that wait for room, and how many steps of load are refused. */
+  readonly waiting: () => number;
+  readonly shedLevel: () => number;
   readonly offers: () => number;
   /** What is billed and not posted yet: pUSD, receipts, and the age of the oldest in milliseconds. */
   readonly unsettled: () => {
@@ -126,6 +129,8 @@ function createGauges(registry: Registry, sources: MetricsSources): void {
       },
     });
   gauge("aimo_serve_in_flight", "Requests in flight.", sources.inFlight);
+  gauge("aimo_serve_waiting", "Requests that wait for room.", sources.waiting);
+  gauge("aimo_serve_shed_level", "Tiers that are refused because the event loop lags.", sources.shedLevel);
   gauge("aimo_serve_provisional", "Requests that wait for their provider's signature.", sources.provisional);
   gauge("aimo_gossip_offers", "Live offers.", sources.offers);
   gauge("aimo_settle_unsettled_pusd", "Billed and not posted yet, in pUSD.", () =>

@@ -36,6 +36,8 @@ const free: Outcome = { kind: "free", reason: "cancelled", attempts: [] };
 const metrics = () =>
   createMetrics({
     inFlight: () => 2,
+    waiting: () => 8,
+    shedLevel: () => 1,
     offers: () => 3,
     provisional: () => 4,
     unsettled: () => ({ amount: 5n, receipts: 6, oldestMs: 7_000 }),
@@ -62,6 +64,8 @@ describe("metrics", () => {
       'gen_ai_server_time_to_first_token_seconds_sum{gen_ai_operation_name="chat"} 0.2',
       'gen_ai_server_time_per_output_token_seconds_sum{gen_ai_operation_name="chat"} 0.1',
       "aimo_serve_in_flight 2",
+      "aimo_serve_waiting 8",
+      "aimo_serve_shed_level 1",
       "aimo_gossip_offers 3",
       "aimo_serve_provisional 4",
       "aimo_settle_unsettled_pusd 5",

@@ -25,7 +25,29 @@ function readKeySettings(input: CommandInput): KeySettings {
     ...(resets ? { limit_reset: resets } : {}),
     ...(models === undefined ? {} : { models: models.split(",").map((model) => model.trim()) }),
     ...(expires === undefined ? {} : { expires_at: expires }),
+    ...readLimits(input),
   };
+}
+
+function readLimits(input: CommandInput): KeySettings {
+  const rpm = readCount(input, "rpm");
+  const tpm = readCount(input, "tpm");
+  const concurrency = readCount(input, "max-in-flight");
+  const addresses = input.text("allow-ip");
+  return {
+    ...(rpm === undefined ? {} : { requests_per_minute: rpm }),
+    ...(tpm === undefined ? {} : { tokens_per_minute: tpm }),
+    ...(concurrency === undefined ? {} : { max_in_flight: concurrency }),
+    ...(addresses === undefined ? {} : { allowed_ips: addresses.split(",").map((one) => one.trim()) }),
+  };
+}
+
+function readCount(input: CommandInput, option: string): number | undefined {
+  const text = input.text(option);
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,11}$/.test(text))
+    throw new UsageError(`--${option} is "${text}": use a whole number above 0.`);
+  return Number(text);
 }
 
 export const create: Command = {
@@ -39,6 +61,10 @@ export const create: Command = {
     limit: { type: "string", value: "USD", summary: "most it may spend (per reset period)" },
     "limit-reset": { type: "string", value: "PERIOD", summary: "daily, weekly or monthly" },
     models: { type: "string", value: "IDS", summary: "models it may use, separated by commas" },
+    rpm: { type: "string", value: "N", summary: "requests per minute at most" },
+    tpm: { type: "string", value: "N", summary: "tokens per minute at most" },
+    "max-in-flight": { type: "string", value: "N", summary: "requests in flight at most" },
+    "allow-ip": { type: "string", value: "LIST", summary: "addresses and ranges it may be used from" },
     expires: { type: "string", value: "TIME", summary: "until when it is valid (ISO 8601)" },
   },
   examples: ["aimo keys create --wallet owner.key --name ci --limit 5 --limit-reset monthly"],

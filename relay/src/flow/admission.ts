@@ -1,7 +1,7 @@
 import { AimoError } from "@aimo/protocol/errors";
 import { Rates, type RateVerdict } from "../core/rates.ts";
 import type { Shedding } from "../core/shedding.ts";
-import { HEAD_START_MS, type Tier, type TierLimits, type Tiers } from "../core/tiers.ts";
+import { HEAD_START_MS, type TierLimits, type Tiers } from "../core/tiers.ts";
 import type { Caller } from "../core/types.ts";
 import { WaitingLine } from "../core/waiting-line.ts";
 
@@ -24,7 +24,15 @@ export type AdmissionParameters = {
 /** Tokens that were taken for a request; `used` puts them right, once. */
 export type TokenGrant = { used(tokens: number): void };
 
+export type EnterOptions = {
+  /** Has time: waits behind everyone else, and is refused with the lowest tier. */
+  readonly isBackground?: boolean;
+  readonly onGone: (leave: () => void) => void;
+};
+
 const BUSY_SECONDS = 1;
+/** What has time is treated as having come later than it did. */
+const BACKGROUND_MS = -5_000;
 
 /**
  * Who is let in: limits per account and per key, then room in the node, which is given by tier when there is none.
@@ -53,25 +61,30 @@ export class Admission {
     return this.#line.length;
   }
 
+  get shedLevel(): number {
+    return this.#parameters.shedding.level;
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
   /**
    * Lets a request in, or says why not: `rate_limit_exceeded`, `overloaded`, `shutting_down`. A promise when it has to
-   * wait for room; `onClose` takes what ends the wait when the client is gone.
+   * wait for room; `onGone` takes what ends the wait when the client is gone.
    */
-  enter(caller: Caller, onGone: (leave: () => void) => void): Promise<void> | undefined {
+  enter(caller: Caller, { isBackground = false, onGone }: EnterOptions): Promise<void> | undefined {
     if (this.#isClosed) throw closing();
     const { tiers, shedding, limits } = this.#parameters;
     const tier = tiers.tierOf(caller.owner);
-    if (shedding.refuses(tier)) throw busy(`The relay is under load and serves the tier ${tier} later.`);
+    if (shedding.refuses(isBackground ? "free" : tier))
+      throw busy(`The relay is under load and serves the tier ${tier} later.`);
     this.#requireOwnRoom(caller, tiers.limitsOf(tier));
     if (this.#inFlight < limits.maxInFlight) {
       this.#count(caller, 1);
       return undefined;
     }
-    return this.#wait(caller, tier, onGone);
+    return this.#wait(caller, isBackground ? BACKGROUND_MS : HEAD_START_MS[tier], onGone);
   }
 
   /** Ends what `enter` began. */
@@ -125,7 +138,7 @@ export class Admission {
   }
 
   /** It counts while it waits, so that no account fills the line. */
-  #wait(caller: Caller, tier: Tier, onGone: (leave: () => void) => void): Promise<void> {
+  #wait(caller: Caller, headStartMs: number, onGone: EnterOptions["onGone"]): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#countOwn(caller, 1);
     let isOver = false;
@@ -137,7 +150,7 @@ export class Admission {
     };
     const out = this.#line.join({
       since: this.#parameters.now(),
-      headStartMs: HEAD_START_MS[tier],
+      headStartMs,
       admit: () => {
         isOver = true;
         this.#inFlight++;

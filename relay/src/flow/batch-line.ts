@@ -90,7 +90,8 @@ async function send({ serving, keys, save, isFull }: LineModules, line: Sent): P
   const chat = dialect?.toChat(body);
   const sent = chat ? Buffer.from(JSON.stringify(chat)) : asked;
   const ask = readAsk(route, chat ?? body, sent.length);
-  const request = { requestId: lineId, route, ask, body: sent, bodyHash: hashBody(asked), caller };
+  const about = { route, ask, body: sent, bodyHash: hashBody(asked), caller };
+  const request = { requestId: lineId, isBackground: true, ...about };
   const onReply = (id: string, chatReply: string) => {
     const reply = dialect ? JSON.stringify(dialect.reply(JSON.parse(chatReply), body)) : chatReply;
     save({ isError: false, text: outputLine(lineId, customId, { status: 200, id, body: reply }) });

@@ -36,6 +36,8 @@ export type ServeRequest = {
   /** What a repeated request must be alike in, where that is not the whole body. */
   readonly contentHash?: Hex;
   readonly caller: Caller;
+  /** Has time: comes after everyone else. */
+  readonly isBackground?: boolean;
   /** The header `aimo-voucher`: what pays for the request on a SIGNED channel. */
   readonly voucher?: string | undefined;
 };

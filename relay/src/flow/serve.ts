@@ -56,9 +56,11 @@ export class Serving {
    */
   async serve(request: ServeRequest, sink: ReplySink): Promise<Served> {
     const { admission } = this.#dependencies;
-    const room = admission.enter(request.caller, (leave) => {
+    const { isBackground = false } = request;
+    const onGone = (leave: () => void) => {
       sink.onClose = leave;
-    });
+    };
+    const room = admission.enter(request.caller, { isBackground, onGone });
     if (room) await room;
     try {
       const held = this.#hold(request, sink) ?? (await this.#holdAfterRefresh(request, sink));

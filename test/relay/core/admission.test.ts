@@ -178,7 +178,7 @@ describe("admission", () => {
           const who = caller(user);
           if (act === "enter") {
             try {
-              const wait = admission.enter(who, (leave) => void goners.push(leave));
+              const wait = admission.enter(who, { onGone: (leave) => void goners.push(leave) });
               if (wait) wait.then(() => void inside.push(who)).catch(() => {});
               else inside.push(who);
             } catch (error) {
@@ -204,7 +204,7 @@ describe("admission", () => {
         expect(admission.inFlight).to.equal(0);
         // Nothing was left behind for any account.
         for (const user of [0, 1, 2, 3]) {
-          expect(admission.enter(caller(user), () => {})).to.equal(undefined);
+          expect(admission.enter(caller(user), { onGone: () => {} })).to.equal(undefined);
           admission.leave(caller(user));
         }
         await admission.close();
@@ -214,7 +214,7 @@ describe("admission", () => {
 
   it("holds an account and a key to what each may have at once", () => {
     const { admission } = testLimits({ tierLimits: { concurrency: 2 } });
-    const enter = (who: Caller) => codeOf(() => admission.enter(who, () => {}));
+    const enter = (who: Caller) => codeOf(() => admission.enter(who, { onGone: () => {} }));
     const own = caller(1, { maxInFlight: 1 });
     expect([enter(own), enter(own)]).to.deep.equal(["none", "rate_limit_exceeded"]);
     const other = caller(1, { keyHash: "another" });
@@ -236,10 +236,31 @@ describe("admission", () => {
     expect(take(caller(2), 101)).to.equal("rate_limit_exceeded");
   });
 
+  it("lets what has time wait behind everyone who comes within some seconds", async () => {
+    let now = 0;
+    const { admission } = testLimits({ now: () => now, tier: "free", room: { maxInFlight: 1 } });
+    expect(admission.enter(caller(1), { onGone: () => {} })).to.equal(undefined);
+    const order: string[] = [];
+    const batch = admission.enter(caller(2), { isBackground: true, onGone: () => {} });
+    now = 4_999;
+    const soon = admission.enter(caller(3), { onGone: () => {} });
+    now = 5_001;
+    const late = admission.enter(caller(4), { onGone: () => {} });
+    const all = [batch, soon, late].map((one, index) =>
+      one?.then(() => {
+        order.push(["batch", "soon", "late"][index] ?? "");
+        admission.leave(caller(index + 2));
+      }),
+    );
+    admission.leave(caller(1));
+    await Promise.all(all);
+    expect(order).to.deep.equal(["soon", "batch", "late"]);
+  });
+
   it("lets nobody in who waits when it closes", async () => {
     const { admission } = testLimits({ room: { maxInFlight: 1 } });
-    expect(admission.enter(caller(1), () => {})).to.equal(undefined);
-    const waiting = admission.enter(caller(2), () => {});
+    expect(admission.enter(caller(1), { onGone: () => {} })).to.equal(undefined);
+    const waiting = admission.enter(caller(2), { onGone: () => {} });
     const closed = admission.close();
     const error: unknown = await waiting?.then(
       () => undefined,

@@ -34,6 +34,12 @@ export type KeySettings = {
   /** ISO 8601. */
   readonly expires_at?: string | null;
   readonly disabled?: boolean;
+  /** Requests and tokens per minute, requests in flight; null lifts the limit. */
+  readonly requests_per_minute?: number | null;
+  readonly tokens_per_minute?: number | null;
+  readonly max_in_flight?: number | null;
+  /** IP addresses and ranges (CIDR) that the key may be used from; null: any. */
+  readonly allowed_ips?: readonly string[] | null;
 };
 export type Keys = {
   /** Makes a key. Its text is in this answer and never again. */
