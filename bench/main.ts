@@ -7,8 +7,9 @@ import { benchGas, measureSnapshot, writeSnapshot } from "./gas.ts";
 import { benchLedger } from "./ledger.ts";
 import { benchRelay, RELAY_BENCH, type RelayBenchOptions } from "./relay.ts";
 import { benchSoak, SOAK_BENCH, type SoakOptions } from "./soak.ts";
+import { benchVouchers } from "./vouchers.ts";
 
-const NAMES = ["crypto", "ledger", "gas", "relay", "faults", "crash", "soak"] as const;
+const NAMES = ["crypto", "vouchers", "ledger", "gas", "relay", "faults", "crash", "soak"] as const;
 type Name = (typeof NAMES)[number];
 /** The others take minutes, and both cores of a small machine: only when they are asked for by name. */
 const BY_DEFAULT: readonly Name[] = ["crypto", "ledger", "gas"];
@@ -20,6 +21,7 @@ const HELP = `Usage: npm run bench -- [${NAMES.join("|")}] [options]
 Measures in this process, on this machine; compare figures of one run only. Gas is the same on every machine.
 
   crypto   native signing, recovery and keccak against viem's, in operations per second and as ratios
+  vouchers processor time for checking the voucher of a request on a SIGNED channel: in its own turn, and by a worker thread
   ledger   holds and commits per second, each on disk before it counts (group commit)
   gas      gas of whole transactions from their receipts: what a row of a full batch adds, what a request costs when
            10,000 users with a million requests and 200 providers are settled, and what each other transaction costs
@@ -89,7 +91,10 @@ function run(
   if (name === "relay") return benchRelay(progress, options);
   if (name === "crash") return benchCrash(progress, options);
   if (name === "soak") return benchSoak(progress, options);
-  const benches = { crypto: benchCrypto, ledger: benchLedger, gas: benchGas, faults: benchFaults };
+  const benches = {
+    ...{ crypto: benchCrypto, vouchers: benchVouchers, ledger: benchLedger, gas: benchGas },
+    faults: benchFaults,
+  };
   return benches[name](progress);
 }
 
