@@ -1,18 +1,29 @@
 import { join } from "node:path";
 import { AimoError } from "@aimo/protocol/errors";
-import { AimoClient } from "@aimo/sdk";
+import { AimoClient, type AimoClientOptions } from "@aimo/sdk";
 import { readWhole } from "./amounts.ts";
 import type { CliContext } from "./context.ts";
 import { writePrivate } from "./files.ts";
 import type { Settings } from "./settings.ts";
+import { loadSecretKey } from "./wallet.ts";
 
 /** A client of the configured relay. Throws `authentication_failed` when no key is configured. */
-export function openClient({ baseUrl, apiKey }: Settings, records?: string): AimoClient {
+export function openClient(
+  { baseUrl, apiKey }: Settings,
+  options: Pick<AimoClientOptions, "records" | "session"> = {},
+): AimoClient {
   if (apiKey === undefined)
     throw new AimoError("authentication_failed", {
       message: `There is no API key for ${baseUrl}: set AIMO_API_KEY or run \`aimo auth login\`.`,
     });
-  return new AimoClient({ baseURL: baseUrl, apiKey, records });
+  return new AimoClient({ baseURL: baseUrl, apiKey, ...options });
+}
+
+/** What signs vouchers of a SIGNED channel: the key in a file, if one is named. Throws `config_invalid`. */
+export async function loadSession(path: string | undefined, context: CliContext) {
+  if (path === undefined) return {};
+  const { privateKey } = await loadSecretKey(path, undefined, context);
+  return { session: { key: privateKey } };
 }
 
 /** The relay that is meant: the one named, or that of the base URL. */

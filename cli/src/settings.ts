@@ -20,6 +20,8 @@ export type Settings = {
   /** Key file or keystore of the wallet. */
   readonly walletFile: string | undefined;
   readonly passwordFile: string | undefined;
+  /** Key file or keystore of a SIGNED channel's session key. */
+  readonly sessionFile: string | undefined;
   /** Throws `config_invalid` when none is configured. */
   rpcUrl(): string;
   /** Throws `config_invalid` when none is configured, or it is damaged. */
@@ -49,6 +51,7 @@ export async function loadSettings(input: CommandInput, context: CliContext): Pr
     owner: ownerOf(environment("AIMO_OWNER"), credential),
     relayId: relay?.id,
     walletFile: pathOf(input.text("wallet") ?? environment("AIMO_WALLET")) ?? localUser?.keyFile,
+    sessionFile: pathOf(input.text("session-key") ?? environment("AIMO_SESSION_KEY")),
     passwordFile: pathOf(input.text("password-file") ?? environment("AIMO_PASSWORD_FILE")),
     rpcUrl() {
       const url = input.text("rpc-url") ?? environment("AIMO_RPC_URL") ?? network?.rpcUrl;

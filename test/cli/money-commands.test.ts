@@ -100,9 +100,9 @@ describe("cli/money commands", function () {
     expect((await stat(file)).mode & 0o077).to.equal(0);
   });
 
-  it("says of a signed channel that API keys cannot draw on it", async () => {
+  it("says of a signed channel that an API key alone cannot draw on it", async () => {
     const { out } = await terminal.run("channel open --help");
-    expect(out).to.contain("signed_channel");
+    expect(out).to.contain("voucher_required");
   });
 
   it("says in words why a channel cannot be opened twice, and what options do not go together", async () => {

@@ -159,6 +159,24 @@ describe("cli/on a local network", function () {
     }
   });
 
+  it("opens a signed channel to the other relay, and pays there with the session key alone", async () => {
+    const [, other] = network.relays;
+    const where = `--base-url ${other?.url}/v1`;
+    const wallet = "--wallet .aimo/local/user.key";
+    await run(`channel open 1 --signed --session-key session.key ${where} ${wallet}`);
+    await run(`auth login ${where} ${wallet}`);
+    const ask = `chat Hello --max-tokens 12 ${where}`;
+    const refused = await terminal.run(ask);
+    expect([refused.code, refused.notes.includes("voucher_required")]).to.deep.equal([1, true]);
+    expect((await run(`${ask} --session-key session.key`)).trim()).to.not.equal("");
+    const { aimo } = await terminal.json<{ aimo: { cost_pusd: string } }>(`${ask} --session-key session.key`);
+    expect(BigInt(aimo.cost_pusd) > 0n).to.equal(true);
+    await settle();
+    expect(await run(`bill verify ${where}`)).to.match(/2 receipts/);
+    // The next commands are for the first relay, as the folder says.
+    await run(`auth logout ${where}`);
+  });
+
   it("verifies again with what was bought and asked since, by the SDK alone", async () => {
     await settle();
     const known = await readRecords(recordsFile());

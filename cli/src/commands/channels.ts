@@ -51,8 +51,8 @@ export const channelOpen: Command = {
   summary: "Open a channel to a relay with your credits, depositing what is missing",
   description:
     "A metered channel pays by API key and the relay counts; what it holds is the most that can be lost. With --signed it\n" +
-    "pays by vouchers that your session key signs: the relay can collect no more than was signed. API keys cannot draw on\n" +
-    "a signed channel, so `aimo chat`, the SDK and OpenAI clients are refused there (`signed_channel`).",
+    "pays by vouchers that your session key signs for each request: the relay can collect no more than was signed. `aimo\n" +
+    "chat --session-key FILE` and the SDK sign them; clients that do not are refused there (`voucher_required`).",
   arguments: [{ name: "AMOUNT", summary: "USD, e.g. 5 or 0.25" }],
   options: {
     ...OPTIONS,
@@ -96,8 +96,8 @@ export const channelOpen: Command = {
 };
 
 const signedNote = (sessionKey: Address | undefined) =>
-  ` Its vouchers are signed by ${sessionKey}.\nAPI keys cannot draw on it: chat requests are refused (signed_channel).` +
-  " For those take it back (`aimo channel thaw`, then `withdraw`) and open it without --signed.";
+  ` Its vouchers are signed by ${sessionKey}.\nAn API key alone cannot draw on it: use` +
+  " `aimo chat --session-key FILE`, or the SDK's `session`. Other clients are refused (voucher_required).";
 
 /** Before anything is deposited for it. */
 async function refuseRunning(wallet: Wallet, relayId: number): Promise<void> {

@@ -4,7 +4,7 @@ import type { AimoClient } from "@aimo/sdk";
 import { readWhole, usd } from "../amounts.ts";
 import { type Command, RELAY_OPTIONS } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { openClient, prepareRecords } from "../relay.ts";
+import { loadSession, openClient, prepareRecords } from "../relay.ts";
 import { loadSettings } from "../settings.ts";
 
 export const chat: Command = {
@@ -18,15 +18,26 @@ export const chat: Command = {
     model: { type: "string", value: "ID", summary: "model to ask (default: the first chat model offered)" },
     "max-tokens": { type: "string", value: "N", summary: "tokens of the answer at most" },
     system: { type: "string", value: "TEXT", summary: "instructions that come before the question" },
+    "session-key": {
+      type: "string",
+      value: "FILE",
+      summary: "key that signs what a signed channel pays (default: AIMO_SESSION_KEY)",
+    },
     stream: { type: "boolean", default: true, summary: "print the answer whole when it is complete" },
   },
-  examples: ['aimo chat "How does a market settle?" --max-tokens 60'],
+  examples: [
+    'aimo chat "How does a market settle?" --max-tokens 60',
+    'aimo chat "Hello" --session-key session.key',
+  ],
   async run(input, context) {
     const settings = await loadSettings(input, context);
     const maxTokens = input.text("max-tokens");
     const limit =
       maxTokens === undefined ? {} : { max_tokens: readWhole("--max-tokens", maxTokens, [1, 1_000_000]) };
-    const client = openClient(settings, await prepareRecords(context, settings.baseUrl));
+    const client = openClient(settings, {
+      records: await prepareRecords(context, settings.baseUrl),
+      ...(await loadSession(settings.sessionFile, context)),
+    });
     const system = input.text("system");
     const request = {
       model: input.text("model") ?? (await chooseModel(client)),
