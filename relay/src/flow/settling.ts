@@ -42,12 +42,15 @@ export function startSettling(parameters: SettlingParameters): Settling {
   let pauseMs = intervalMs;
 
   const settleAll = async () => {
+    const begunAt = now();
+    // What is billed meanwhile has its own turn: under steady load there would be no end of small batches.
+    const isNewer = () => (store.totals().oldestBilledAt ?? begunAt) > begunAt;
     for (;;) {
       if (stopping.signal.aborted) throw new AimoError("shutting_down");
       refusePaused(parameters);
       const open = store.openBatch();
       if (open) await finish(parameters, open, stopping.signal);
-      else if (!(await buildNext(parameters))) return;
+      else if (isNewer() || !(await buildNext(parameters))) return;
     }
   };
   const settle = (): Promise<void> => {

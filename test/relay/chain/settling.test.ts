@@ -31,6 +31,34 @@ describe("settling on a real chain", function () {
     expect(await stateOf(money, ids[0] ?? "")).to.equal("final");
   });
 
+  it("leaves what is billed while it posts to the next time, so that steady load is not posted bit by bit", async () => {
+    const late: (() => Promise<unknown>)[] = [];
+    const posted: bigint[] = [];
+    const money = await start({
+      wrap: (chain) => ({
+        ...chain,
+        post: async (batch) => {
+          posted.push(batch.header.batchNo);
+          await chain.post(batch);
+          await Promise.all(late.splice(0).map((bill) => bill()));
+        },
+      }),
+    });
+    const { userId } = await addUser(money);
+    await bill(money, userId, CENT);
+    const during: Promise<string>[] = [];
+    late.push(async () => {
+      await suite.network.travel(1);
+      during.push(bill(money, userId, 2n * CENT));
+      await during[0];
+    });
+    await money.settling.settleNow();
+    const id = (await during[0]) ?? "";
+    expect([posted.length, await stateOf(money, id)]).to.deep.equal([1, "billed"]);
+    await money.settling.settleNow();
+    expect([posted.length, await stateOf(money, id)]).to.deep.equal([2, "posted"]);
+  });
+
   const CRASHES: Record<string, (chain: SettlementChain) => SettlementChain> = {
     "before a batch is sent": (chain) => ({ ...chain, post: () => Promise.reject(new Error("crash")) }),
     "after a batch was sent": (chain) => ({
@@ -122,6 +150,8 @@ describe("settling on a real chain", function () {
       await call(leaving.wallet, "withdrawChannel", [money.relayId]);
       late = await bill(money, staying.userId, CENT);
     });
+    await money.settling.settleNow();
+    // What was billed while the first batch was sent.
     await money.settling.settleNow();
     expect(await Promise.all([...ids, late].map((id) => stateOf(money, id)))).to.deep.equal([
       ...["unbilled", "posted", "posted"],
