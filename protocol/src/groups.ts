@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { concat, depthOf, hash, isWord, readUint, toBytes, toHex, uint } from "./bytes.ts";
+import { depthOf, hash, isWord, readUint, toBytes, toHex, writeUint } from "./bytes.ts";
 import { digestOf } from "./typed-data.ts";
 
 /** Receipts signed together by a provider. `root` is over their digests in the provider's order. */
@@ -93,21 +93,21 @@ export type Evidence = {
   readonly signature: Hex;
 };
 
+const EVIDENCE_HEAD = 50;
+
 /** relayId u32 | providerId u32 | count u32 | closedAt u40 | root b32 | index u8 | path (32 B each) | signature 65 */
 export function encodeEvidence({ group, index, path, signature }: Evidence): Uint8Array {
-  return concat([
-    uint(group.relayId, 4),
-    uint(group.providerId, 4),
-    uint(group.count, 4),
-    uint(group.closedAt, 5),
-    toBytes(group.root),
-    uint(index, 1),
-    ...path.map(toBytes),
-    toBytes(signature),
-  ]);
+  const out = new Uint8Array(EVIDENCE_HEAD + 32 * path.length + (signature.length - 2) / 2);
+  writeUint(out, 0, group.relayId, 4);
+  writeUint(out, 4, group.providerId, 4);
+  writeUint(out, 8, group.count, 4);
+  writeUint(out, 12, group.closedAt, 5);
+  out.set(toBytes(group.root), 17);
+  writeUint(out, 49, index, 1);
+  for (const [height, sibling] of path.entries()) out.set(toBytes(sibling), EVIDENCE_HEAD + 32 * height);
+  out.set(toBytes(signature), EVIDENCE_HEAD + 32 * path.length);
+  return out;
 }
-
-const EVIDENCE_HEAD = 50;
 
 /** Inverse of `encodeEvidence`. Throws a RangeError when the length does not fit the count, or the count no group. */
 export function decodeEvidence(data: Uint8Array): Evidence {

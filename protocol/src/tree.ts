@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { depthOf, hash, isWord, toBytes, toHex, uint, ZERO_32 } from "./bytes.ts";
+import { depthOf, hash, isWord, toBytes, toHex, uint, writeUint, ZERO_32 } from "./bytes.ts";
 import { MAX_U96 } from "./units.ts";
 
 /**
@@ -30,8 +30,8 @@ export type UserLeaf = {
 /** One step of a path: the sibling and its sum. */
 export type SumStep = { readonly hash: Hex; readonly sum: bigint };
 
-const LEAF = new Uint8Array([0x00]);
-const NODE = new Uint8Array([0x01]);
+/** 0x01 | left hash b32 | left sum u96 | right hash b32 | right sum u96. */
+const NODE_BYTES = new Uint8Array(89).fill(0x01, 0, 1);
 const USER = new Uint8Array([0x02]);
 const PADDING: SumNode = { hash: hash(new Uint8Array([0x03])), sum: 0n };
 
@@ -47,18 +47,17 @@ export function openedLeafNode(leaf: OpenedLeaf): SumNode {
   return nodeOf(leaf, toBytes(leaf.evidenceHash));
 }
 
+/** 0x00 | usageDigest b32 | evidenceHash b32 | userId u32 | charge u64 | userCumulative u80: made in place, one by one. */
+const LEAF_BYTES = new Uint8Array(87);
+
 function nodeOf(leaf: Omit<ReceiptLeaf, "evidence">, evidenceHash: Uint8Array): SumNode {
-  return {
-    hash: hash(
-      LEAF,
-      toBytes(leaf.usageDigest),
-      evidenceHash,
-      uint(leaf.userId, 4),
-      uint(leaf.charge, 8),
-      uint(leaf.userCumulative, 10),
-    ),
-    sum: leaf.charge,
-  };
+  LEAF_BYTES.set(toBytes(leaf.usageDigest), 1);
+  LEAF_BYTES.set(evidenceHash, 33);
+  LEAF_BYTES.fill(0, 65);
+  writeUint(LEAF_BYTES, 65, leaf.userId, 4);
+  writeUint(LEAF_BYTES, 69, leaf.charge, 8);
+  writeUint(LEAF_BYTES, 77, leaf.userCumulative, 10);
+  return { hash: hash(LEAF_BYTES), sum: leaf.charge };
 }
 
 export function userLeafNode(leaf: UserLeaf): SumNode {
@@ -79,7 +78,12 @@ export function userLeafNode(leaf: UserLeaf): SumNode {
 function parent(left: SumNode, right: SumNode): SumNode {
   const sum = left.sum + right.sum;
   if (sum > MAX_U96) throw new RangeError(`The sum ${sum} pUSD does not fit 96 bits.`);
-  return { hash: hash(NODE, left.hash, uint(left.sum, 12), right.hash, uint(right.sum, 12)), sum };
+  NODE_BYTES.fill(0, 1);
+  NODE_BYTES.set(left.hash, 1);
+  writeUint(NODE_BYTES, 33, left.sum, 12);
+  NODE_BYTES.set(right.hash, 45);
+  writeUint(NODE_BYTES, 77, right.sum, 12);
+  return { hash: hash(NODE_BYTES), sum };
 }
 
 export type SumTree = {
@@ -91,15 +95,37 @@ export type SumTree = {
 
 /** Tree over the leaves in order, padded to a power of two; an empty one has root 0 and sum 0. */
 export function buildSumTree(leaves: readonly SumNode[]): SumTree {
+  return finish(sumTreeSteps(leaves));
+}
+
+/** Work in steps, for who has other things to do between them. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** Does all steps at once. */
+export function finish<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** Hashes of one step: less than a millisecond. */
+export const HASHES_PER_STEP = 128;
+
+/** The same as `buildSumTree`, in steps. */
+export function* sumTreeSteps(leaves: readonly SumNode[]): Steps<SumTree> {
   if (leaves.length === 0) return { root: ZERO_32, sum: 0n, depth: 0, levels: [[]] };
   const depth = depthOf(leaves.length);
   let level = [...leaves];
   while (level.length < 2 ** depth) level.push(PADDING);
   const levels = [level];
   for (let height = 0; height < depth; height++) {
-    level = Array.from({ length: level.length / 2 }, (_, i) =>
-      parent(nodeAt(level, 2 * i), nodeAt(level, 2 * i + 1)),
-    );
+    const above: SumNode[] = [];
+    for (let i = 0; i < level.length; i += 2) {
+      above.push(parent(nodeAt(level, i), nodeAt(level, i + 1)));
+      if (above.length % HASHES_PER_STEP === 0) yield;
+    }
+    level = above;
     levels.push(level);
   }
   const top = nodeAt(level, 0);

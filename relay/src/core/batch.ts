@@ -1,7 +1,16 @@
 import { toBytes, toHex } from "@aimo/protocol/bytes";
 import { decodeRows, encodeRows, type PostHeader, type Rows, type SignedRow } from "@aimo/protocol/rows";
 import { toCompact } from "@aimo/protocol/signatures";
-import { buildSumTree, leafNode, type SumTree, type UserLeaf, userLeafNode } from "@aimo/protocol/tree";
+import {
+  HASHES_PER_STEP,
+  leafNode,
+  type Steps,
+  type SumNode,
+  type SumTree,
+  sumTreeSteps,
+  type UserLeaf,
+  userLeafNode,
+} from "@aimo/protocol/tree";
 import type { SignedVoucher } from "@aimo/protocol/vouchers";
 import type { Hex } from "viem";
 
@@ -12,7 +21,7 @@ export type BilledLeaf = {
   readonly epoch: number;
   readonly providerId: number;
   readonly usageDigest: Hex;
-  readonly evidence: Hex;
+  readonly evidence: Uint8Array;
   readonly charge: bigint;
   readonly userCumulative: bigint;
 };
@@ -41,10 +50,15 @@ export type OpenBatch = PreparedBatch & {
 };
 
 /** The part of a batch under one user: its receipts in order. Throws a RangeError when there are none. */
-export function buildUser(leaves: readonly BilledLeaf[]): UserPart {
+function* userSteps(leaves: readonly BilledLeaf[]): Steps<UserPart> {
   const first = leaves[0];
   if (!first) throw new RangeError("A user's part of a batch has at least one receipt.");
-  const tree = buildSumTree(leaves.map((leaf) => leafNode({ ...leaf, evidence: toBytes(leaf.evidence) })));
+  const nodes: SumNode[] = [];
+  for (const leaf of leaves) {
+    nodes.push(leafNode(leaf));
+    if (nodes.length % HASHES_PER_STEP === 0) yield;
+  }
+  const tree = yield* sumTreeSteps(nodes);
   const leaf = {
     userId: first.userId,
     epoch: first.epoch,
@@ -60,18 +74,22 @@ export function buildUser(leaves: readonly BilledLeaf[]): UserPart {
 export type VoucherOf = (userId: number, epoch: number) => SignedVoucher | undefined;
 
 /**
- * A batch of everything given: one row per user, the metered ones first, and one per provider with its cumulative credit.
+ * A batch of everything given, in steps: one row per user, the metered ones first, and one per provider with its cumulative credit.
  * `leaves` are in the order of their channels; users may be mixed. Throws a RangeError where a voucher is below what its
  * channel was charged.
  */
-export function buildBatch(
+export function* batchSteps(
   batchNo: bigint,
   leaves: readonly BilledLeaf[],
   credits: ReadonlyMap<number, bigint>,
   voucherOf: VoucherOf = () => undefined,
-): Batch {
+): Steps<Batch> {
   const byUser = Map.groupBy(leaves, ({ userId }) => userId);
-  const parts = [...byUser.entries()].sort(([a], [b]) => a - b).map(([, own]) => buildUser(own));
+  const parts: UserPart[] = [];
+  for (const [, own] of [...byUser].sort(([a], [b]) => a - b)) {
+    parts.push(yield* userSteps(own));
+    yield;
+  }
   const ofMetered = parts.filter(({ leaf }) => !voucherOf(leaf.userId, leaf.epoch));
   const ofSigned = parts.flatMap((part) => {
     const voucher = voucherOf(part.leaf.userId, part.leaf.epoch);
@@ -79,7 +97,7 @@ export function buildBatch(
   });
   // A row's index is its user's place in the tree.
   const users = [...ofMetered, ...ofSigned.map(({ part }) => part)];
-  const tree = buildSumTree(users.map(({ leaf }) => userLeafNode(leaf)));
+  const tree = yield* sumTreeSteps(users.map(({ leaf }) => userLeafNode(leaf)));
   const metered = ofMetered.map(({ leaf }) => debitRow(leaf));
   const signed = ofSigned.map(({ row }) => row);
   const providers = providerRows(credits);

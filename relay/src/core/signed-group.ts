@@ -34,9 +34,9 @@ export class SignedGroup {
   }
 
   /** Proof that the provider signed the receipt with this place in the group. */
-  evidenceOf(index: number): Hex {
+  evidenceOf(index: number): Uint8Array {
     this.#paths ??= buildGroup(this.#digests).paths;
     const { group, signature } = this;
-    return toHex(encodeEvidence({ group, index, path: this.#paths[index] ?? [], signature }));
+    return encodeEvidence({ group, index, path: this.#paths[index] ?? [], signature });
   }
 }

@@ -1,6 +1,8 @@
+import { setImmediate as turn } from "node:timers/promises";
+import type { Steps } from "@aimo/protocol/tree";
 import {
   type BilledLeaf,
-  buildBatch,
+  batchSteps,
   creditsIn,
   type OpenBatch,
   type VoucherOf,
@@ -85,9 +87,18 @@ export async function buildNext(parameters: NextBatchParameters): Promise<boolea
   // Without debits: what providers earned by receipts that are this relay's loss.
   if (leaves.length === 0 && credits.size === 0) return false;
   await chain.enlist([...credits.keys()]);
-  const batch = buildBatch(await chain.nextBatchNo(), leaves, credits, voucherOf);
+  const batch = await inTurns(batchSteps(await chain.nextBatchNo(), leaves, credits, voucherOf));
   await store.saveBuilt(batch, credits, since);
   return true;
+}
+
+/** A batch may have a hundred thousand receipts: requests are served between its steps. */
+async function inTurns<T>(steps: Steps<T>): Promise<T> {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    await turn();
+  }
 }
 
 type Funds = Awaited<ReturnType<SettlementChain["funds"]>>;

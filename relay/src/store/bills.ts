@@ -8,6 +8,7 @@ import {
   type SumStepJson,
   type UserLeafJson,
 } from "@aimo/protocol/bill";
+import { toHex } from "@aimo/protocol/bytes";
 import {
   buildSumTree,
   leafNode,
@@ -142,7 +143,7 @@ function lineOf(generation: StoredGeneration, { relayId, groups }: LineParts): B
     {
       id,
       receipt,
-      evidence,
+      evidence: toHex(evidence),
       charge: `${usage.charge}`,
       userCumulative: `${userCumulative}`,
       nonce: usage.nonce,

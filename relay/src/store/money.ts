@@ -7,6 +7,9 @@ import type { LevelLedger } from "./ledger.ts";
 import { type BatchRecord, type StoredGeneration, usageOf } from "./records.ts";
 import { UnpostedReceipt } from "./unposted.ts";
 
+/** Receipts that are marked as posted in one write: a few milliseconds. */
+const MARKED_AT_ONCE = 256;
+
 type Parts = {
   readonly journal: Journal;
   readonly ledger: LevelLedger;
@@ -136,7 +139,6 @@ async function savePosted(parts: Parts, batchNo: bigint, posted: PostedBatch): P
   const { journal, ledger, books } = parts;
   const record = books.openBatch();
   if (!record || BigInt(record.batchNo) !== batchNo) throw new RangeError(`Batch ${batchNo} is not open.`);
-  const ids = record.users.flatMap((user) => user.ids);
   const skipped = record.users.filter(({ userId }) => posted.skipped.includes(userId));
   const epochs = new Set(skipped.map(channelKey));
   /** All that a skipped channel was charged since: its place in the channel's total is void. */
@@ -145,6 +147,8 @@ async function savePosted(parts: Parts, batchNo: bigint, posted: PostedBatch): P
       .unposted()
       .map(({ leaf }) => leaf)
       .filter((leaf) => epochs.has(channelKey(leaf)));
+  for (const user of record.users)
+    if (!skipped.includes(user)) await markPosted(parts, user.ids, record, posted);
   await withGenerations(
     ledger,
     () => lost().map(({ id }) => id),
@@ -162,7 +166,6 @@ async function savePosted(parts: Parts, batchNo: bigint, posted: PostedBatch): P
         );
         books.remove(own.map(({ id }) => id));
       }
-      books.remove(ids);
       for (const [providerId, cumulative] of record.credits) books.setPosted(providerId, BigInt(cumulative));
       const { transaction, postedAt } = posted;
       books.saveBatch({ ...record, state: "posted", transaction, postedAt, skipped: posted.skipped });
@@ -177,16 +180,33 @@ type PostedRow = {
   readonly rowIndex: number;
 };
 
-function savePostedUser({ journal, books, finality }: Parts, row: PostedRow): void {
-  const { record, posted, rowIndex } = row;
+/**
+ * Bit by bit, so that requests are served meanwhile. A receipt is unposted or posted at any time; after a crash in
+ * between the batch is still open, and its rest is marked then.
+ */
+async function markPosted(
+  { journal, books, finality }: Parts,
+  ids: readonly string[],
+  { batchNo }: BatchRecord,
+  { postedAt }: PostedBatch,
+): Promise<void> {
+  const finalAt = postedAt + finality;
+  for (let first = 0; first < ids.length; first += MARKED_AT_ONCE) {
+    const some = ids.slice(first, first + MARKED_AT_ONCE);
+    for (const id of some) {
+      const billed = books.unpostedOf(id);
+      if (billed) journal.put("posted", id, { ...billed.toRecord(), batchNo, finalAt });
+    }
+    books.remove(some);
+    await journal.flushed();
+  }
+}
+
+function savePostedUser({ journal }: Parts, { record, posted, rowIndex }: PostedRow): void {
   const user = record.users[rowIndex];
   if (!user) return;
   const { transaction, postedAt } = posted;
   const { batchNo } = record;
-  for (const id of user.ids) {
-    const billed = books.unpostedOf(id);
-    if (billed) journal.put("posted", id, { ...billed.toRecord(), batchNo, finalAt: postedAt + finality });
-  }
   const bill = { batchNo, transaction, rowIndex, ids: user.ids, sum: user.sum, postedAt };
   journal.put("bills", `${user.userId}!${batchNo.padStart(20, "0")}`, bill);
 }

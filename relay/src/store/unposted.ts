@@ -49,7 +49,7 @@ export class UnpostedReceipt implements BilledLeaf {
     return this;
   }
 
-  get evidence(): Hex {
+  get evidence(): Uint8Array {
     return this.signed.evidenceOf(this.index);
   }
 

@@ -4,10 +4,10 @@ import { toBytes, toHex } from "@aimo/protocol/bytes";
 import { decodeEvidence, groupDigest, groupRootFrom } from "@aimo/protocol/groups";
 import { requestHashOf, usageDigest } from "@aimo/protocol/receipts";
 import { receiptFromJson } from "@aimo/protocol/session";
-import { buildSumTree, leafNode, openSum, userLeafNode } from "@aimo/protocol/tree";
+import { buildSumTree, finish, leafNode, openSum, userLeafNode } from "@aimo/protocol/tree";
 import { expect } from "chai";
 import type { Hex } from "viem";
-import { buildBatch } from "../../../relay/src/core/batch.ts";
+import { batchSteps } from "../../../relay/src/core/batch.ts";
 import { cutCredits } from "../../../relay/src/core/credits.ts";
 import {
   billAll,
@@ -97,7 +97,7 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
       const leaves = world.store.unposted().map(({ leaf }) => leaf);
       ids = leaves.filter(({ userId }) => userId === 2).map(({ id }) => id);
       const credits = cutCredits(world.store.claims(new Set(leaves.map(({ id }) => id))), 0n);
-      const batch = buildBatch(4n, leaves, credits);
+      const batch = finish(batchSteps(4n, leaves, credits));
       root = batch.header.receiptsRoot;
       await world.store.saveBuilt(batch, credits, 0n);
       const posted = { transaction: root, postedAt: 1, skipped: [], receiptsRoot: root };

@@ -1,6 +1,7 @@
 import { isAimoError } from "@aimo/protocol/errors";
+import { finish } from "@aimo/protocol/tree";
 import { expect } from "chai";
-import { buildBatch } from "../../../relay/src/core/batch.ts";
+import { batchSteps } from "../../../relay/src/core/batch.ts";
 import { cutCredits } from "../../../relay/src/core/credits.ts";
 import { takeLeaves } from "../../../relay/src/flow/next-batch.ts";
 import {
@@ -141,7 +142,7 @@ export class Model {
     );
     const credits = cutCredits(store.claims(new Set(leaves.map(({ id }) => id))), 0n);
     if (leaves.length === 0) return;
-    const batch = buildBatch(this.batchNo, leaves, credits);
+    const batch = finish(batchSteps(this.batchNo, leaves, credits));
     for (const { leaf, ids } of batch.users) {
       const own = leaves.filter(({ id }) => ids.includes(id));
       expect(own.reduce((sum, { charge }) => sum + charge, 0n)).to.equal(leaf.sum);
