@@ -69,7 +69,12 @@ async function main(): Promise<void> {
   }
   const options = {
     ...{ rounds: positive("rounds", values.rounds), seconds: positive("seconds", values.seconds) },
-    ...{ portkey: !values["no-portkey"], pin: true, points: positive("points", values.points) },
+    ...{
+      warmUpSeconds: RELAY_BENCH.warmUpSeconds,
+      portkey: !values["no-portkey"],
+      pin: true,
+      points: positive("points", values.points),
+    },
     minutes: positive("minutes", values.minutes),
   };
   const results: Record<string, Figures> = {};

@@ -11,6 +11,8 @@ export type LoadParameters = {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
+  /** One more header for each request, with its line's end. */
+  readonly line?: (() => string) | undefined;
   readonly concurrency: number;
   /** Requests are begun for this long, and then awaited. Without it, and with `requestsEach`, until those are done. */
   readonly durationMs?: number;
@@ -52,19 +54,22 @@ type Tally = {
 export async function runLoad(parameters: LoadParameters): Promise<Load> {
   const { concurrency, durationMs = Number.POSITIVE_INFINITY, spreadMs = 0 } = parameters;
   const tally: Tally = { requests: 0, errors: 0, latenciesMs: [], firstByteMs: [], firstError: undefined };
-  const bytes = requestBytes(parameters);
+  const request = requestParts(parameters);
   const started = performance.now();
   const until = started + durationMs;
   await Promise.all(
     Array.from({ length: concurrency }, async (_, index) => {
       if (spreadMs > 0) await wait((index * spreadMs) / concurrency);
-      await new Caller(parameters, bytes, tally, until).run();
+      await new Caller(parameters, request, tally, until).run();
     }),
   );
   return { ...tally, seconds: (performance.now() - started) / 1_000 };
 }
 
-function requestBytes({ port, path, headers = {}, body }: LoadParameters): Buffer {
+/** All of a request, and where one more line of its head goes. */
+type RequestParts = { readonly bytes: Buffer; readonly head: string; readonly rest: string };
+
+function requestParts({ port, path, headers = {}, body }: LoadParameters): RequestParts {
   const all = {
     host: `127.0.0.1:${port}`,
     "content-type": "application/json",
@@ -72,13 +77,15 @@ function requestBytes({ port, path, headers = {}, body }: LoadParameters): Buffe
     ...headers,
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
-  return Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n${body}`);
+  const head = `POST ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n`;
+  const rest = `\r\n${body}`;
+  return { bytes: Buffer.from(head + rest), head, rest };
 }
 
 /** One connection, one request after the other. */
 class Caller {
   readonly #parameters: LoadParameters;
-  readonly #bytes: Buffer;
+  readonly #request: RequestParts;
   readonly #tally: Tally;
   readonly #until: number;
   readonly #end = Promise.withResolvers<void>();
@@ -92,9 +99,9 @@ class Caller {
   #isFirst = true;
   #begun = 0;
 
-  constructor(parameters: LoadParameters, bytes: Buffer, tally: Tally, until: number) {
+  constructor(parameters: LoadParameters, request: RequestParts, tally: Tally, until: number) {
     this.#parameters = parameters;
-    this.#bytes = bytes;
+    this.#request = request;
     this.#tally = tally;
     this.#until = until;
   }
@@ -114,7 +121,7 @@ class Caller {
   }
 
   #next(): void {
-    const { requestsEach = Number.POSITIVE_INFINITY } = this.#parameters;
+    const { requestsEach = Number.POSITIVE_INFINITY, line } = this.#parameters;
     if (performance.now() >= this.#until || this.#begun === requestsEach) {
       this.#sentAt = 0;
       this.#socket?.end();
@@ -124,8 +131,10 @@ class Caller {
     [this.#inBody, this.#left, this.#isFirst] = [false, -1, true];
     this.#tail = Buffer.alloc(0);
     this.#begun++;
+    const { bytes, head, rest } = this.#request;
+    const sent = line ? head + line() + rest : bytes;
     this.#sentAt = performance.now();
-    this.#socket?.write(this.#bytes);
+    this.#socket?.write(sent);
   }
 
   #take(chunk: Buffer): void {

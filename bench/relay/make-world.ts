@@ -70,9 +70,15 @@ export async function makeWorld(
   const modelId = await registerModel(network, modelOwner, MODEL);
   const provider = await addProvider({ ...network, relayId, modelId }, folder, 0);
 
-  const user = localWallet(rpcUrl, ACCOUNT.user);
-  await deposit(rpcUrl, deployment, user, channel);
-  await openChannel(network, user, { relayId, amount: channel, days: CHANNEL_DAYS });
+  const signing = await loadOrCreateKey({ path: join(folder, "session.key") });
+  for (const [index, key] of [
+    [ACCOUNT.user, {}],
+    [ACCOUNT.user + 1, { sessionKey: signing.address }],
+  ] as const) {
+    const user = localWallet(rpcUrl, index);
+    await deposit(rpcUrl, deployment, user, channel);
+    await openChannel(network, user, { relayId, amount: channel, days: CHANNEL_DAYS, ...key });
+  }
 
   const deploymentFile = join(folder, "deployment.json");
   await writeFile(deploymentFile, JSON.stringify(deployment));
@@ -90,6 +96,7 @@ ${WIDE_TIER}`,
   const world = {
     ...{ rpcUrl, deployment, deploymentFile, relayId, relayConfig, modelId, ...provider },
     ...{ relaySigner: relayKey.address, user: ACCOUNT.user },
+    ...{ signedUser: ACCOUNT.user + 1, sessionKey: signing.privateKey },
   };
   return { world, close: () => chain.close() };
 }

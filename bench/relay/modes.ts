@@ -10,6 +10,8 @@ export type Target = {
   readonly name: string;
   readonly port: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** One more header line of each request. */
+  readonly line?: () => string;
   readonly process: Child;
   /** The mock behind it. */
   readonly mock: Child;
@@ -88,11 +90,11 @@ type Measured = { readonly load: Load; readonly cpu: { readonly process: number;
 
 /** Throws when any answer was no success: figures of refusals mean nothing. */
 async function measure(
-  { port, headers, process, mock }: Target,
-  parameters: Omit<LoadParameters, "port" | "path" | "headers">,
+  { port, headers, line, process, mock }: Target,
+  parameters: Omit<LoadParameters, "port" | "path" | "headers" | "line">,
 ): Promise<Measured> {
   const before = [await process.cpuSeconds(), await mock.cpuSeconds()] as const;
-  const load = await runLoad({ port, path: PATH, headers, ...parameters });
+  const load = await runLoad({ port, path: PATH, headers, line, ...parameters });
   if (load.errors > 0) throw new Error(`${load.errors} of ${load.requests} failed: ${load.firstError}`);
   const after = [await process.cpuSeconds(), await mock.cpuSeconds()] as const;
   const spent = (index: 0 | 1) => (after[index] ?? Number.NaN) - (before[index] ?? Number.NaN);

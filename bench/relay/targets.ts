@@ -6,6 +6,7 @@ import { createKey } from "../../scripts/local/sign-in.ts";
 import { localWallet } from "../../scripts/local/wallets.ts";
 import { type Child, startChild } from "./child.ts";
 import type { Target } from "./modes.ts";
+import { payByVoucher } from "./pay-by-voucher.ts";
 import { portkeyHeaders, startPortkey } from "./portkey.ts";
 import { WORLD_FILE, type World } from "./world.ts";
 
@@ -41,7 +42,7 @@ export async function startTargets({ portkey, progress }: TargetsParameters): Pr
       target("direct", mock),
       target("nodeUndici", await behind("run-node-proxy.ts")),
       target("fastifyUndici", await behind("run-fastify-proxy.ts")),
-      await startAimo({ started, keep, progress }),
+      ...(await startAimo({ started, keep, progress })),
     ];
     const missing: Record<string, string> = {};
     try {
@@ -65,8 +66,8 @@ type AimoParameters = {
   readonly progress: (text: string) => void;
 };
 
-/** Our relay with a chain, a provider and a user whose METERED channel pays. */
-async function startAimo({ started, keep, progress }: AimoParameters): Promise<Target> {
+/** Our relay with a chain, a provider and two users: one whose METERED channel pays, one whose SIGNED channel does. */
+async function startAimo({ started, keep, progress }: AimoParameters): Promise<Target[]> {
   const folder = await mkdtemp(join(tmpdir(), "aimo-bench-"));
   started.defer(() => rm(folder, { recursive: true, force: true }));
   progress("deploying the contracts");
@@ -79,8 +80,26 @@ async function startAimo({ started, keep, progress }: AimoParameters): Promise<T
   const url = `http://127.0.0.1:${port}`;
   const world: World = JSON.parse(await readFile(join(folder, WORLD_FILE), "utf8"));
   await waitForModels(url);
-  const key = await createKey(url, localWallet(world.rpcUrl, world.user), "bench");
-  return { name: "aimo", port, headers: { authorization: `Bearer ${key}` }, process: relay, mock };
+  const keyOf = async (account: number) => {
+    const key = await createKey(url, localWallet(world.rpcUrl, account), "bench");
+    return { authorization: `Bearer ${key}` };
+  };
+  const [metered, signed] = [await keyOf(world.user), await keyOf(world.signedUser)];
+  const userId = await readUserId(url, signed);
+  const line = await payByVoucher(world, { userId, sessionKey: world.sessionKey });
+  return [
+    { name: "aimo", port, headers: metered, process: relay, mock },
+    { name: "aimoSigned", port, headers: signed, line, process: relay, mock },
+  ];
+}
+
+/** The account's number on the chain, which vouchers name. Throws an Error when it has no channel. */
+async function readUserId(url: string, headers: Readonly<Record<string, string>>): Promise<number> {
+  const response = await fetch(`${url}/v1/channels`, { headers });
+  const { data } = (await response.json()) as { data: readonly { user: number }[] };
+  const [channel] = data;
+  if (!channel) throw new Error("The relay knows no channel of the user.");
+  return channel.user;
 }
 
 const POLL_MS = 100;

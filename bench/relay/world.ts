@@ -15,6 +15,9 @@ export type World = ProviderIdentity & {
   readonly modelId: number;
   /** Account of the local mnemonic with a METERED channel to the relay. */
   readonly user: number;
+  /** Another, whose channel is SIGNED by that key. */
+  readonly signedUser: number;
+  readonly sessionKey: Hex;
 };
 
 export const WORLD_FILE = "world.json";
