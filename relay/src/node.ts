@@ -12,6 +12,7 @@ import type { Deployment } from "@aimo/protocol/deployment";
 import { assemble, waitForGroups } from "./assemble.ts";
 import { openRelayIdentity, type RelayIdentity } from "./chain/relay-identity.ts";
 import type { RelayConfig } from "./config.ts";
+import { tuneHeap } from "./heap.ts";
 import { openMoney } from "./money.ts";
 
 export type RelayNode = {
@@ -45,6 +46,7 @@ async function start(
   started: AsyncDisposableStack,
 ): Promise<Omit<RelayNode, "close">> {
   await initFastCrypto();
+  tuneHeap();
   const deployment = await loadDeployment(config.deploymentFile);
   const password = config.keyPasswordFile === "" ? {} : { password: { file: config.keyPasswordFile } };
   const key = await loadKey({ path: config.keyFile, ...password });

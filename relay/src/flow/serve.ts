@@ -1,6 +1,7 @@
 import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import { expectedTokens, planHold } from "../core/estimate.ts";
 import { RateLimiter } from "../core/gcra.ts";
+import { Slots } from "../core/slots.ts";
 import type { Caller, ChannelBalance } from "../core/types.ts";
 import type { TokenGrant } from "./admission.ts";
 import { chooseOffers } from "./choosing.ts";
@@ -27,7 +28,7 @@ type Held = { readonly run: Run; readonly id: string; readonly tokens: TokenGran
 /** Serves requests: admit, hold, rank, call with fail-over, meter, commit. One per relay. */
 export class Serving {
   readonly #dependencies: ServeDependencies;
-  readonly #running = new Set<Run>();
+  readonly #running = new Slots<{ readonly id: number; readonly run: Run }>();
   readonly #refreshing = new Map<number, Promise<unknown>>();
   readonly #refreshes = new RateLimiter(1, REFRESH_INTERVAL_MS);
   readonly #sweep: NodeJS.Timeout;
@@ -64,11 +65,11 @@ export class Serving {
     if (room) await room;
     try {
       const held = this.#hold(request, sink) ?? (await this.#holdAfterRefresh(request, sink));
-      this.#running.add(held.run);
+      const { id } = this.#running.add((id) => ({ id, run: held.run }));
       try {
         return { generationId: held.id, billed: await held.run.go() };
       } finally {
-        this.#running.delete(held.run);
+        this.#running.delete(id);
         held.tokens.used(held.run.usedTokens);
       }
     } finally {
@@ -79,7 +80,7 @@ export class Serving {
   /** Admits nothing more; waits for what runs, stops it at the deadline, and waits for that. */
   async drain(deadlineMs: number): Promise<void> {
     const timer = setTimeout(() => {
-      for (const run of this.#running) run.stop(new AimoError("shutting_down"));
+      for (const { run } of this.#running.all()) run.stop(new AimoError("shutting_down"));
     }, deadlineMs);
     await this.#dependencies.admission.close();
     clearTimeout(timer);
@@ -153,7 +154,7 @@ export class Serving {
     const now = this.#dependencies.now();
     const { totalMs, keepAliveMs } = this.#dependencies.limits;
     this.#dependencies.admission.sweep();
-    for (const run of this.#running) {
+    for (const { run } of this.#running.all()) {
       if (now - run.startedAt > totalMs)
         run.stop(new AimoError("timeout", { message: `The request took longer than ${totalMs / 1000} s.` }));
       else run.keepAlive(now, keepAliveMs);

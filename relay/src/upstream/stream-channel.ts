@@ -13,6 +13,7 @@ import {
   writeWindow,
 } from "@aimo/node/stream-frames";
 import { AimoError } from "@aimo/protocol/errors";
+import { Slots } from "../core/slots.ts";
 
 /** Who sent a request gets its answer through these; never before `send` has returned. */
 export interface StreamHandler {
@@ -27,7 +28,6 @@ export type ChannelTimes = { readonly firstByteMs: number; readonly idleMs: numb
 
 /** Unsent requests above this go elsewhere. */
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
-const MAX_STREAM_ID = 2 ** 32 - 1;
 /** Credit is granted in lumps: short answers need none. */
 const GRANT_BYTES = STREAM_WINDOW / 2;
 /** Time is counted in turns of one timer for all streams, a few to the shortest wait. */
@@ -121,10 +121,9 @@ export class StreamChannel {
   readonly #socket: Duplex;
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
-  readonly #streams = new Map<number, ChannelStream>();
+  readonly #streams = new Slots<ChannelStream>();
   readonly #clock: NodeJS.Timeout;
   readonly #turns: { readonly firstByte: number; readonly idle: number };
-  #lastId = 0;
   #isLeaving = false;
   /** Why this side ended the connection. */
   #fault: unknown;
@@ -166,10 +165,7 @@ export class StreamChannel {
   }
 
   send(request: StreamRequest, handler: StreamHandler): ChannelStream {
-    do this.#lastId = this.#lastId === MAX_STREAM_ID ? 1 : this.#lastId + 1;
-    while (this.#streams.has(this.#lastId));
-    const stream = new ChannelStream(this.#lastId, handler, this, this.turn);
-    this.#streams.set(stream.id, stream);
+    const stream = this.#streams.add((id) => new ChannelStream(id, handler, this, this.turn));
     writeRequest(this.#writer, stream.id, request);
     return stream;
   }
@@ -186,7 +182,7 @@ export class StreamChannel {
 
   /** Of a stream: the provider may send so many bytes more. */
   grant({ id }: ChannelStream, credit: number): void {
-    if (this.#streams.has(id)) writeWindow(this.#writer, id, credit);
+    if (this.#streams.get(id)) writeWindow(this.#writer, id, credit);
   }
 
   /** Of a stream: tells the provider, unless all has come. */
@@ -246,7 +242,7 @@ export class StreamChannel {
 
   #sweep(): void {
     this.turn++;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       const limit = stream.hasHead ? this.#turns.idle : this.#turns.firstByte;
       if (stream.isPaused || this.turn - stream.heardAt < limit) continue;
       stream.abort();
@@ -258,7 +254,7 @@ export class StreamChannel {
 
   #onClose(): void {
     clearInterval(this.#clock);
-    const streams = [...this.#streams.values()];
+    const streams = this.#streams.all();
     this.#streams.clear();
     for (const { handler } of streams)
       handler.onStreamError(failure("The connection to the provider failed.", this.#fault));
