@@ -1,5 +1,4 @@
 import type { Address, Hex } from "viem";
-import type { GenerationState } from "./bill.ts";
 
 /**
  * What a relay's HTTP interface says beyond OpenAI's own shapes. Amounts named `…_pusd` are exact decimal strings of
@@ -10,6 +9,8 @@ import type { GenerationState } from "./bill.ts";
 export const ROUTE_HEADERS = {
   requestId: "x-request-id",
   generationId: "x-generation-id",
+  /** The client's own name for a request: sent back, and kept with the generation. */
+  clientRequestId: "x-client-request-id",
   idempotencyKey: "idempotency-key",
   replayed: "idempotent-replayed",
   /** What pays for a request on a SIGNED channel: `formatVoucher`. */
@@ -228,6 +229,8 @@ export type KeyJson = {
   readonly max_in_flight?: number | null;
   /** Addresses and networks that may use it; null: any. */
   readonly allowed_ips?: readonly string[] | null;
+  /** Whether streams end with their usage always, or where `stream_options.include_usage` asks for it. */
+  readonly show_usage?: "always" | "asked";
   /** ISO 8601. */
   readonly created_at: string;
   readonly expires_at: string | null;
@@ -258,37 +261,4 @@ export type ChannelJson = {
 export type CreditsJson = {
   readonly data: { readonly total_credits: number; readonly total_usage: number };
   readonly aimo: { readonly credits_pusd: string; readonly channel: ChannelJson | null };
-};
-
-export type GenerationJson = {
-  readonly data: {
-    readonly id: string;
-    readonly model: string;
-    readonly route: string;
-    readonly streamed: boolean;
-    /** ISO 8601. */
-    readonly created_at: string;
-    readonly state: GenerationState;
-    readonly total_cost: number;
-    readonly usage: number;
-    readonly tokens_prompt: number;
-    readonly tokens_completion: number;
-    readonly provider_name: string | null;
-    readonly finish_reason: string | null;
-    readonly cancelled: boolean;
-    readonly latency: number | null;
-    readonly generation_time: number | null;
-    readonly aimo: {
-      readonly cost_pusd: string;
-      readonly held_pusd: string;
-      readonly user_cumulative_pusd: string | null;
-      readonly batch_no: string | null;
-      readonly receipt_hash: Hex | null;
-      readonly nonce: Hex | null;
-      readonly body_hash: Hex;
-      readonly epoch: number;
-      readonly attempts: readonly AttemptJson[];
-      readonly note: string | null;
-    };
-  };
 };

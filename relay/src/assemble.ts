@@ -17,9 +17,10 @@ import { RoutingState } from "./core/routing-state.ts";
 import type { Tiers } from "./core/tiers.ts";
 import type { Admission } from "./flow/admission.ts";
 import type { Ledger } from "./flow/ports.ts";
-import { Serving } from "./flow/serve.ts";
+import type { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
 import { LiveOffers } from "./gossip/offer-book.ts";
+import { openServing } from "./hooking.ts";
 import { buildApp } from "./http/app.ts";
 import { createMetrics, type RelayMetrics } from "./metrics.ts";
 import type { Money } from "./money.ts";
@@ -92,7 +93,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
       ...{ offers, upstream, metrics, observers, tiers, admission },
       ...{ routing: new RoutingState(), observations: new Observations() },
     };
-    const serving = createServing(config, parts, rooms);
+    const serving = await createServing(config, parts, rooms);
     const keys = await KeyStore.open(parts.db, Date.now);
     const batching = await openBatching(config, { ...parts, keys, serving });
     const app = await startHttp(config, parts, { ...rooms, serving, keys, batching });
@@ -143,11 +144,12 @@ type Rooms = {
   readonly admission: Admission;
 };
 
-function createServing({ serving: limits, http }: RelayConfig, parts: RelayParts, rooms: Rooms): Serving {
+function createServing(config: RelayConfig, parts: RelayParts, rooms: Rooms): Promise<Serving> {
+  const { serving: limits, http } = config;
   const { relayId, deployment, ledger, accounts, credit, vouchers, feeBps, protocolNow, log } = parts;
-  const { offers, upstream, observers, routing, observations, admission } = rooms;
-  return new Serving({
-    ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log },
+  const { offers, upstream, observers, routing, observations, admission, tiers } = rooms;
+  return openServing(config, {
+    ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log, tiers },
     separator: domainSeparator({
       chainId: deployment.chainId,
       verifyingContract: deployment.contracts.settlement,

@@ -63,6 +63,9 @@ async function readFileConfig(file: string): Promise<Fields> {
     if (typeof value === "string" && value !== "" && value !== "memory")
       fields[name] = resolve(folder, value);
   }
+  const { hooks } = fields;
+  if (isFields(hooks) && typeof hooks["module"] === "string" && hooks["module"] !== "")
+    hooks["module"] = resolve(folder, hooks["module"]);
   return fields;
 }
 

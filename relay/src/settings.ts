@@ -151,6 +151,13 @@ export const RelayConfigSchema = Type.Object(
       },
       CLOSED,
     ),
+    hooks: Type.Object(
+      {
+        module: text("", "ESM module that looks at requests and replies (docs/hooks.md); none when empty."),
+        timeLimitMs: count(1_000, "Time that one of its hooks may take.", [1, 60_000]),
+      },
+      CLOSED,
+    ),
     gossip: Type.Object(
       {
         listen: list(["/ip4/127.0.0.1/tcp/0"], "Multiaddrs to listen on."),

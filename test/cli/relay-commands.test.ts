@@ -154,11 +154,12 @@ describe("cli/relay commands", function () {
     const saved = await readFile(join(terminal.configFolder, "credentials.json"), "utf8");
     expect(saved).to.contain("aimo-sk-fresh").and.to.contain(privateKeyToAccount(privateKey).address);
     const made = await terminal.run(
-      `keys create ${wallet} --name ci --limit 2.5 --limit-reset daily --models a,b`,
+      `keys create ${wallet} --name ci --limit 2.5 --limit-reset daily --models a,b --show-usage`,
     );
     expect([made.code, made.out]).to.deep.equal([0, "aimo-sk-fresh\n"]);
     const sent = JSON.parse(String(relay.seen.at(-1)?.body));
-    expect(sent).to.deep.equal({ name: "ci", limit: 2.5, limit_reset: "daily", models: ["a", "b"] });
+    const asked = { name: "ci", limit: 2.5, limit_reset: "daily", models: ["a", "b"] };
+    expect(sent).to.deep.equal({ ...asked, show_usage: "always" });
     const listed = await terminal.run(`keys list ${wallet}`);
     expect(listed.out).to.contain("abcdef012345").and.to.contain("5 monthly");
     expect((await terminal.run(`keys revoke abcdef ${wallet}`)).notes).to.contain("2 keys");

@@ -41,6 +41,12 @@ describe("a relay's configuration", () => {
     expect(first?.keyFile).to.equal(join(folder, "k"));
   });
 
+  it("finds the module of hooks beside the file", async () => {
+    const file = await write("h.json", JSON.stringify({ ...NEEDED, hooks: { module: "hooks.mjs" } }));
+    expect((await loadConfig({ file, environment: {} })).hooks.module).to.equal(join(folder, "hooks.mjs"));
+    expect(makeConfig(NEEDED).hooks.module).to.equal("");
+  });
+
   it("lets the environment rule over the file, and overrides over both", async () => {
     const file = await write("b.json", JSON.stringify({ ...NEEDED, http: { port: 1, host: "a" } }));
     const environment = {

@@ -25,6 +25,7 @@ function readKeySettings(input: CommandInput): KeySettings {
     ...(resets ? { limit_reset: resets } : {}),
     ...(models === undefined ? {} : { models: models.split(",").map((model) => model.trim()) }),
     ...(expires === undefined ? {} : { expires_at: expires }),
+    ...(input.flag("show-usage") ? { show_usage: "always" as const } : {}),
     ...readLimits(input),
   };
 }
@@ -65,6 +66,7 @@ export const create: Command = {
     tpm: { type: "string", value: "N", summary: "tokens per minute at most" },
     "max-in-flight": { type: "string", value: "N", summary: "requests in flight at most" },
     "allow-ip": { type: "string", value: "LIST", summary: "addresses and ranges it may be used from" },
+    "show-usage": { type: "boolean", summary: "end streams with their usage, asked for or not" },
     expires: { type: "string", value: "TIME", summary: "until when it is valid (ISO 8601)" },
   },
   examples: ["aimo keys create --wallet owner.key --name ci --limit 5 --limit-reset monthly"],

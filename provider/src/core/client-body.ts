@@ -19,8 +19,13 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Images per request: four times what image servers commonly allow; beyond it a worst case means little. */
 const MAX_IMAGES = 16;
-/** What a client tells the relay about who shall serve; inference servers refuse fields that they do not know. */
-const FOR_THE_RELAY: MemberEdits = { models: undefined, provider: undefined, session_id: undefined };
+/** What a client tells the relay: who shall serve, and for its own books. Some inference servers refuse such fields. */
+const FOR_THE_RELAY: MemberEdits = {
+  models: undefined,
+  provider: undefined,
+  session_id: undefined,
+  metadata: undefined,
+};
 
 export type PrepareParameters = {
   readonly model: Model;

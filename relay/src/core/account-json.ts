@@ -1,4 +1,6 @@
-import type { ChannelJson, CreditsJson, GenerationJson } from "@aimo/protocol/routes";
+import type { GenerationJson } from "@aimo/protocol/generation";
+import type { ChannelJson, CreditsJson } from "@aimo/protocol/routes";
+import { labelsOf } from "./labels.ts";
 import { attemptsJson, toUsdNumber } from "./reply.ts";
 import type { ChannelBalance, ChannelOnChain, Generation } from "./types.ts";
 
@@ -38,6 +40,7 @@ export function creditsJson(
 
 export function generationJson(generation: Generation): GenerationJson {
   const { outcome } = generation;
+  const { metadata, user, referer, title, clientRequestId } = labelsOf(generation);
   const usage = outcome?.kind === "usage" ? outcome : undefined;
   const charge = generation.state === "unbilled" ? 0n : (usage?.charge ?? 0n);
   const units = usage?.statement.units ?? [0, 0, 0];
@@ -58,6 +61,11 @@ export function generationJson(generation: Generation): GenerationJson {
       cancelled: usage?.cancelled ?? (outcome?.kind === "free" && outcome.reason === "cancelled"),
       latency: usage?.latencyMs ?? null,
       generation_time: usage?.generationMs ?? null,
+      metadata: metadata ?? null,
+      external_user: user ?? null,
+      http_referer: referer ?? null,
+      app_title: title ?? null,
+      client_request_id: clientRequestId ?? null,
       aimo: {
         cost_pusd: charge.toString(),
         held_pusd: generation.held.toString(),

@@ -50,6 +50,12 @@ export function contentOfForm(body: Uint8Array): Uint8Array {
   );
 }
 
+/** The form's texts by name, without its files. Throws as `readFormAsk`. */
+export function textsOfForm(body: Uint8Array): Record<string, string> {
+  const texts = readMultipart(body).filter(({ filename }) => filename === undefined);
+  return Object.fromEntries(texts.map((part) => [part.name, readText(body, part)]));
+}
+
 function readParts(body: Uint8Array, contentType: string): readonly Part[] {
   const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType) ?? [];
   try {

@@ -73,9 +73,9 @@ export type Caller = {
   /** pUSD per reset period; undefined: only the channel limits it. */
   readonly limit: bigint | undefined;
   readonly limitReset: "daily" | "weekly" | "monthly" | undefined;
-} & Pick<KeyLimits, "tokensPerMinute" | "maxInFlight">;
+} & Pick<KeyLimits, "tokensPerMinute" | "maxInFlight" | "showUsage">;
 
-/** A key's own limits, below its account's. */
+/** A key's own limits, below its account's, and how it is answered. */
 export type KeyLimits = {
   readonly requestsPerMinute?: number | undefined;
   readonly tokensPerMinute?: number | undefined;
@@ -83,6 +83,8 @@ export type KeyLimits = {
   readonly maxInFlight?: number | undefined;
   /** Addresses and networks (CIDR) that may use it. */
   readonly allowedIps?: readonly string[] | undefined;
+  /** Whether streams end with their usage always, or where the client asks for it. */
+  readonly showUsage?: "always" | "asked" | undefined;
 };
 
 /** What is known of a request before it is sent. */
@@ -97,6 +99,8 @@ export type GenerationStart = {
   /** Wall-clock milliseconds. */
   readonly createdAt: number;
   readonly bodyHash: Hex;
+  /** What the client said of it: JSON, see `labels.ts`. */
+  readonly labels?: string | undefined;
 };
 
 /** One try at one provider. Failed ones cost 0 and are listed. */

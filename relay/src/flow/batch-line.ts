@@ -9,6 +9,7 @@ import {
   readLine,
   unsentLine,
 } from "../core/batch-job.ts";
+import { readLabels } from "../core/labels.ts";
 import { hashBody } from "../core/meter.ts";
 import type { JobLine } from "./batch-ports.ts";
 import type { Keys } from "./ports.ts";
@@ -26,6 +27,8 @@ export type LineModules = {
   readonly keys: Pick<Keys, "byHash">;
   /** Keeps a line that has ended; called in the same turn in which its request was charged. */
   readonly save: (line: JobLine) => void;
+  /** Keeps what stands for a line that is billed while its reply is not there yet: after a crash it is not sent again. */
+  readonly note: (line: JobLine) => void;
   /** The account has stored what it may: the line is not sent. */
   readonly isFull: boolean;
   /** A model that nobody offers may be offered soon: the relay has only just begun to listen. */
@@ -77,7 +80,7 @@ type Sent = {
   readonly body: BatchLine["body"];
 };
 
-async function send({ serving, keys, save, isFull }: LineModules, line: Sent): Promise<void> {
+async function send({ serving, keys, save, note, isFull }: LineModules, line: Sent): Promise<void> {
   const { lineId, endpoint, keyHash, customId, body } = line;
   if (isFull)
     throw new AimoError("payload_too_large", {
@@ -91,12 +94,21 @@ async function send({ serving, keys, save, isFull }: LineModules, line: Sent): P
   const sent = chat ? Buffer.from(JSON.stringify(chat)) : asked;
   const ask = readAsk(route, chat ?? body, sent.length);
   const about = { route, ask, body: sent, bodyHash: hashBody(asked), caller };
-  const request = { requestId: lineId, isBackground: true, ...about };
+  const labels = readLabels(body, {}, chat);
+  const request = { requestId: lineId, isBackground: true, labels, ...about };
   const onReply = (id: string, chatReply: string) => {
     const reply = dialect ? JSON.stringify(dialect.reply(JSON.parse(chatReply), body)) : chatReply;
     save({ isError: false, text: outputLine(lineId, customId, { status: 200, id, body: reply }) });
   };
-  await serving.serve(request, new LineSink(onReply));
+  const { generationId, rest } = await serving.serve(request, new LineSink(onReply));
+  if (!rest) return;
+  const lost = new AimoError("internal_error", {
+    message: "The relay stopped before a hook gave the reply back: it is billed and was not kept.",
+    details: { generation_id: generationId },
+  });
+  const reply = { status: lost.status, id: lineId, body: JSON.stringify(errorBody(lost, lineId)) };
+  note({ isError: true, text: outputLine(lineId, customId, reply) });
+  await rest;
 }
 
 /** A line whose time was over before it began. */

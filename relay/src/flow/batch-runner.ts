@@ -210,6 +210,7 @@ export class BatchRunner {
       isYoung: () => job.createdAt < this.#startedAt && now() < this.#startedAt + MAX_ANNOUNCEMENT_LIFE_MS,
       isFull: this.#room.isFull(job.userId),
       save: (line) => this.#keep(running, no, line),
+      note: (line) => this.#m.jobs.saveLine(job.id, no, line),
       waitBefore: async (tries) => {
         const ms = Math.min(FIRST_BACKOFF_MS * 2 ** (tries - 1), MAX_BACKOFF_MS);
         if (now() + ms > job.expiresAt) return "over";

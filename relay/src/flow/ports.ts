@@ -103,8 +103,8 @@ export interface Idempotency {
     key: string,
     bodyHash: Hex,
   ): Promise<"new" | "running" | "conflict" | IdempotentReply>;
-  /** Keeps the reply (bounded in size and time), or frees the key when nothing was delivered. */
-  settle(caller: Caller, key: string, reply: IdempotentReply | undefined): void;
+  /** Keeps the reply (bounded), or frees the key when nothing was delivered; `running`: another one will follow. */
+  settle(caller: Caller, key: string, reply: IdempotentReply | undefined, then?: "running"): void;
 }
 
 /** flow/billing: turns signed groups into bills. */

@@ -221,7 +221,8 @@ export class Run {
       sink.sendJson(id, JSON.stringify(withAdditions(body, { usage, aimo, replaceCounts })));
     } else if (this.#isAudio) sink.end();
     else {
-      const shown = request.ask.includeUsage ? usage : undefined;
+      const isShown = request.ask.includeUsage || request.caller.showUsage === "always";
+      const shown = isShown ? usage : undefined;
       sink.write(dataFrame(lastChunk({ ...this.#head(tried), usage: shown, aimo })));
       sink.write(DONE_FRAME);
       sink.end();

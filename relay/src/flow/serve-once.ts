@@ -65,12 +65,7 @@ class Recorder implements ReplySink {
       const body = Buffer.concat(this.#chunks);
       return { status: 200, contentType: this.#contentType, body, generationId };
     }
-    const error = new AimoError("idempotency_conflict", {
-      message: `The request with this key is done and billed; its reply is above ${this.#maxBytes} bytes and was not kept.`,
-      details: { generation_id: generationId },
-    });
-    const body = Buffer.from(JSON.stringify(errorBody(error)));
-    return { status: error.status, contentType: JSON_TYPE, body, generationId };
+    return unkept(generationId, `its reply is above ${this.#maxBytes} bytes and was not kept.`);
   }
 
   #keep(chunk: Uint8Array): void {
@@ -78,6 +73,16 @@ class Recorder implements ReplySink {
     if (this.#bytes <= this.#maxBytes) this.#chunks.push(chunk);
     else this.#chunks = [];
   }
+}
+
+/** Stands for a reply that is billed and not there. */
+function unkept(generationId: string, why: string): IdempotentReply {
+  const error = new AimoError("idempotency_conflict", {
+    message: `The request with this key is done and billed; ${why}`,
+    details: { generation_id: generationId },
+  });
+  const body = Buffer.from(JSON.stringify(errorBody(error)));
+  return { status: error.status, contentType: JSON_TYPE, body, generationId };
 }
 
 export type ServeOnceDependencies = {
@@ -113,7 +118,13 @@ export async function serveOnce(
   const recorder = new Recorder(sink, maxKeptBytes);
   let kept: IdempotentReply | undefined;
   try {
-    const { generationId, billed } = await serving.serve(request, translate(recorder));
+    const { generationId, billed, rest } = await serving.serve(request, translate(recorder));
+    // Written together with the bill: after a crash the request is not served, and billed, a second time.
+    if (rest && billed) {
+      kept = unkept(generationId, "its reply was not kept: the relay stopped before a hook gave it back.");
+      idempotency.settle(caller, name, kept, "running");
+    }
+    await rest;
     if (billed) kept = recorder.reply(generationId);
   } finally {
     idempotency.settle(caller, name, kept);

@@ -40,10 +40,19 @@ export type ServeRequest = {
   readonly isBackground?: boolean;
   /** The header `aimo-voucher`: what pays for the request on a SIGNED channel. */
   readonly voucher?: string | undefined;
+  /** As the client sent them, for hooks to see some of; absent for a line of a batch. */
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** What the client says of the request: kept with its generation. See `readLabels`. */
+  readonly labels?: string | undefined;
 };
 
 /** How a served request ended. A request that was refused or failed before its first byte throws instead. */
-export type Served = { readonly generationId: string; readonly billed: boolean };
+export type Served = {
+  readonly generationId: string;
+  readonly billed: boolean;
+  /** The reply is not sent yet: a hook has it. What is billed is to be noted before this is waited for. */
+  readonly rest?: Promise<void>;
+};
 
 export type ServeLimits = {
   /** Providers tried at most for one request. */

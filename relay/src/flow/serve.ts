@@ -125,7 +125,7 @@ export class Serving {
     const id = `gen-${randomHex(12).slice(2)}`;
     const start = {
       ...{ id, userId: caller.userId, keyHash: caller.keyHash, epoch, model: ask.model, route },
-      ...{ streamed: ask.stream, createdAt: now(), bodyHash },
+      ...{ streamed: ask.stream, createdAt: now(), bodyHash, labels: request.labels },
     };
     const tokens = admission.takeTokens(caller, expectedTokens(ask, maxTokens));
     try {

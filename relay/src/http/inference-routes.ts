@@ -9,6 +9,7 @@ import { messagesDialect } from "../core/dialects/messages.ts";
 import { messagesError } from "../core/dialects/messages-words.ts";
 import { responsesDialect } from "../core/dialects/responses.ts";
 import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
+import { readClientRequestId, readLabels } from "../core/labels.ts";
 import { hashBody } from "../core/meter.ts";
 import type { Route } from "../core/types.ts";
 import type { IdempotentReply } from "../flow/ports.ts";
@@ -66,6 +67,8 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
       // Where clients of Anthropic's API look for it.
       if (errorForm) reply.header("request-id", request.id);
       options.access.key(request);
+      const clientRequestId = readClientRequestId(request.headers[ROUTE_HEADERS.clientRequestId]);
+      if (clientRequestId !== undefined) reply.header(ROUTE_HEADERS.clientRequestId, clientRequestId);
       done();
     },
   });
@@ -93,12 +96,15 @@ async function infer(options: InferenceOptions, call: Call): Promise<FastifyRepl
   const serve = {
     ...{ requestId: request.id, route: call.route, caller, ...served },
     voucher: typeof voucher === "string" ? voucher : undefined,
+    headers: request.headers,
   };
   const sink = new SocketSink(reply);
   const translate = (inner: ReplySink) => (dialect ? new DialectSink(inner, dialect, asked) : inner);
   const key = readIdempotencyKey(request);
-  if (key === undefined) await options.serving.serve(serve, translate(sink));
-  else {
+  if (key === undefined) {
+    const { rest } = await options.serving.serve(serve, translate(sink));
+    if (rest) await rest;
+  } else {
     const name = `${request.routeOptions.url}:${key}`;
     const again = await serveOnce(options, { request: serve, name, sink, translate });
     if (again) return replay(reply, again);
@@ -108,23 +114,26 @@ async function infer(options: InferenceOptions, call: Call): Promise<FastifyRepl
 
 /** What is asked, and what goes upstream. The hash is always that of the bytes which the client sent. */
 function readCall({ request, route, dialect }: Call) {
+  const { headers } = request;
   const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
   const bodyHash = hashBody(sent);
   if (route === "transcriptions") {
-    const ask = readFormAsk(sent, request.headers["content-type"] ?? "");
-    const isRepeatable = request.headers[ROUTE_HEADERS.idempotencyKey] !== undefined;
+    const ask = readFormAsk(sent, headers["content-type"] ?? "");
+    const isRepeatable = headers[ROUTE_HEADERS.idempotencyKey] !== undefined;
     const content = isRepeatable ? { contentHash: hashBody(contentOfForm(sent)) } : {};
-    return { ask, body: sent, bodyHash, asked: {}, ...content };
+    return { ask, body: sent, bodyHash, asked: {}, labels: readLabels({}, headers), ...content };
   }
   const parsed = parseBody(sent);
-  const session = request.headers["x-session-id"];
+  const session = headers["x-session-id"];
   if (!dialect || !isObject(parsed)) {
     const asked: Json = {};
-    return { ask: readAsk(route, parsed, sent.length, session), body: sent, bodyHash, asked };
+    const ask = readAsk(route, parsed, sent.length, session);
+    return { ask, body: sent, bodyHash, asked, labels: readLabels(parsed as Json, headers) };
   }
   const chat = dialect.toChat(parsed);
   const body = Buffer.from(JSON.stringify(chat));
-  return { ask: readAsk(route, chat, body.length, session), body, bodyHash, asked: parsed };
+  const ask = readAsk(route, chat, body.length, session);
+  return { ask, body, bodyHash, asked: parsed, labels: readLabels(parsed, headers, chat) };
 }
 
 function replay(

@@ -101,6 +101,7 @@ function limitsOf(body: Static<typeof KeyBody>): Partial<KeySettings> {
     tokens_per_minute: tokensPerMinute,
     max_in_flight: maxInFlight,
     allowed_ips: allowedIps,
+    show_usage: showUsage,
   } = body;
   if (allowedIps) networksOf(allowedIps);
   return {
@@ -108,6 +109,7 @@ function limitsOf(body: Static<typeof KeyBody>): Partial<KeySettings> {
     ...(tokensPerMinute === undefined ? {} : { tokensPerMinute: tokensPerMinute ?? undefined }),
     ...(maxInFlight === undefined ? {} : { maxInFlight: maxInFlight ?? undefined }),
     ...(allowedIps === undefined ? {} : { allowedIps: allowedIps ?? undefined }),
+    ...(showUsage === undefined ? {} : { showUsage }),
   };
 }
 
@@ -143,6 +145,7 @@ function keyJson(record: KeyRecord, ledger: KeysOptions["ledger"]): KeyJson {
     tokens_per_minute: record.tokensPerMinute ?? null,
     max_in_flight: record.maxInFlight ?? null,
     allowed_ips: record.allowedIps ?? null,
+    show_usage: record.showUsage ?? "asked",
     created_at: new Date(record.createdAt).toISOString(),
     expires_at: record.expiresAt === undefined ? null : new Date(record.expiresAt).toISOString(),
   };

@@ -22,9 +22,18 @@ export const ErrorReply = Type.Object({
 const ANY = { additionalProperties: true };
 /** A model's name, as it is registered. */
 export const Model = Type.String({ minLength: 1, maxLength: 128 });
+/** OpenAI's form: kept with the generation, not sent to inference servers. */
+const Metadata = Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), {
+  maxProperties: 16,
+});
+const LabelFields = {
+  metadata: Type.Optional(Nullable(Metadata)),
+  user: Type.Optional(Type.String({ description: "Your user; kept with the generation." })),
+};
 const ChatBody = Type.Object(
   {
     model: Type.Optional(Model),
+    ...LabelFields,
     ...RoutingFields,
     messages: Type.Array(Type.Object({ role: Type.String() }, ANY), { minItems: 1, maxItems: 10_000 }),
     stream: Type.Optional(Type.Boolean()),
@@ -38,6 +47,7 @@ const ChatBody = Type.Object(
 const EmbeddingsBody = Type.Object(
   {
     model: Type.Optional(Model),
+    ...LabelFields,
     ...RoutingFields,
     input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
   },
@@ -46,6 +56,7 @@ const EmbeddingsBody = Type.Object(
 const ImagesBody = Type.Object(
   {
     model: Type.Optional(Model),
+    ...LabelFields,
     ...RoutingFields,
     prompt: Type.String({ minLength: 1 }),
     n: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
@@ -56,6 +67,7 @@ const ImagesBody = Type.Object(
 const SpeechBody = Type.Object(
   {
     model: Type.Optional(Model),
+    ...LabelFields,
     ...RoutingFields,
     input: Type.String({ minLength: 1 }),
     voice: Type.Optional(Type.Any()),
@@ -66,6 +78,7 @@ const SpeechBody = Type.Object(
 const ModerationsBody = Type.Object(
   {
     model: Type.Optional(Model),
+    ...LabelFields,
     ...RoutingFields,
     input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
   },
@@ -81,12 +94,20 @@ const TranscriptionsBody = Type.Object(
   ANY,
 );
 
+/** Headers by which a client names its request and its app. */
+const InferenceHeaders = Type.Object({
+  "x-client-request-id": Type.Optional(Type.String({ maxLength: 128, pattern: "^[!-~]+$" })),
+  "http-referer": Type.Optional(Type.String({ description: "Address of the app that asks." })),
+  "x-title": Type.Optional(Type.String({ description: "Name of the app that asks." })),
+});
+
 /** What /openapi.json says of a route that infers. */
 export const inference = (operationId: string, summary: string, body: object) => ({
   operationId,
   summary,
   tags: ["inference"],
   security: [{ key: [] }],
+  headers: InferenceHeaders,
   body,
 });
 
@@ -141,6 +162,8 @@ const keySettings = {
   allowed_ips: Type.Optional(
     Nullable(Type.Array(Type.String({ minLength: 2, maxLength: 50 }), { maxItems: 100 })),
   ),
+  /** Whether a stream ends with its usage always, or where `stream_options.include_usage` asks for it. */
+  show_usage: Type.Optional(Type.Union([Type.Literal("always"), Type.Literal("asked")])),
 };
 export const KeyBody = Type.Object(keySettings, { additionalProperties: false });
 export const KeyParams = Type.Object({ hash: Type.String({ pattern: "^[0-9a-f]{64}$" }) });
@@ -189,11 +212,7 @@ export const BatchBody = Type.Object({
   input_file_id: FileId,
   endpoint: Type.Union(Object.keys(BATCH_ENDPOINTS).map((endpoint) => Type.Literal(endpoint))),
   completion_window: Type.Literal("24h"),
-  metadata: Type.Optional(
-    Nullable(
-      Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { maxProperties: 16 }),
-    ),
-  ),
+  metadata: Type.Optional(Nullable(Metadata)),
   output_expires_after: Type.Optional(KeepFor),
 });
 export const FileForm = Type.Object(

@@ -55,10 +55,10 @@ export class IdempotentReplies implements Idempotency {
     return { status, contentType, generationId, body: Buffer.from(stored.body, "base64") };
   }
 
-  settle(caller: Caller, key: string, reply: IdempotentReply | undefined): void {
+  settle(caller: Caller, key: string, reply: IdempotentReply | undefined, then?: "running"): void {
     const name = nameOf(caller, key);
     const bodyHash = this.#running.get(name);
-    this.#running.delete(name);
+    if (then !== "running") this.#running.delete(name);
     if (!reply || bodyHash === undefined || reply.body.length > MAX_BODY_BYTES) return;
     const { status, contentType, generationId } = reply;
     const body = Buffer.from(reply.body).toString("base64");
@@ -67,7 +67,8 @@ export class IdempotentReplies implements Idempotency {
     this.#fresh.set(name, stored);
     this.#journal
       .flushed()
-      .then(() => this.#fresh.delete(name))
+      // What came in its place since then is not on disk yet.
+      .then(() => this.#fresh.get(name) === stored && this.#fresh.delete(name))
       .catch(() => {});
   }
 

@@ -125,8 +125,9 @@ export class KeyStore implements Keys {
   }
 
   #keep(record: KeyRecord): void {
-    const { userId, owner, hash: keyHash, models, limit, limitReset, tokensPerMinute, maxInFlight } = record;
-    const limits = { limit, limitReset, tokensPerMinute, maxInFlight };
+    const { userId, owner, hash: keyHash, models, limit, limitReset } = record;
+    const { tokensPerMinute, maxInFlight, showUsage } = record;
+    const limits = { limit, limitReset, tokensPerMinute, maxInFlight, showUsage };
     this.#byHash.set(keyHash, { record, caller: { userId, owner, keyHash, models, ...limits } });
     const hashes = this.#byUser.get(userId) ?? new Set();
     this.#byUser.set(userId, hashes.add(keyHash));

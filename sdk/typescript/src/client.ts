@@ -1,5 +1,6 @@
 import type { GenerationProof } from "@aimo/protocol/bill";
-import type { CreditsJson, GenerationJson, WellKnown } from "@aimo/protocol/routes";
+import type { GenerationJson } from "@aimo/protocol/generation";
+import type { CreditsJson, WellKnown } from "@aimo/protocol/routes";
 import { type AimoClientOptions, readConfig } from "./config.ts";
 import { createPayer, type Payer } from "./payment/payer.ts";
 import { readSession, type SessionOptions } from "./payment/session.ts";

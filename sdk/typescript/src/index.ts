@@ -1,6 +1,7 @@
 /** `@aimo/sdk`: an OpenAI-compatible client, and bills that you can check against the chain. */
 
 export type { BillSummary } from "@aimo/protocol/bill";
+export type { RelayHooks } from "@aimo/protocol/relay-hooks";
 export type * from "./chat-types.ts";
 export { AimoClient } from "./client.ts";
 export type { AimoClientOptions } from "./config.ts";

@@ -25,6 +25,7 @@ describe("a line of a batch", () => {
     const modules: LineModules = {
       ...{ serving: relay.serving, keys: relay.keys, isFull: false, isYoung: () => false },
       save: (line) => void saved.push(line),
+      note: () => {},
       waitBefore: async (tries) => {
         waits.push(tries);
         return "again";
@@ -109,6 +110,7 @@ describe("a line of a batch", () => {
         ...{ serving: relay.serving, isFull: false, isYoung: () => false, randomHex: () => "0x00" },
         ...modules,
         save: (line) => void saved.push(line),
+        note: () => {},
         waitBefore: async () => "again",
       },
       { endpoint: ENDPOINT, keyHash: record.hash },

@@ -167,6 +167,23 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
       await world.journal.close();
     });
 
+    it("give back what the client said of them, over a restart, whatever it looks like", async () => {
+      const { disk, world } = await fresh();
+      world.ledger.setChannel(channelOf(1));
+      // As big integers are marked on disk, and not one of them.
+      const labels = JSON.stringify({ metadata: { $n: "not a number" }, user: "u" });
+      const [running, ended] = [startOf(world, 1), startOf(world, 1)];
+      for (const start of [running, ended]) world.ledger.hold({ ...start, labels }, callerOf(1), 10n);
+      world.ledger.commit(ended.id, { kind: "free", reason: "cancelled", attempts: [] });
+      await world.ledger.flushed();
+      const again = await openWorld(await disk.reopen(), world.clock);
+      again.ledger.setChannel(channelOf(1));
+      expect(await again.ledger.reconcile()).to.deep.equal({ freed: 1, waiting: 0 });
+      for (const { id } of [running, ended])
+        expect((await again.ledger.generationOf(id))?.labels).to.equal(labels);
+      await again.journal.close();
+    });
+
     it("wait for a group until its deadline, over a restart", async () => {
       const { disk, world } = await fresh();
       world.ledger.setChannel(channelOf(1));

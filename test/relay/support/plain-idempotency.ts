@@ -15,7 +15,13 @@ export class PlainIdempotency implements Idempotency {
     return entry.reply ?? ("running" as const);
   }
 
-  settle(caller: { keyHash: string }, key: string, reply: IdempotentReply | undefined): void {
+  settle(
+    caller: { keyHash: string },
+    key: string,
+    reply: IdempotentReply | undefined,
+    then?: "running",
+  ): void {
+    if (then) return;
     const name = `${caller.keyHash}:${key}`;
     const entry = this.#entries.get(name);
     if (reply && entry) entry.reply = reply;

@@ -4,6 +4,7 @@ import { openData } from "@aimo/node/data-dir";
 import { recoverAddress } from "@aimo/node/fast-crypto";
 import { silentLog } from "@aimo/node/log";
 import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
+import type { RelayHooks } from "@aimo/protocol/relay-hooks";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import type { FastifyInstance } from "fastify";
 import type { Address, Hex } from "viem";
@@ -12,6 +13,8 @@ import { Observations } from "../../../relay/src/core/observations.ts";
 import { RoutingState } from "../../../relay/src/core/routing-state.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 import type { VoucherBook } from "../../../relay/src/core/vouchers.ts";
+import { HookedServing } from "../../../relay/src/flow/hooked-serving.ts";
+import { Hooks } from "../../../relay/src/flow/hooks.ts";
 import type { Accounts, Bills, Idempotency, Ledger } from "../../../relay/src/flow/ports.ts";
 import { Serving } from "../../../relay/src/flow/serve.ts";
 import type { ServeDependencies, ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
@@ -74,6 +77,8 @@ export type TestRelayOptions = {
   /** What the router's chance is; the first offer by default. */
   readonly random?: () => number;
   readonly admission?: TestLimitsOptions;
+  readonly hooks?: RelayHooks;
+  readonly log?: ServeDependencies["log"];
 };
 
 const METERED_ONLY = { voucherStateOf: () => undefined, takeVoucher: () => {} };
@@ -85,6 +90,8 @@ const LIMITS: ServeLimits = {
   stopWaitMs: 2_000,
   maxReplyBytes: 1024 * 1024,
 };
+/** A time that no hook of a test needs, unless it is to run out. */
+const HOOK_LIMITS = { timeLimitMs: 300, maxBodyBytes: 64 * 1024, maxReplyBytes: 1024 * 1024 };
 const SETTINGS: HttpSettings = {
   maxBodyBytes: 64 * 1024,
   maxAudioBytes: 1024 * 1024,
@@ -147,7 +154,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   const routing = new RoutingState();
   const { tiers, admission } = testLimits({ now, ...options.admission });
   const observations = new Observations();
-  const serving = new Serving({
+  const log = options.log ?? silentLog();
+  const dependencies: ServeDependencies = {
     relayId: RELAY_ID,
     separator: SEPARATOR,
     ledger,
@@ -170,8 +178,11 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     protocolNow: () => Math.floor(now() / 1000),
     random: options.random ?? (() => 0),
     randomHex: (bytes) => `0x${randomBytes(bytes).toString("hex")}`,
-    log: silentLog(),
-  });
+    log,
+  };
+  const serving = options.hooks
+    ? new HookedServing(dependencies, new Hooks({ ...HOOK_LIMITS, hooks: options.hooks, tiers, log }))
+    : new Serving(dependencies);
   const idempotency = new PlainIdempotency();
   const batching = await openTestBatching(db, { keys, serving });
   const domain = "relay.test";
@@ -221,20 +232,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
   );
   const relay: TestRelay = {
-    ...{
-      url,
-      app,
-      key,
-      keys,
-      sessions,
-      ledger: plain,
-      serving,
-      routing,
-      upstream,
-      providers,
-      idempotency,
-      groups,
-    },
+    ...{ url, app, key, keys, sessions, ledger: plain, serving },
+    ...{ routing, upstream, providers, idempotency, groups },
     offers: providers.map((provider) => provider.offer()),
     post: (path, body, headers = {}) =>
       fetch(url + path, {

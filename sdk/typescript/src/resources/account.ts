@@ -1,12 +1,6 @@
 import type { BillPage, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
-import type {
-  ChannelJson,
-  CreditsJson,
-  GenerationJson,
-  KeyJson,
-  ModelJson,
-  WellKnown,
-} from "@aimo/protocol/routes";
+import type { GenerationJson } from "@aimo/protocol/generation";
+import type { ChannelJson, CreditsJson, KeyJson, ModelJson, WellKnown } from "@aimo/protocol/routes";
 import type { Address, Hex } from "viem";
 import type { RequestOptions, Transport } from "../transport.ts";
 
@@ -40,6 +34,8 @@ export type KeySettings = {
   readonly max_in_flight?: number | null;
   /** IP addresses and ranges (CIDR) that the key may be used from; null: any. */
   readonly allowed_ips?: readonly string[] | null;
+  /** Whether streams end with their usage always, or where a request asks for it. */
+  readonly show_usage?: "always" | "asked";
 };
 export type Keys = {
   /** Makes a key. Its text is in this answer and never again. */
