@@ -7,13 +7,15 @@ import { parse } from "smol-toml";
 import { readClaims, readPolicy } from "./claims.ts";
 import { TableReader } from "./config-reader.ts";
 import type { Claims, Model, Route } from "./core/types.ts";
-import { VENDORS, type VendorName } from "./core/vendors.ts";
+import { VENDORS, type Vendor, type VendorName } from "./core/vendors.ts";
 
 /** An inference server. `demo`: the built-in one, started with the node. Times in milliseconds. */
 export type UpstreamConfig = {
   readonly name: string;
   readonly kind: "openai" | "demo";
   readonly vendor: VendorName;
+  /** Whether counts come inside streams, and how they are meant; as the vendor does when absent. */
+  readonly continuousUsage: Vendor["continuousUsage"] | undefined;
   /** Absent for `demo`. */
   readonly baseUrl: string | undefined;
   readonly apiKey: string | undefined;
@@ -181,7 +183,8 @@ function readUpstream(table: TableReader, environment: Environment): UpstreamCon
   const config = {
     name: table.text("name"),
     kind,
-    vendor: table.oneOf("vendor", Object.keys(VENDORS) as VendorName[], "generic"),
+    vendor: table.oneOf("vendor", Object.keys(VENDORS) as VendorName[], kind === "demo" ? "demo" : "generic"),
+    continuousUsage: table.optionalOneOf("continuous_usage", ["per_choice", "in_all", "none"]),
     baseUrl: kind === "demo" ? undefined : table.url("base_url").href,
     apiKey: readSecret(table, "api_key_env", environment),
     connectTimeoutMs: milliseconds("connect_timeout_seconds", 2),

@@ -65,6 +65,33 @@ describe("provider, when the relay cuts a stream", () => {
     expect(statement?.responseHash).to.equal(textResponseHash([{ text: "alpha beta gamma " }]));
   });
 
+  it("bills a cut stream by what a server states in its chunks, to the token", async () => {
+    upstream.play((_, response) => {
+      writeFrames(
+        response,
+        words.map((content, at) =>
+          chunkOf({ content }, { usage: { prompt_tokens: 9, completion_tokens: 5 * (at + 1) } }),
+        ),
+      );
+    });
+    const counting = await startWorld({ upstream: upstream.url, vendor: "vllm" });
+    const other = await counting.connect();
+    try {
+      const query = attemptOn();
+      const { response, request } = await other.open(chatPath(query), chatBody({ stream: true }));
+      request.on("error", () => {});
+      await readFrames(response, 4);
+      expect(JSON.parse(upstream.bodies.at(-1) ?? "").stream_options).to.deep.equal({
+        ...{ include_usage: true, continuous_usage_stats: true },
+      });
+      const statement = await other.abort(query.attempt, 3);
+      expect(statement?.units).to.deep.equal([9, 0, 15]);
+    } finally {
+      other.close();
+      await counting.provider.close(0);
+    }
+  });
+
   it("never signs for more frames than it sent", async () => {
     const query = attemptOn();
     const { response } = await relay.open(chatPath(query), chatBody({ stream: true }));

@@ -1,4 +1,5 @@
 import type { TextChoice } from "@aimo/protocol/receipts";
+import { type CountedBy, RunningCounts, type RunningUsage } from "./running-usage.ts";
 import { type ReportedUsage, readUsage } from "./usage.ts";
 
 /** Content of a chat response, of one JSON body or of the frames so far, with where each piece ended. */
@@ -15,8 +16,10 @@ export type Delivered = {
   readonly bytes: number;
   /** All of it in one text, to be counted by a tokenizer. */
   readonly text: string;
-  /** The upstream's own count at exactly this point, when it said so. */
+  /** The upstream's own count of it, when it said one. */
   readonly usage: ReportedUsage | undefined;
+  /** What that count does not have in it yet: to be counted by a tokenizer and added. */
+  readonly uncounted: string;
 };
 
 /** What a chunk means for the stream. `usage`: only the upstream's totals, nothing for the client. */
@@ -33,12 +36,17 @@ const asText = (value: unknown): string => (typeof value === "string" ? value : 
 
 export class ChatRecord {
   readonly #pieces: Piece[] = [];
-  readonly #usageAt = new Map<number, ReportedUsage>();
+  readonly #counts: RunningCounts;
   readonly #open = new Set<number>();
   /** Choice index to the frame it began in. */
   readonly #seen = new Map<number, number>();
   #frames = 0;
   #final: ReportedUsage | undefined;
+
+  /** `countedBy`: how a count inside the stream is meant. */
+  constructor(countedBy: CountedBy = "in_all") {
+    this.#counts = new RunningCounts(countedBy);
+  }
 
   /** Content frames so far. */
   get frames(): number {
@@ -66,8 +74,8 @@ export class ChatRecord {
       return "usage";
     }
     this.#frames++;
-    if (reported) this.#usageAt.set(this.#frames, reported);
-    for (const choice of choices) this.#addChoice(asObject(choice), "delta");
+    const indexes = choices.map((choice) => this.#addChoice(asObject(choice), "delta"));
+    if (reported) this.#counts.add(this.#frames, indexes, reported);
     return "content";
   }
 
@@ -80,7 +88,7 @@ export class ChatRecord {
     for (const choice of choices) this.#addChoice(asObject(choice), "message");
   }
 
-  #addChoice(choice: Json, field: "delta" | "message"): void {
+  #addChoice(choice: Json, field: "delta" | "message"): number {
     const index = typeof choice["index"] === "number" ? choice["index"] : 0;
     if (!Number.isInteger(index) || index < 0 || index >= MAX_CHOICES)
       throw new RangeError(`A choice has index ${index}; at most ${MAX_CHOICES} are served.`);
@@ -103,6 +111,7 @@ export class ChatRecord {
       this.#pieces.push({ ...at, kind: "tool", tool, name: asText(name), text: asText(args) });
     });
     if (typeof choice["finish_reason"] === "string") this.#open.delete(index);
+    return index;
   }
 
   /** What the first `frames` content frames hold. */
@@ -111,15 +120,17 @@ export class ChatRecord {
       number,
       { text: string; tools: Map<number, { name: string; arguments: string }> }
     >();
+    const counted = this.#usageUpTo(frames);
     let all = "";
+    let uncounted = "";
     for (const piece of this.#pieces) {
       if (piece.frame > frames) break;
+      if (counted && piece.frame > counted.upTo(piece.choice)) uncounted += textOfPiece(piece);
       const choice = choices.get(piece.choice) ?? { text: "", tools: new Map() };
       choices.set(piece.choice, choice);
-      all += piece.text;
+      all += textOfPiece(piece);
       if (piece.kind === "text") choice.text += piece.text;
       if (piece.kind !== "tool") continue;
-      all += piece.name;
       const tool = choice.tools.get(piece.tool) ?? { name: "", arguments: "" };
       choice.tools.set(piece.tool, {
         name: tool.name + piece.name,
@@ -130,7 +141,8 @@ export class ChatRecord {
       choices: this.#listChoices(choices, frames),
       bytes: utf8Length(all),
       text: all,
-      usage: this.#usageUpTo(frames),
+      usage: counted?.usage,
+      uncounted,
     };
   }
 
@@ -150,10 +162,13 @@ export class ChatRecord {
       });
   }
 
-  #usageUpTo(frames: number): ReportedUsage | undefined {
-    return (frames >= this.#frames ? this.#final : undefined) ?? this.#usageAt.get(frames);
+  #usageUpTo(frames: number): RunningUsage | undefined {
+    if (frames >= this.#frames && this.#final) return { usage: this.#final, upTo: () => frames };
+    return this.#counts.at(frames);
   }
 }
+
+const textOfPiece = (piece: Piece): string => piece.text + (piece.kind === "tool" ? piece.name : "");
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;

@@ -108,7 +108,7 @@ function streamOptions(fields: Fields, vendor: Vendor): MemberEdits {
   const options = typeof given === "object" && given !== null && !Array.isArray(given) ? given : {};
   const forced = {
     include_usage: true,
-    ...(vendor.continuousUsage ? { continuous_usage_stats: true } : {}),
+    ...(vendor.continuousUsage === "none" ? {} : { continuous_usage_stats: true }),
   };
   return { stream_options: JSON.stringify({ ...options, ...forced }) };
 }

@@ -25,6 +25,8 @@ export type ChatRequest = {
   readonly seed: number | undefined;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** As in vLLM: each chunk has the tokens of its choice so far. */
+  readonly continuousUsage: boolean;
   /** As in vLLM: write on until `max_tokens`. For load tests. */
   readonly endless: boolean;
   readonly form: AnswerForm;
@@ -48,6 +50,7 @@ export function readChatRequest(body: Fields): ChatRequest {
     seed: integerIn(body, "seed", { from: Number.MIN_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER }, undefined),
     stream,
     includeUsage: stream && flag(options, "include_usage"),
+    continuousUsage: stream && flag(options, "include_usage") && flag(options, "continuous_usage_stats"),
     endless: flag(body, "ignore_eos"),
     form: readForm(body, counted.at(-1)),
   };

@@ -69,22 +69,28 @@ export async function replyChat(job: ChatJob, gone: AbortSignal): Promise<object
 
 /** Sends the reply as events, the choices in turn. Writes no token that nobody is there to read. */
 export async function streamChat(job: ChatJob, send: EventSink): Promise<StreamEnd> {
-  const { choices, includeUsage } = job.request;
+  const { choices, includeUsage, continuousUsage } = job.request;
   const chunkHead = head("chat.completion.chunk");
-  const usageField = includeUsage ? { usage: null } : {};
+  const counts = new Map<number, number>();
+  const usageAt = (index: number) =>
+    continuousUsage ? { usage: usageOf(job.promptTokens, counts.get(index) ?? 0) } : { usage: null };
   const chunk = (index: number, delta: object, reason: EndReason | null) =>
     send(
       JSON.stringify({
         ...chunkHead,
         choices: [{ index, delta, logprobs: null, finish_reason: reason }],
-        ...usageField,
+        ...(includeUsage ? usageAt(index) : {}),
       }),
     );
   const open = new Map<number, Generator<string, FinishReason>>();
   const texts = new Map<number, string>();
+  const count = (index: number, text: string) => {
+    texts.set(index, (texts.get(index) ?? "") + text);
+    if (continuousUsage) counts.set(index, (counts.get(index) ?? 0) + countText(text));
+  };
   let tokens = 0;
   for (let index = 0; index < choices; index++) {
-    texts.set(index, calledName(job));
+    count(index, calledName(job));
     if (!(await chunk(index, { role: "assistant", ...said(job, index, ""), refusal: null }, null)))
       return { tokens, completed: false };
     open.set(index, writer(job, index));
@@ -95,7 +101,7 @@ export async function streamChat(job: ChatJob, send: EventSink): Promise<StreamE
       if (step.done) open.delete(index);
       else {
         tokens += 1;
-        texts.set(index, (texts.get(index) ?? "") + step.value);
+        count(index, step.value);
       }
       const alive = step.done
         ? chunk(index, {}, reasonOf(job, step.value))

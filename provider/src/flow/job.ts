@@ -3,6 +3,7 @@ import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import { USAGE_EVENT, type UsageFrame, type UsageStatement } from "@aimo/protocol/session";
 import { ChatRecord } from "../core/chat-record.ts";
 import { editMembers } from "../core/json-edit.ts";
+import type { CountedBy } from "../core/running-usage.ts";
 import { type SseEvent, SseReader } from "../core/sse.ts";
 import type { Route } from "../core/types.ts";
 import type { Reply, UpstreamCall, UpstreamHandler } from "./ports.ts";
@@ -22,6 +23,8 @@ export type JobRequest = {
   readonly id: string;
   /** Public name of the model. */
   readonly slug: string;
+  /** How the upstream means the counts inside its streams. */
+  readonly countedBy: CountedBy;
 };
 
 /** What a job tells those who started it. */
@@ -48,7 +51,7 @@ export class Job implements UpstreamHandler {
   readonly #reply: Reply;
   readonly #events: JobEvents;
   readonly #count: Counter;
-  readonly #record = new ChatRecord();
+  readonly #record: ChatRecord;
   readonly #sse = new SseReader();
   readonly #decoder = new StringDecoder("utf8");
   readonly #edits: Readonly<Record<string, string | undefined>>;
@@ -66,6 +69,7 @@ export class Job implements UpstreamHandler {
 
   constructor(request: JobRequest, reply: Reply, count: Counter, events: JobEvents) {
     this.#request = request;
+    this.#record = new ChatRecord(request.countedBy);
     this.#reply = reply;
     this.#count = count;
     this.#events = events;

@@ -65,8 +65,10 @@ function readChat(body: unknown, count: Counter): JsonAnswer {
 
 /** Units and hash of the first `frames` content frames of a chat. */
 export function textAnswer(record: ChatRecord, frames: number, count: Counter): JsonAnswer {
-  const { choices, bytes, text, usage } = record.deliveredUpTo(frames);
-  const stated = usage ?? countedUsage(record.final, text, count);
+  const { choices, bytes, text, usage, uncounted } = record.deliveredUpTo(frames);
+  const stated = usage
+    ? withUncounted(usage, record.final, uncounted === "" ? 0 : count.text(uncounted))
+    : countedUsage(record.final, text, count);
   const units = textUnits(stated, { bytes, choices: choices.length });
   return { units, responseHash: textResponseHash(choices) };
 }
@@ -76,6 +78,16 @@ function countedUsage(final: ReportedUsage | undefined, text: string, count: Cou
   const completion = count.text(text);
   if (!final) return { prompt: count.prompt(), cached: 0, completion };
   return { ...final, completion: Math.min(final.completion, completion) };
+}
+
+/** A running count, and what came after it; never more than in all. */
+function withUncounted(
+  usage: ReportedUsage,
+  final: ReportedUsage | undefined,
+  tokens: number,
+): ReportedUsage {
+  const completion = usage.completion + tokens;
+  return { ...usage, completion: final ? Math.min(final.completion, completion) : completion };
 }
 
 /** The picture itself where the answer holds it; of one that lies elsewhere, its address. */

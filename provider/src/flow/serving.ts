@@ -153,7 +153,9 @@ export class Serving {
     const { request, prepared, upstream, price, body, input } = admitted;
     const { route, relayId, attempt } = request;
     const id = request.id ?? `gen-${attempt.slice(2)}`;
-    const about = { route, streamed: prepared.streamed, id, slug: price.model.slug };
+    const { continuousUsage } = upstream.vendor;
+    const countedBy = continuousUsage === "none" ? "in_all" : continuousUsage;
+    const about = { route, streamed: prepared.streamed, id, slug: price.model.slug, countedBy } as const;
     const count = createCounter(body, price.model.contextTokens, this.#m.countTokens, input);
     const events = this.#eventsOf(admitted, () => job, count.forget);
     const job: AnyJob =

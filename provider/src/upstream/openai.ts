@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { AimoError } from "@aimo/protocol/errors";
 import { type Dispatcher, Pool } from "undici";
 import type { Route } from "../core/types.ts";
-import { VENDORS, type VendorName } from "../core/vendors.ts";
+import { VENDORS, type Vendor, type VendorName } from "../core/vendors.ts";
 import type { Upstream, UpstreamCall, UpstreamHandler } from "../flow/ports.ts";
 
 export type OpenaiUpstreamOptions = {
@@ -10,6 +10,8 @@ export type OpenaiUpstreamOptions = {
   readonly baseUrl: string;
   readonly apiKey: string | undefined;
   readonly vendor: VendorName;
+  /** Instead of the vendor's own: what this server does. */
+  readonly continuousUsage?: Vendor["continuousUsage"] | undefined;
   readonly connectTimeoutMs: number;
   /** Until the first byte of the answer: a long prompt is read in this time. */
   readonly firstByteTimeoutMs: number;
@@ -32,6 +34,7 @@ const KEEP_ALIVE_MS = 60_000;
 /** An OpenAI-compatible inference server, over a kept-alive pool. */
 export function createOpenaiUpstream(options: OpenaiUpstreamOptions): Upstream {
   const url = new URL(options.baseUrl);
+  const vendor = VENDORS[options.vendor];
   const base = url.pathname.replace(/\/+$/, "");
   const pool = new Pool(url.origin, {
     connections: options.connections,
@@ -47,7 +50,7 @@ export function createOpenaiUpstream(options: OpenaiUpstreamOptions): Upstream {
     ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }),
   };
   return {
-    vendor: VENDORS[options.vendor],
+    vendor: { ...vendor, continuousUsage: options.continuousUsage ?? vendor.continuousUsage },
     call: (route, { content, contentType, streamed }, handler) => {
       const exchange = new Exchange(handler);
       const type = contentType === undefined ? {} : { "content-type": contentType };

@@ -92,6 +92,25 @@ describe("demo/server", () => {
     expect(raw).not.to.include('"usage"');
   });
 
+  it("counts each choice so far in every chunk of it, when asked to", async () => {
+    const stream_options = { include_usage: true, continuous_usage_stats: true };
+    const stream = await client.chat.completions.create({ ...chat, n: 2, stream: true, stream_options });
+    const tokens = new Map<number, number>();
+    let total = 0;
+    for await (const { choices, usage } of stream) {
+      const [choice] = choices;
+      if (!choice) total = usage?.completion_tokens ?? 0;
+      else {
+        const count = (tokens.get(choice.index) ?? 0) + (choice.delta.content ? 1 : 0);
+        tokens.set(choice.index, count);
+        expect(usage?.completion_tokens, `of choice ${choice.index}`).to.equal(count);
+      }
+    }
+    expect([...tokens.values()].reduce((sum, count) => sum + count))
+      .to.be.greaterThan(2)
+      .and.equal(total);
+  });
+
   it("stops at max_tokens with length, and at a stop sequence with stop", async () => {
     const short = await client.chat.completions.create({ ...chat, max_completion_tokens: 5 });
     expect(short.choices[0]?.finish_reason).to.equal("length");
