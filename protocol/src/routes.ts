@@ -15,6 +15,14 @@ export const ROUTE_HEADERS = {
   replayed: "idempotent-replayed",
   /** What pays for a request on a SIGNED channel: `formatVoucher`. */
   voucher: "aimo-voucher",
+  /** "true": the answer may be one that was kept, and is kept. The next two: for how long, and forget what is kept. */
+  cache: "x-aimo-cache",
+  cacheTtl: "x-aimo-cache-ttl",
+  cacheClear: "x-aimo-cache-clear",
+  /** Of the reply: HIT or MISS, seconds since it was kept, and the generation that it came from. */
+  cacheStatus: "x-aimo-cache-status",
+  cacheAge: "x-aimo-cache-age",
+  cacheSourceId: "x-aimo-cache-source-id",
 } as const;
 
 export type AttemptJson = {
@@ -43,10 +51,11 @@ export type AimoMeta = {
   readonly price_version: number;
   /** Absent when the request is free. */
   readonly receipt_hash?: Hex;
-  readonly request_hash: Hex;
+  /** These three are absent from an answer that was kept: nothing was sent for this request. */
+  readonly request_hash?: Hex;
   /** 16 bytes, drawn for this attempt: with `channel` and the body's hash they give `request_hash`. */
-  readonly nonce: Hex;
-  readonly channel: { readonly user: number; readonly epoch: number };
+  readonly nonce?: Hex;
+  readonly channel?: { readonly user: number; readonly epoch: number };
   /** What the request is charged. */
   readonly cost_pusd: string;
   readonly provider_cost_pusd: string;
@@ -58,6 +67,9 @@ export type AimoMeta = {
   readonly max_tokens?: number;
   /** Why a request that was served is free. */
   readonly note?: string;
+  /** Set on an answer that was kept: it is free, and `generation_id` is the request that it was made and billed for. */
+  readonly cached?: true;
+  readonly cache_age?: number;
 };
 
 export type UsageJson = {
@@ -234,6 +246,27 @@ export type KeyJson = {
   /** ISO 8601. */
   readonly created_at: string;
   readonly expires_at: string | null;
+};
+
+/** Defaults of requests, by name. */
+export type PresetSettings = {
+  readonly name: string;
+  readonly description: string;
+  readonly model: string | null;
+  readonly models: readonly string[] | null;
+  /** Put before the messages of a chat that has no system message. */
+  readonly system_prompt: string | null;
+  /** Fields of a request's body, e.g. `temperature`. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** The `provider` object of a request. */
+  readonly provider: Readonly<Record<string, unknown>> | null;
+  readonly cache: { readonly enabled: boolean; readonly ttl?: number } | null;
+};
+export type PresetJson = PresetSettings & {
+  readonly slug: string;
+  /** ISO 8601. */
+  readonly created_at: string;
+  readonly updated_at: string;
 };
 
 export type ChannelJson = {

@@ -16,6 +16,7 @@ import { Observations } from "./core/observations.ts";
 import { RoutingState } from "./core/routing-state.ts";
 import type { Tiers } from "./core/tiers.ts";
 import type { Admission } from "./flow/admission.ts";
+import type { ReplyCache } from "./flow/cache-ports.ts";
 import type { Ledger } from "./flow/ports.ts";
 import type { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
@@ -26,6 +27,8 @@ import { createMetrics, type RelayMetrics } from "./metrics.ts";
 import type { Money } from "./money.ts";
 import { AuthSessionStore } from "./store/auth-sessions.ts";
 import { KeyStore } from "./store/keys.ts";
+import { PresetStore } from "./store/presets.ts";
+import { MemoryReplyCache } from "./store/reply-cache.ts";
 import { startTracing, type Tracing } from "./tracing.ts";
 import { Providers } from "./upstream/providers.ts";
 
@@ -79,6 +82,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     started.defer(() => gossip.close());
     const { tiers, admission, stop } = openAdmission(config);
     started.defer(stop);
+    const cache = new MemoryReplyCache(config.cache, Date.now);
     const metrics = createMetrics({
       inFlight: () => admission.inFlight,
       waiting: () => admission.waiting,
@@ -86,6 +90,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
       offers: () => offers.all().length,
       unsettled: () => parts.settling.unsettled(),
       provisional: () => parts.ledger.provisionalCount(),
+      cache,
     });
     const observers = startObservers(config, parts, metrics);
     started.defer(() => observers.close());
@@ -96,7 +101,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     const serving = await createServing(config, parts, rooms);
     const keys = await KeyStore.open(parts.db, Date.now);
     const batching = await openBatching(config, { ...parts, keys, serving });
-    const app = await startHttp(config, parts, { ...rooms, serving, keys, batching });
+    const app = await startHttp(config, parts, { ...rooms, serving, keys, batching, cache });
     started.defer(() => closeHttp(app));
     batching.batches.start();
     started.defer(() => drain(config, parts, { serving, batching }));
@@ -175,17 +180,23 @@ function createServing(config: RelayConfig, parts: RelayParts, rooms: Rooms): Pr
   });
 }
 
-type Served = Rooms & { readonly serving: Serving; readonly keys: KeyStore; readonly batching: Batching };
+type Served = Rooms & {
+  readonly serving: Serving;
+  readonly keys: KeyStore;
+  readonly batching: Batching;
+  readonly cache: ReplyCache;
+};
 
 async function startHttp(
   { http }: RelayConfig,
   parts: RelayParts,
-  { offers, serving, metrics, routing, observations, tiers, keys, batching }: Served,
+  { offers, serving, metrics, routing, observations, tiers, keys, batching, cache }: Served,
 ): Promise<FastifyInstance> {
   const { host, port, domains } = http;
   const app: FastifyInstance = await buildApp({
     ...parts,
-    ...{ offers, serving, metrics, tiers, keys, ...batching, settings: http, now: Date.now },
+    ...{ offers, serving, metrics, tiers, keys, cache, ...batching, settings: http, now: Date.now },
+    presets: new PresetStore(parts.db, Date.now),
     chainId: parts.deployment.chainId,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, Date.now()),

@@ -29,6 +29,16 @@ export type MetricsSources = {
   };
   /** Requests that wait for their provider's signature. */
   readonly provisional: () => number;
+  readonly cache: CacheCounts;
+};
+
+/** Kept replies: what was asked of them since the start, and what there is now. */
+export type CacheCounts = {
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictions: number;
+  readonly size: number;
+  readonly bytes: number;
 };
 
 /** Source: the buckets that OpenTelemetry's conventions for generative AI advise. */
@@ -49,6 +59,7 @@ export function createMetrics(sources: MetricsSources): RelayMetrics {
   const registry = new Registry();
   const instruments = createInstruments(registry);
   createGauges(registry, sources);
+  createCacheMetrics(registry, sources.cache);
   collectDefaultMetrics({ register: registry });
   const running = new Map<string, GenerationStart>();
   let ended: Ended[] = [];
@@ -142,6 +153,38 @@ function createGauges(registry: Registry, sources: MetricsSources): void {
   gauge("aimo_settle_oldest_seconds", "Age of the oldest receipt that is not posted yet.", () =>
     Number((sources.unsettled().oldestMs ?? 0) / 1_000),
   );
+}
+
+function createCacheMetrics(registry: Registry, cache: CacheCounts): void {
+  const registers = [registry];
+  new Counter({
+    ...{
+      name: "aimo_cache_requests_total",
+      help: "Requests that asked for a kept reply, by what was found.",
+    },
+    ...{ registers, labelNames: ["result"] as const },
+    collect() {
+      this.reset();
+      this.inc({ result: "hit" }, cache.hits);
+      this.inc({ result: "miss" }, cache.misses);
+    },
+  });
+  new Counter({
+    ...{ name: "aimo_cache_evictions_total", help: "Kept replies that made room for others.", registers },
+    collect() {
+      this.reset();
+      this.inc(cache.evictions);
+    },
+  });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      ...{ name, help, registers },
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge("aimo_cache_entries", "Kept replies.", () => cache.size);
+  gauge("aimo_cache_bytes", "Bytes of kept replies.", () => cache.bytes);
 }
 
 function countOne(to: Instruments, { start, outcome }: Ended): void {

@@ -105,6 +105,15 @@ export const RelayConfigSchema = Type.Object(
       },
       CLOSED,
     ),
+    cache: Type.Object(
+      {
+        maxEntries: count(100_000, "Replies kept for X-Aimo-Cache, in memory; 0: none.", [0, 10_000_000]),
+        maxEntryBytes: count(MIB, "Largest reply that is kept.", [1_024, 64 * MIB]),
+        maxAccountBytes: count(32 * MIB, "Kept replies of one account, bytes.", [1_024, 64 * GIB]),
+        maxBytes: count(256 * MIB, "Kept replies of all accounts, bytes.", [1_024, 1_024 * GIB]),
+      },
+      CLOSED,
+    ),
     batches: Type.Object(
       {
         maxFileBytes: count(32 * MIB, "Largest input file of a batch.", [1_024, 512 * MIB]),

@@ -41,6 +41,7 @@ const metrics = () =>
     offers: () => 3,
     provisional: () => 4,
     unsettled: () => ({ amount: 5n, receipts: 6, oldestMs: 7_000 }),
+    cache: { hits: 8, misses: 9, evictions: 10, size: 11, bytes: 12 },
   });
 
 describe("metrics", () => {
@@ -71,6 +72,11 @@ describe("metrics", () => {
       "aimo_settle_unsettled_pusd 5",
       "aimo_settle_unsettled_receipts 6",
       "aimo_settle_oldest_seconds 7",
+      'aimo_cache_requests_total{result="hit"} 8',
+      'aimo_cache_requests_total{result="miss"} 9',
+      "aimo_cache_evictions_total 10",
+      "aimo_cache_entries 11",
+      "aimo_cache_bytes 12",
     ])
       expect(text.split("\n"), line).to.include(line);
   });
@@ -88,6 +94,7 @@ describe("metrics", () => {
       "outcome",
       "error_type",
       "slot",
+      "result",
       "gen_ai_operation_name",
       "gen_ai_token_type",
       "le",

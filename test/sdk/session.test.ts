@@ -1,7 +1,7 @@
 import { initFastCrypto } from "@aimo/node/fast-crypto";
 import { CHANNEL_MODES } from "@aimo/protocol/deployment";
 import { parseVoucher } from "@aimo/protocol/vouchers";
-import { AimoClient, AimoError, type SessionOptions } from "@aimo/sdk";
+import { AimoClient, AimoError, type RequestRecord, type SessionOptions } from "@aimo/sdk";
 import { expect } from "chai";
 import {
   channelOf,
@@ -60,8 +60,9 @@ describe("a client with a session key", () => {
     world.ledger.setChannel(
       channelOf(USER_ID, { mode: CHANNEL_MODES.signed, sessionKey: SESSION_ADDRESS, ...change }),
     );
-  const clientOf = (session: Partial<SessionOptions> = {}) =>
+  const clientOf = (session: Partial<SessionOptions> = {}, records?: (record: RequestRecord) => void) =>
     new AimoClient({
+      ...(records ? { records } : {}),
       ...{ apiKey: relay.key, baseURL: `${relay.url}/v1`, maxRetries: 0 },
       session: { key: SESSION_KEY, ...PAYEE, ...session },
       fetch: async (input, init) => {
@@ -117,6 +118,35 @@ describe("a client with a session key", () => {
     await client.chat.completions.create(REQUEST);
     // Nothing is lowered, and nothing is added that the channel's own charges and this request do not need.
     expect(highestSent()).to.equal(held > charge + hold ? held : charge + hold);
+  });
+
+  it("counts nothing, and records nothing, for an answer that the relay had already", async () => {
+    const records: string[] = [];
+    const client = clientOf({}, ({ id }) => void records.push(id));
+    const options = { headers: { "x-aimo-cache": "true" } };
+    const first = await client.chat.completions.create(REQUEST, options);
+    const before = balance();
+    const again = await client.chat.completions.create(REQUEST, options);
+    expect(again.aimo).to.include({ cached: true, cost_pusd: "0" });
+    const streamed = { ...REQUEST, stream: true } as const;
+    providerOf(relay).onAsk = (ask) => {
+      for (const word of ["One", " two", " three."]) ask.say(word);
+      ask.finish();
+    };
+    const read = await client.chat.completions.create(streamed, options);
+    for await (const _ of read);
+    const charged = balance();
+    // One that is left says nothing of its cost: its head did.
+    for await (const _ of await client.chat.completions.create(streamed, options)) break;
+    expect(balance()).to.deep.equal(charged);
+    expect(records).to.deep.equal([first.aimo.generation_id, read.generationId]);
+    providerOf(relay).onAsk = (ask) => ask.reply("Hello.");
+    const { aimo } = await client.chat.completions.create(REQUEST);
+    const charges = (before?.pending ?? 0n) + BigInt(read.aimo()?.cost_pusd ?? 0);
+    const hold = BigInt(aimo.provisional?.hold_pusd ?? 0);
+    // Room for one request that runs, and for none that is over.
+    expect(Number(highestSent() - charges)).to.be.within(Number(hold), 1.5 * Number(hold));
+    expect(asked).to.have.length(0);
   });
 
   it("counts a stream that was left at what the relay says it cost", async () => {
@@ -208,7 +238,7 @@ describe("a client with a session key", () => {
     await client.chat.completions.create(REQUEST);
     setChannel({ epoch: 2 });
     const { aimo } = await client.chat.completions.create(REQUEST);
-    expect(aimo.channel.epoch).to.equal(2);
+    expect(aimo.channel?.epoch).to.equal(2);
     expect(parseVoucher(sent.at(-1) ?? "")).to.include({
       ...{ epoch: 2, cumulative: BigInt(aimo.provisional?.hold_pusd ?? 0) },
     });

@@ -20,7 +20,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** A relay and a provider have the same shape inside. */
 const nodeRooms = (name: "relay" | "provider"): Record<string, readonly string[]> => {
   const at = (room: string) => `${name}/src/${room}`;
-  const more = name === "relay" ? ["flow/sign-in-ports.ts", "flow/batch-ports.ts"] : [];
+  const more =
+    name === "relay" ? ["sign-in", "batch", "cache", "preset"].map((port) => `flow/${port}-ports.ts`) : [];
   const ports = ["flow/ports.ts", ...more].map(at);
   const adapter = ["protocol/src", "node/src", at("core"), ...ports];
   const rooms = ["core", "store", "chain", "gossip", "upstream", "flow", "http"].map(at);

@@ -11,6 +11,7 @@ import {
 } from "../core/batch-job.ts";
 import { readLabels } from "../core/labels.ts";
 import { hashBody } from "../core/meter.ts";
+import { presetNamed } from "../core/preset.ts";
 import type { JobLine } from "./batch-ports.ts";
 import type { Keys } from "./ports.ts";
 import type { Serving } from "./serve.ts";
@@ -88,6 +89,11 @@ async function send({ serving, keys, save, note, isFull }: LineModules, line: Se
     });
   const { route, dialect } = BATCH_ENDPOINTS[endpoint] ?? {};
   if (!route) throw new AimoError("invalid_request", { message: `A batch does not serve ${endpoint}.` });
+  if (presetNamed(body) !== undefined)
+    throw new AimoError("invalid_request", {
+      message: "Lines of batches do not know presets: write out what it says.",
+      param: "preset",
+    });
   const { caller } = keys.byHash(keyHash);
   const asked = Buffer.from(JSON.stringify(body));
   const chat = dialect?.toChat(body);

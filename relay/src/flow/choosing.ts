@@ -3,7 +3,7 @@ import type { UsageStatement } from "@aimo/protocol/session";
 import { Exclusions, filterOf } from "../core/filters.ts";
 import type { Wanted } from "../core/preferences.ts";
 import { rankOffers } from "../core/routing.ts";
-import type { Offer } from "../core/types.ts";
+import type { Caller, Offer } from "../core/types.ts";
 import type { ServeDependencies, ServeRequest } from "./serve-ports.ts";
 import type { Try } from "./trying.ts";
 
@@ -20,12 +20,7 @@ export function chooseOffers(dependencies: ChoosingDependencies, request: ServeR
   const { ask, caller } = request;
   const { wanted } = ask;
   const { offers, limits } = dependencies;
-  for (const { model } of wanted)
-    if (caller.models && !caller.models.includes(model))
-      throw new AimoError("permission_denied", {
-        message: `This key may not use the model ${model}.`,
-        param: "model",
-      });
+  refuseOtherModels(caller, wanted);
   const [only] = wanted;
   const { maxAttempts } = limits;
   // Most requests name one model: nothing is put together for them.
@@ -39,6 +34,17 @@ export function chooseOffers(dependencies: ChoosingDependencies, request: ServeR
     request,
     wanted.flatMap(({ model }) => offers.live(model)),
   );
+}
+
+/** A key may be for some models only. Throws `permission_denied`. */
+export function refuseOtherModels({ models }: Caller, wanted: readonly Wanted[]): void {
+  if (!models) return;
+  for (const { model } of wanted)
+    if (!models.includes(model))
+      throw new AimoError("permission_denied", {
+        message: `This key may not use the model ${model}.`,
+        param: "model",
+      });
 }
 
 /** Each model that can be served has a try of its own; the first ones have what is left of the limit. */

@@ -21,6 +21,7 @@ import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
 import { type KeysOptions, keysRoutes } from "./keys-routes.ts";
 import { type MetaOptions, metaRoutes } from "./meta-routes.ts";
 import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
+import { presetsRoutes } from "./presets-routes.ts";
 
 export type HttpSettings = {
   /** Largest request body, bytes. */
@@ -122,6 +123,7 @@ async function registerRoutes(
     await v1.register(modelsRoutes, dependencies);
     await v1.register(authRoutes, { ...dependencies, callsPerMinute: settings.authCallsPerMinute });
     await v1.register(keysRoutes, { ...dependencies, access });
+    await v1.register(presetsRoutes, { ...dependencies, access });
     await v1.register(accountRoutes, { ...dependencies, access });
     await v1.register(billRoutes, { ...dependencies, access });
     await v1.register(filesRoutes, { ...dependencies, access });

@@ -1,5 +1,5 @@
 import { Type } from "typebox";
-import { RoutingFields } from "./routing-schemas.ts";
+import { PresetField, RoutingFields } from "./routing-schemas.ts";
 import { inference, Model } from "./schemas.ts";
 
 /** Schemas of the chat's other forms, for readers of /openapi.json: the dialects themselves judge. */
@@ -14,6 +14,7 @@ const routed = {
   temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2 })),
   top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
   ...RoutingFields,
+  ...PresetField,
 };
 
 const CompletionsBody = Type.Object(

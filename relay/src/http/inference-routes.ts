@@ -2,27 +2,31 @@ import type { ErrorBody } from "@aimo/protocol/error-body";
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import type { FastifyContextConfig, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
-import { readAsk } from "../core/ask.ts";
 import { completionsDialect } from "../core/dialects/completions.ts";
-import { type Dialect, isObject, type Json } from "../core/dialects/dialect.ts";
+import type { Dialect } from "../core/dialects/dialect.ts";
 import { messagesDialect } from "../core/dialects/messages.ts";
 import { messagesError } from "../core/dialects/messages-words.ts";
 import { responsesDialect } from "../core/dialects/responses.ts";
-import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
-import { readClientRequestId, readLabels } from "../core/labels.ts";
-import { hashBody } from "../core/meter.ts";
+import { readClientRequestId } from "../core/labels.ts";
 import type { Route } from "../core/types.ts";
+import type { CacheHit, ReplyCache } from "../flow/cache-ports.ts";
 import type { IdempotentReply } from "../flow/ports.ts";
+import type { Presets } from "../flow/preset-ports.ts";
+import { type CacheWish, serveCached } from "../flow/serve-cached.ts";
 import { type ServeOnceDependencies, serveOnce } from "../flow/serve-once.ts";
-import type { ReplySink } from "../flow/serve-ports.ts";
+import type { ReplySink, ServeRequest } from "../flow/serve-ports.ts";
 import type { Access } from "./access.ts";
+import { readCacheWish, tellFound } from "./cache-headers.ts";
 import { dialectSchemas } from "./dialect-schemas.ts";
 import { DialectSink } from "./dialect-sink.ts";
+import { type CallParameters, readCall } from "./read-call.ts";
 import { inferenceSchemas } from "./schemas.ts";
 import { SocketSink } from "./sink.ts";
 
 export type InferenceOptions = ServeOnceDependencies & {
   readonly access: Access;
+  readonly cache: ReplyCache;
+  readonly presets: Presets;
   /** Largest form with a recording, bytes. */
   readonly maxAudioBytes: number;
 };
@@ -85,55 +89,42 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
   });
 };
 
-type Call = Omit<InferenceRoute, "url"> & { readonly request: FastifyRequest; readonly reply: FastifyReply };
+type Call = CallParameters & { readonly reply: FastifyReply };
 
 async function infer(options: InferenceOptions, call: Call): Promise<FastifyReply> {
-  const { request, reply } = call;
+  const { request, reply, dialect } = call;
   const { caller } = options.access.key(request);
-  const { asked, ...served } = readCall(call);
-  const { dialect } = call;
+  const read = readCall(call, options.presets, caller.userId);
+  const { asked, preset, content, ...served } = read instanceof Promise ? await read : read;
   const voucher = request.headers[ROUTE_HEADERS.voucher];
   const serve = {
     ...{ requestId: request.id, route: call.route, caller, ...served },
     voucher: typeof voucher === "string" ? voucher : undefined,
     headers: request.headers,
   };
+  const wish = readCacheWish(request, preset?.cache);
+  const serving = wish ? cached(options, reply, { ...wish, content: content() }) : options.serving;
   const sink = new SocketSink(reply);
   const translate = (inner: ReplySink) => (dialect ? new DialectSink(inner, dialect, asked) : inner);
   const key = readIdempotencyKey(request);
   if (key === undefined) {
-    const { rest } = await options.serving.serve(serve, translate(sink));
+    const { rest } = await serving.serve(serve, translate(sink));
     if (rest) await rest;
   } else {
     const name = `${request.routeOptions.url}:${key}`;
-    const again = await serveOnce(options, { request: serve, name, sink, translate });
+    const again = await serveOnce({ ...options, serving }, { request: serve, name, sink, translate });
     if (again) return replay(reply, again);
   }
   return reply;
 }
 
-/** What is asked, and what goes upstream. The hash is always that of the bytes which the client sent. */
-function readCall({ request, route, dialect }: Call) {
-  const { headers } = request;
-  const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-  const bodyHash = hashBody(sent);
-  if (route === "transcriptions") {
-    const ask = readFormAsk(sent, headers["content-type"] ?? "");
-    const isRepeatable = headers[ROUTE_HEADERS.idempotencyKey] !== undefined;
-    const content = isRepeatable ? { contentHash: hashBody(contentOfForm(sent)) } : {};
-    return { ask, body: sent, bodyHash, asked: {}, labels: readLabels({}, headers), ...content };
-  }
-  const parsed = parseBody(sent);
-  const session = headers["x-session-id"];
-  if (!dialect || !isObject(parsed)) {
-    const asked: Json = {};
-    const ask = readAsk(route, parsed, sent.length, session);
-    return { ask, body: sent, bodyHash, asked, labels: readLabels(parsed as Json, headers) };
-  }
-  const chat = dialect.toChat(parsed);
-  const body = Buffer.from(JSON.stringify(chat));
-  const ask = readAsk(route, chat, body.length, session);
-  return { ask, body, bodyHash, asked: parsed, labels: readLabels(parsed, headers, chat) };
+/** Serving with kept replies before it. */
+function cached({ serving, cache }: InferenceOptions, reply: FastifyReply, wish: CacheWish) {
+  const onFound = (hit: CacheHit | undefined) => tellFound(reply, wish, hit);
+  return {
+    serve: (request: ServeRequest, sink: ReplySink) =>
+      serveCached({ serving, cache, wish, onFound }, request, sink),
+  };
 }
 
 function replay(
@@ -146,14 +137,6 @@ function replay(
   // What is kept of a reply that was too long is an error, in our own form.
   const sent = status >= 400 && errorForm ? errorForm(JSON.parse(kept.toString()) as ErrorBody) : kept;
   return reply.code(status).type(contentType).send(sent);
-}
-
-function parseBody(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString());
-  } catch (cause) {
-    throw new AimoError("invalid_request", { message: "The body is not valid JSON.", cause });
-  }
 }
 
 function readIdempotencyKey({ headers }: FastifyRequest): string | undefined {

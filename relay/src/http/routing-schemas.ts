@@ -1,6 +1,7 @@
 import { QUANTIZATIONS } from "@aimo/protocol/announcement";
 import { Type } from "typebox";
 import { MAX_MODELS } from "../core/preferences.ts";
+import { SLUG_PATTERN } from "../core/preset.ts";
 
 /** What a request may say of who serves it, for /openapi.json: `core/preferences.ts` judges. docs/routing.md explains. */
 
@@ -65,4 +66,13 @@ export const RoutingFields = {
   models: Type.Optional(Type.Array(ModelName, { minItems: 1, maxItems: MAX_MODELS })),
   provider: Type.Optional(ProviderPreferences),
   session_id: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+};
+/** Every body that is JSON may name one. */
+export const PresetField = {
+  preset: Type.Optional(
+    Type.String({
+      pattern: SLUG_PATTERN,
+      description: "A preset of the account; also `@preset/slug` in model",
+    }),
+  ),
 };

@@ -1,8 +1,9 @@
 import { MAX_BILLS } from "@aimo/protocol/bill";
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import { Type } from "typebox";
 import { BATCH_ENDPOINTS } from "../core/batch-job.ts";
 import { MODELS_PARAMETERS } from "../core/models-query.ts";
-import { RoutingFields } from "./routing-schemas.ts";
+import { PresetField, RoutingFields } from "./routing-schemas.ts";
 
 /** Schemas of bodies and replies: they validate management routes, and document all of them in /openapi.json. */
 
@@ -35,6 +36,7 @@ const ChatBody = Type.Object(
     model: Type.Optional(Model),
     ...LabelFields,
     ...RoutingFields,
+    ...PresetField,
     messages: Type.Array(Type.Object({ role: Type.String() }, ANY), { minItems: 1, maxItems: 10_000 }),
     stream: Type.Optional(Type.Boolean()),
     stream_options: Type.Optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) }, ANY)),
@@ -49,6 +51,7 @@ const EmbeddingsBody = Type.Object(
     model: Type.Optional(Model),
     ...LabelFields,
     ...RoutingFields,
+    ...PresetField,
     input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
   },
   ANY,
@@ -58,6 +61,7 @@ const ImagesBody = Type.Object(
     model: Type.Optional(Model),
     ...LabelFields,
     ...RoutingFields,
+    ...PresetField,
     prompt: Type.String({ minLength: 1 }),
     n: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
   },
@@ -69,6 +73,7 @@ const SpeechBody = Type.Object(
     model: Type.Optional(Model),
     ...LabelFields,
     ...RoutingFields,
+    ...PresetField,
     input: Type.String({ minLength: 1 }),
     voice: Type.Optional(Type.Any()),
     response_format: Type.Optional(Type.String()),
@@ -80,6 +85,7 @@ const ModerationsBody = Type.Object(
     model: Type.Optional(Model),
     ...LabelFields,
     ...RoutingFields,
+    ...PresetField,
     input: Type.Union([Type.String(), Type.Array(Type.Any(), { minItems: 1 })]),
   },
   ANY,
@@ -94,11 +100,15 @@ const TranscriptionsBody = Type.Object(
   ANY,
 );
 
-/** Headers by which a client names its request and its app. */
+const Flag = Type.Union([Type.Literal("true"), Type.Literal("false")]);
+/** Headers by which a client names its request and its app, and says whether a kept reply will do. */
 const InferenceHeaders = Type.Object({
   "x-client-request-id": Type.Optional(Type.String({ maxLength: 128, pattern: "^[!-~]+$" })),
   "http-referer": Type.Optional(Type.String({ description: "Address of the app that asks." })),
   "x-title": Type.Optional(Type.String({ description: "Name of the app that asks." })),
+  [ROUTE_HEADERS.cache]: Type.Optional(Flag),
+  [ROUTE_HEADERS.cacheTtl]: Type.Optional(Type.String({ pattern: "^[0-9]{1,5}$", description: "Seconds" })),
+  [ROUTE_HEADERS.cacheClear]: Type.Optional(Flag),
 });
 
 /** What /openapi.json says of a route that infers. */

@@ -34,6 +34,8 @@ export const BUCKETS = {
   /** Batches of requests (jobs.ts), by id, and their lines that have ended, by batch and number. */
   jobs: "jobs",
   jobLines: "joblines",
+  /** Presets of accounts, by user id and slug (presets.ts). */
+  presets: "presets",
   /** Cursors and counters of the chain room. */
   chain: "chain",
 } as const;

@@ -26,6 +26,8 @@ export type Answer = {
   readonly response: Response;
   readonly requestId: string | undefined;
   readonly generationId: string | undefined;
+  /** The relay had the answer already: it is free, and `generationId` is the request that it was made for. */
+  readonly isCached: boolean;
   /** keccak of the body that was sent, byte for byte. */
   readonly bodyHash: Hex;
   readonly deadline: Deadline;
@@ -126,6 +128,7 @@ async function tryOnce({
       response,
       requestId,
       generationId: response.headers.get(ROUTE_HEADERS.generationId) ?? undefined,
+      isCached: response.headers.get(ROUTE_HEADERS.cacheStatus) === "HIT",
     };
   const error = errorFromAnswer(await readAnswer(response), { status: response.status, requestId });
   const retryAfter = response.headers.get("retry-after");

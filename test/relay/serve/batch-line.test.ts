@@ -20,7 +20,7 @@ describe("a line of a batch", () => {
   });
   afterEach(() => relay.close());
 
-  const run = async (change: Partial<LineModules> = {}) => {
+  const run = async (change: Partial<LineModules> = {}, line = LINE) => {
     const { record } = relay.keys.authenticate(relay.key);
     const modules: LineModules = {
       ...{ serving: relay.serving, keys: relay.keys, isFull: false, isYoung: () => false },
@@ -33,7 +33,7 @@ describe("a line of a batch", () => {
       randomHex: () => "0x00",
       ...change,
     };
-    await runLine(modules, { endpoint: ENDPOINT, keyHash: record.hash }, LINE);
+    await runLine(modules, { endpoint: ENDPOINT, keyHash: record.hash }, line);
   };
   const bodyOf = ({ text }: JobLine) => JSON.parse(text).response.body;
 
@@ -97,6 +97,12 @@ describe("a line of a batch", () => {
     expect(waits).to.deep.equal([1, 2, 3]);
     expect(bodyOf(saved[0] as JobLine).error.code).to.equal("model_not_found");
     relay.offers = offers;
+  });
+
+  it("is told that presets are not for it", async () => {
+    await run({}, LINE.replace('"model"', '"preset":"brief","model"'));
+    expect(saved.map((line) => bodyOf(line).error.param)).to.deep.equal(["preset"]);
+    expect(providerOf(relay).asks.length).to.equal(0);
   });
 
   it("is not sent for a key that was revoked, nor without room for its reply", async () => {

@@ -22,12 +22,15 @@ import { createVoucherGate } from "../../../relay/src/flow/vouchers.ts";
 import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
 import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
+import { PresetStore } from "../../../relay/src/store/presets.ts";
+import { type CacheLimits, MemoryReplyCache } from "../../../relay/src/store/reply-cache.ts";
 import { Providers } from "../../../relay/src/upstream/providers.ts";
 import { openTestBatching } from "./batching.ts";
 import { PlainIdempotency } from "./plain-idempotency.ts";
 import { PlainLedger } from "./plain-ledger.ts";
 import { type StandIn, startStandIn } from "./stand-in-provider.ts";
 import { type TestLimitsOptions, testLimits } from "./test-limits.ts";
+import { CACHE_LIMITS, HOOK_LIMITS, LIMITS, SETTINGS } from "./test-settings.ts";
 
 export const CHAIN_ID = 31_337;
 export const RELAY_ID = 3;
@@ -52,6 +55,7 @@ export type TestRelay = {
   readonly upstream: Providers;
   readonly providers: readonly StandIn[];
   readonly idempotency: Idempotency;
+  readonly cache: MemoryReplyCache;
   offers: readonly Offer[];
   readonly groups: object[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -79,28 +83,10 @@ export type TestRelayOptions = {
   readonly admission?: TestLimitsOptions;
   readonly hooks?: RelayHooks;
   readonly log?: ServeDependencies["log"];
+  readonly cache?: Partial<CacheLimits>;
 };
 
 const METERED_ONLY = { voucherStateOf: () => undefined, takeVoucher: () => {} };
-const LIMITS: ServeLimits = {
-  maxAttempts: 3,
-  hedgeAfterMs: 0,
-  totalMs: 60_000,
-  keepAliveMs: 60_000,
-  stopWaitMs: 2_000,
-  maxReplyBytes: 1024 * 1024,
-};
-/** A time that no hook of a test needs, unless it is to run out. */
-const HOOK_LIMITS = { timeLimitMs: 300, maxBodyBytes: 64 * 1024, maxReplyBytes: 1024 * 1024 };
-const SETTINGS: HttpSettings = {
-  maxBodyBytes: 64 * 1024,
-  maxAudioBytes: 1024 * 1024,
-  corsOrigins: ["*"],
-  requestsPerMinute: 100_000,
-  trustedProxies: [],
-  authCallsPerMinute: 1_000,
-  requestTimeoutMs: 30_000,
-};
 
 /** A relay's HTTP interface and flow over real sockets, with stand-ins for providers and a ledger in plain sight. */
 export async function startTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
@@ -184,6 +170,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     ? new HookedServing(dependencies, new Hooks({ ...HOOK_LIMITS, hooks: options.hooks, tiers, log }))
     : new Serving(dependencies);
   const idempotency = new PlainIdempotency();
+  const cache = new MemoryReplyCache({ ...CACHE_LIMITS, ...options.cache }, now);
   const batching = await openTestBatching(db, { keys, serving });
   const domain = "relay.test";
   const app = await buildApp({
@@ -191,7 +178,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     log: silentLog(),
     ...{ now, keys, sessions, accounts, serving, idempotency, ledger, relayId: RELAY_ID, chainId: CHAIN_ID },
     maxKeptBytes: 256 * 1024,
-    ...batching,
+    ...{ ...batching, cache, presets: new PresetStore(db, now) },
     offers: {
       all: () => relay.offers,
       live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
@@ -233,7 +220,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   );
   const relay: TestRelay = {
     ...{ url, app, key, keys, sessions, ledger: plain, serving },
-    ...{ routing, upstream, providers, idempotency, groups },
+    ...{ routing, upstream, providers, idempotency, cache, groups },
     offers: providers.map((provider) => provider.offer()),
     post: (path, body, headers = {}) =>
       fetch(url + path, {
@@ -287,11 +274,14 @@ export function providerOf(relay: TestRelay, index = 0): StandIn {
 }
 
 /** A client that reads as slowly as it likes. */
-export function openRaw(relay: TestRelay, body: object): Socket {
+export function openRaw(relay: TestRelay, body: object, headers: Record<string, string> = {}): Socket {
   const text = JSON.stringify(body);
   const socket = connect(Number(new URL(relay.url).port), "127.0.0.1");
   socket.write(
     `POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer ${relay.key}\r\n` +
+      Object.entries(headers)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join("") +
       `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   );
   return socket;

@@ -24,6 +24,8 @@ export type Payment = {
   accepted(): void;
   /** The answer has ended. Throws `bill_mismatch` when it cost more than it was held for. */
   end(aimo: AimoMeta | undefined, generationId?: string): void;
+  /** Nothing is charged for the request. */
+  free(): void;
 };
 
 /** A client that is alone with its key is corrected once; others who use it too may come in between. */
@@ -66,14 +68,14 @@ class RunningPayment implements Payment {
     try {
       return await this.#purse.voucher();
     } catch (error) {
-      this.#free();
+      this.free();
       throw error;
     }
   }
 
   async correct(error: unknown): Promise<boolean> {
     if (!(error instanceof AimoError)) {
-      this.#free();
+      this.free();
       return false;
     }
     const demand = readDemand(error);
@@ -84,7 +86,7 @@ class RunningPayment implements Payment {
         this.#isBounded = true;
         return true;
       } catch (reason) {
-        this.#free();
+        this.free();
         throw reason;
       } finally {
         this.#purse.introduce();
@@ -92,7 +94,7 @@ class RunningPayment implements Payment {
     }
     // No response: it may be served all the same, and be charged up to its worst.
     if (error.status === 0) this.#purse.account.end(this.#ticket, this.#ticket.max);
-    this.#free();
+    this.free();
     return false;
   }
 
@@ -124,6 +126,11 @@ class RunningPayment implements Payment {
     });
   }
 
+  free(): void {
+    this.#purse.account.end(this.#ticket, 0n);
+    this.#purse.introduce();
+  }
+
   /** An answer that was cut off: counted at its worst until the relay says what it was charged. */
   async #endUnknown(generationId: string | undefined): Promise<void> {
     const { account } = this.#purse;
@@ -143,11 +150,6 @@ class RunningPayment implements Payment {
       if (charge !== undefined) return charge;
     }
     return undefined;
-  }
-
-  #free(): void {
-    this.#purse.account.end(this.#ticket, 0n);
-    this.#purse.introduce();
   }
 }
 

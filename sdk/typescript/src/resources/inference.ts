@@ -34,10 +34,14 @@ export function createInference({ transport, records, payer }: InferenceParamete
     const createdAt = new Date();
     const payment = await payer?.begin(path, body);
     const answer = await sendPaid(transport, { ...options, method: "POST", path, body }, payment);
-    const { generationId, bodyHash } = answer;
+    const { generationId, bodyHash, isCached } = answer;
     return {
       answer,
       async onEnd(aimo) {
+        if (isCached) {
+          payment?.free();
+          return;
+        }
         const record = recordOf({ generationId, bodyHash, aimo, createdAt });
         if (record) await keeper?.keep(record);
         payment?.end(aimo, generationId);

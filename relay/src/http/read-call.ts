@@ -1,0 +1,109 @@
+import { AimoError } from "@aimo/protocol/errors";
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
+import type { FastifyRequest } from "fastify";
+import type { Hex } from "viem";
+import { type Ask, readAsk } from "../core/ask.ts";
+import { canonicalBody } from "../core/canonical.ts";
+import { type Dialect, isObject, type Json, refuseDepth } from "../core/dialects/dialect.ts";
+import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
+import { readLabels } from "../core/labels.ts";
+import { hashBody } from "../core/meter.ts";
+import { type Preset, presetNamed, withPreset } from "../core/preset.ts";
+import type { Route } from "../core/types.ts";
+import type { Presets } from "../flow/preset-ports.ts";
+
+export type CallParameters = {
+  readonly request: FastifyRequest;
+  readonly route: Route;
+  /** Of a route that is another form of the chat. */
+  readonly dialect?: Dialect;
+};
+
+/** What is asked, and what goes upstream. The hash is always that of the bytes which the client sent. */
+export type ReadCall = {
+  readonly ask: Ask;
+  readonly body: Uint8Array;
+  readonly bodyHash: Hex;
+  readonly contentHash?: Hex;
+  /** What the client says of the request for its own books. */
+  readonly labels: string | undefined;
+  /** The client's body, for a reply in its form. */
+  readonly asked: Json;
+  readonly preset: Preset | undefined;
+  /** All that makes the answer what it is, as text. */
+  content(): string;
+};
+
+/** Reads a call that names no preset; a call that does comes as a promise. Throws what `readAsk` throws. */
+export function readCall(
+  call: CallParameters,
+  presets: Presets,
+  userId: number,
+): ReadCall | Promise<ReadCall> {
+  const { request, route } = call;
+  const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
+  if (route === "transcriptions") return readForm(request, sent);
+  const parsed = parseBody(sent);
+  const slug = isObject(parsed) ? presetNamed(parsed) : undefined;
+  if (slug === undefined) return readJson(call, { sent, parsed, preset: undefined });
+  return requirePreset(presets, userId, slug).then((preset) => readJson(call, { sent, parsed, preset }));
+}
+
+function readForm({ headers }: FastifyRequest, sent: Buffer): ReadCall {
+  const ask = readFormAsk(sent, headers["content-type"] ?? "");
+  const labels = readLabels({}, headers);
+  const isRepeatable = headers[ROUTE_HEADERS.idempotencyKey] !== undefined;
+  const contentHash = () => hashBody(contentOfForm(sent));
+  return {
+    ...{
+      ask,
+      body: sent,
+      bodyHash: hashBody(sent),
+      labels,
+      asked: {},
+      preset: undefined,
+      content: contentHash,
+    },
+    ...(isRepeatable ? { contentHash: contentHash() } : {}),
+  };
+}
+
+type Sent = { readonly sent: Buffer; readonly parsed: unknown; readonly preset: Preset | undefined };
+
+function readJson({ request, route, dialect }: CallParameters, { sent, parsed, preset }: Sent): ReadCall {
+  const { headers } = request;
+  const bodyHash = hashBody(sent);
+  const session = headers["x-session-id"];
+  if (!isObject(parsed) || (!dialect && !preset)) {
+    const ask = readAsk(route, parsed, sent.length, session);
+    const content = () => contentOf(parsed as Json);
+    const labels = readLabels(parsed as Json, headers);
+    return { ask, body: sent, bodyHash, labels, asked: {}, preset: undefined, content };
+  }
+  if (preset) refuseDepth(parsed);
+  const form = dialect ? dialect.toChat(parsed) : parsed;
+  const json = preset ? withPreset(form, preset, { route, asked: parsed }) : form;
+  const body = Buffer.from(JSON.stringify(json));
+  const ask = readAsk(route, json, body.length, session);
+  const labels = readLabels(parsed, headers, form);
+  return { ask, body, bodyHash, labels, asked: parsed, preset, content: () => contentOf(json) };
+}
+
+function contentOf(body: Json): string {
+  refuseDepth(body);
+  return canonicalBody(body);
+}
+
+async function requirePreset(presets: Presets, userId: number, slug: string): Promise<Preset> {
+  const preset = await presets.find(userId, slug);
+  if (preset) return preset;
+  throw new AimoError("not_found", { message: `The account has no preset ${slug}.`, param: "preset" });
+}
+
+function parseBody(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch (cause) {
+    throw new AimoError("invalid_request", { message: "The body is not valid JSON.", cause });
+  }
+}
