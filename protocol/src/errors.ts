@@ -70,6 +70,11 @@ export const ERRORS = {
     message: "The resource does not know this method.",
     hint: "See /openapi.json for the methods of each path.",
   },
+  request_timeout: {
+    status: 408,
+    message: "The request was not sent whole in the time that there is for it.",
+    hint: "Send headers and body without a pause; the time is the relay's `http.request_timeout_ms`.",
+  },
   idempotency_conflict: {
     status: 409,
     message: "This Idempotency-Key was used with another body.",
@@ -89,6 +94,11 @@ export const ERRORS = {
     status: 415,
     message: "The body must be JSON.",
     hint: "Send `Content-Type: application/json`.",
+  },
+  headers_too_large: {
+    status: 431,
+    message: "The request's headers are larger, or more, than this node accepts.",
+    hint: "Send fewer and shorter headers.",
   },
   rate_limit_exceeded: {
     status: 429,

@@ -22,6 +22,7 @@ import { type KeysOptions, keysRoutes } from "./keys-routes.ts";
 import { type MetaOptions, metaRoutes } from "./meta-routes.ts";
 import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
 import { presetsRoutes } from "./presets-routes.ts";
+import { refuseBytes, refuseUrl } from "./wire-errors.ts";
 
 export type HttpSettings = {
   /** Largest request body, bytes. */
@@ -75,6 +76,8 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
     routerOptions: { maxParamLength: 256 },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
+    frameworkErrors: refuseUrl,
+    clientErrorHandler: refuseBytes,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
   });
   app.server.maxHeadersCount = MAX_HEADERS;

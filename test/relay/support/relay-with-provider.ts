@@ -49,19 +49,27 @@ export type RelayWithProvider = {
   readonly ledger: PlainLedger;
   /** Groups as the provider signed them. */
   readonly signed: { readonly count: number; readonly genuine: boolean }[];
+  /** Says anew what is offered: an announcement holds for half a minute. */
+  announce(): Promise<unknown>;
   /** Stops the relay and starts it anew on the same data. */
   restart(): Promise<void>;
   close(): Promise<void>;
 };
 
 /** A relay and a provider, whole but for the chain: libp2p, sessions, demo models, and the official client in front. */
-export async function startRelayWithProvider(settings: PartialConfig = {}): Promise<RelayWithProvider> {
+export async function startRelayWithProvider(
+  settings: PartialConfig = {},
+  { creditLimit }: { creditLimit?: bigint } = {},
+): Promise<RelayWithProvider> {
   const relayKey = generateKey();
   const ledger = new PlainLedger();
   ledger.open(1, 5n * USD);
   const signed: { count: number; genuine: boolean }[] = [];
   const demo = await startDemoServer();
-  const world = await startWorld({ upstream: demo.url, relayKey, models, maxBodyBytes: MAX_BODY_BYTES });
+  const world = await startWorld({
+    ...{ upstream: demo.url, relayKey, models, maxBodyBytes: MAX_BODY_BYTES },
+    ...(creditLimit === undefined ? {} : { creditLimit }),
+  });
   const db = await openMemory();
   const key = await makeKey(db, relayKey.address);
   let owed = 0n;
@@ -100,6 +108,7 @@ export async function startRelayWithProvider(settings: PartialConfig = {}): Prom
     get url() {
       return running.relay.url;
     },
+    announce: () => running.gossip.publish(announcement(world)),
     restart: async () => {
       await stop();
       running = await start();
