@@ -70,7 +70,19 @@ export const RelayConfigSchema = Type.Object(
         maxBodyBytes: count(MIB, "Largest request body.", [1_024, 64 * MIB]),
         maxAudioBytes: count(26 * MIB, "Largest form with a recording.", [1_024, 256 * MIB]),
         maxReplyBytes: count(32 * MIB, "Largest reply that is not streamed.", [1_024, GIB]),
+        headersTimeoutMs: count(10_000, "Time in which a request's headers must be sent.", [1_000, 600_000]),
         requestTimeoutMs: count(30_000, "Time in which a request must be sent.", [1_000, 600_000]),
+        readerIdleMs: count(
+          60_000,
+          "Time without taking a byte of a reply that waits, after which its reader is gone.",
+          [1_000, 3_600_000],
+        ),
+        maxConnections: count(16_384, "Connections; those beyond are closed.", [1, 1_000_000]),
+        maxConnectionsPerAddress: count(1_024, "Connections of one address.", [1, 1_000_000]),
+        uncountedAddresses: list(
+          ["127.0.0.0/8", "::1"],
+          "Addresses and networks whose connections are not counted, as those of trusted_proxies are not.",
+        ),
         requestsPerMinute: count(
           1_000,
           "Requests per minute of a key without a limit of its own, or of an address.",

@@ -1,5 +1,6 @@
 import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
+import { refuseDepth } from "./dialects/dialect.ts";
 import {
   type Preferences,
   readModels,
@@ -50,6 +51,7 @@ type Json = Readonly<Record<string, unknown>>;
  */
 export function readAsk(route: Route, body: unknown, bodyBytes: number, sessionHeader?: unknown): Ask {
   if (!isObject(body)) throw invalid("The body must be a JSON object.");
+  refuseDepth(body);
   const wanted = readModels(body);
   const stream = readFlag(body, "stream");
   const base = {

@@ -1,6 +1,6 @@
 import { AimoError } from "@aimo/protocol/errors";
 import { completionsDialect } from "./dialects/completions.ts";
-import type { Dialect } from "./dialects/dialect.ts";
+import { type Dialect, refuseDepth } from "./dialects/dialect.ts";
 import { responsesDialect } from "./dialects/responses.ts";
 import type { Route } from "./types.ts";
 
@@ -146,6 +146,7 @@ export function readLine(text: string, endpoint: string): BatchLine {
   if (method !== "POST") throw invalid('method must be "POST".', "method");
   if (url !== endpoint) throw invalid(`url must be the endpoint of the batch, ${endpoint}.`, "url");
   if (!isObject(body)) throw invalid("body must be a JSON object.", "body");
+  refuseDepth(body);
   if (body["stream"] === true) throw invalid("A batch does not stream.", "body.stream");
   return { customId, body };
 }

@@ -7,7 +7,7 @@ const WITHOUT_MEANING: ReadonlySet<string> = new Set([
 
 /**
  * A request's body as one text, whatever the order of its fields: two bodies have the same text exactly if they ask the
- * same. The body must not be nested deeper than `refuseDepth` lets through.
+ * same. The body has passed `readAsk`, so it is not nested too deep for this.
  */
 export function canonicalBody(body: Json): string {
   return writeObject(body, (name) => !WITHOUT_MEANING.has(name));

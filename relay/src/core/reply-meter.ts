@@ -1,6 +1,7 @@
 import { AudioHash } from "@aimo/protocol/audio";
 import { utf8 } from "@aimo/protocol/bytes";
 import { binaryResponseHash, textResponseHash } from "@aimo/protocol/receipts";
+import { isDeeper } from "./dialects/dialect.ts";
 import { type Delivered, type FrameKind, meterItems, utf8Length } from "./meter.ts";
 import type { Route } from "./types.ts";
 
@@ -17,14 +18,21 @@ export function readReply(
 ): ReadReply {
   const isJson = contentType.startsWith("application/json");
   if (route === "transcriptions" && !isJson) return { delivered: heard(text), body: text };
-  const body: unknown = JSON.parse(text);
-  if (typeof body !== "object" || body === null) throw new RangeError("The reply is no JSON object.");
+  const body = parseReply(text);
   if (route === "transcriptions") {
     if (!("text" in body) || typeof body.text !== "string") throw new RangeError("The reply has no text.");
     return { delivered: heard(body.text), body };
   }
   if (route === "moderations") return { delivered: judged(body), body };
   return { delivered: meterItems(route, body, decodeBase64), body };
+}
+
+/** A reply's JSON, which the relay can write again. Throws a RangeError or a SyntaxError on junk. */
+export function parseReply(text: string): object {
+  const body: unknown = JSON.parse(text);
+  if (typeof body !== "object" || body === null) throw new RangeError("The reply is no JSON object.");
+  if (isDeeper(body)) throw new RangeError("The reply is nested too deep.");
+  return body;
 }
 
 function heard(text: string): Delivered {

@@ -2,7 +2,7 @@ import { AimoError, type ErrorCode } from "@aimo/protocol/errors";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Hex } from "viem";
 import { ChatMeter, type Delivered, type FrameKind } from "../core/meter.ts";
-import { AudioMeter, readReply } from "../core/reply-meter.ts";
+import { AudioMeter, parseReply, readReply } from "../core/reply-meter.ts";
 import type { Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from "./ports.ts";
 import type { ReplySink } from "./serve-ports.ts";
 
@@ -195,7 +195,7 @@ export class Attempt implements UpstreamHandler {
         this.items = delivered;
         return { kind: "complete", statement, body };
       }
-      const body = JSON.parse(text) as object;
+      const body = parseReply(text);
       this.meter.addBody(body);
       return { kind: "complete", statement, body };
     } catch (cause) {

@@ -15,6 +15,7 @@ import { type AccountOptions, accountRoutes } from "./account-routes.ts";
 import { type AuthOptions, authRoutes } from "./auth-routes.ts";
 import { type BatchOptions, batchRoutes } from "./batch-routes.ts";
 import { type BillOptions, billRoutes } from "./bill-routes.ts";
+import { type ConnectionSettings, connectionsCheckingIntervalOf, guardConnections } from "./connections.ts";
 import { handleErrors, refuseOtherMethods } from "./errors.ts";
 import { type FilesOptions, filesRoutes } from "./files-routes.ts";
 import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
@@ -24,7 +25,7 @@ import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
 import { presetsRoutes } from "./presets-routes.ts";
 import { refuseBytes, refuseUrl } from "./wire-errors.ts";
 
-export type HttpSettings = {
+export type HttpSettings = ConnectionSettings & {
   /** Largest request body, bytes. */
   readonly maxBodyBytes: number;
   /** Largest form with a recording, bytes. */
@@ -32,11 +33,7 @@ export type HttpSettings = {
   /** Origins of browsers that may call; "*" for all. */
   readonly corsOrigins: readonly string[];
   readonly requestsPerMinute: number;
-  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
-  readonly trustedProxies: readonly string[];
   readonly authCallsPerMinute: number;
-  /** Milliseconds in which a request must have been sent, headers and body. */
-  readonly requestTimeoutMs: number;
 };
 
 export type AppDependencies = {
@@ -53,11 +50,8 @@ export type AppDependencies = {
   Omit<FilesOptions & BatchOptions, "access"> &
   Omit<MetaOptions, "serving"> & { readonly serving: InferenceOptions["serving"] & MetaOptions["serving"] };
 
-/** Far above what clients send; each costs memory before anything is known of the caller. */
-const MAX_HEADERS = 64;
+/** Far above what clients send, before anything is known of the caller. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Above the 60 s for which proxies in front usually keep a connection. */
-const KEEP_ALIVE_MS = 72_000;
 
 /** The relay's HTTP interface, ready to listen. Every dependency is handed down as a plugin's option. */
 export async function buildApp(dependencies: AppDependencies): Promise<FastifyInstance> {
@@ -67,20 +61,20 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
     // One line per request would be the costliest thing the relay does; metrics count instead.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: settings.maxBodyBytes,
-    requestTimeout: settings.requestTimeoutMs,
-    keepAliveTimeout: KEEP_ALIVE_MS,
     // A logger of its own for each request costs more than all that is logged; errors name their request.
     childLoggerFactory: (logger) => logger,
     genReqId: () => `req-${randomHex(12)}`,
     requestIdHeader: false,
     routerOptions: { maxParamLength: 256 },
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: connectionsCheckingIntervalOf(settings),
+    },
     trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
     frameworkErrors: refuseUrl,
     clientErrorHandler: refuseBytes,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
   });
-  app.server.maxHeadersCount = MAX_HEADERS;
   app.removeContentTypeParser("text/plain");
   handleErrors(app, settings.maxBodyBytes);
   app.addHook("onError", (_request, _reply, error, done) => {
@@ -92,6 +86,7 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
     reply.header(ROUTE_HEADERS.requestId, request.id);
     done();
   });
+  guardConnections(app, settings);
   const access = new Access({ ...dependencies, requestsPerMinute: settings.requestsPerMinute });
   app.decorateRequest("principal", null);
   app.addHook("onRequest", access.onRequest);

@@ -76,7 +76,7 @@ function readJson({ request, route, dialect }: CallParameters, { sent, parsed, p
   const session = headers["x-session-id"];
   if (!isObject(parsed) || (!dialect && !preset)) {
     const ask = readAsk(route, parsed, sent.length, session);
-    const content = () => contentOf(parsed as Json);
+    const content = () => canonicalBody(parsed as Json);
     const labels = readLabels(parsed as Json, headers);
     return { ask, body: sent, bodyHash, labels, asked: {}, preset: undefined, content };
   }
@@ -86,12 +86,7 @@ function readJson({ request, route, dialect }: CallParameters, { sent, parsed, p
   const body = Buffer.from(JSON.stringify(json));
   const ask = readAsk(route, json, body.length, session);
   const labels = readLabels(parsed, headers, form);
-  return { ask, body, bodyHash, labels, asked: parsed, preset, content: () => contentOf(json) };
-}
-
-function contentOf(body: Json): string {
-  refuseDepth(body);
-  return canonicalBody(body);
+  return { ask, body, bodyHash, labels, asked: parsed, preset, content: () => canonicalBody(json) };
 }
 
 async function requirePreset(presets: Presets, userId: number, slug: string): Promise<Preset> {

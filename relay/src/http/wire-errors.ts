@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { randomHex } from "@aimo/node/random";
 import { errorBody } from "@aimo/protocol/error-body";
@@ -19,9 +20,9 @@ type ClientError = Error & { readonly code?: string };
 
 /** Answers what is no HTTP, or comes too slowly, in our form; then ends the connection, because its next byte is unknown. */
 export function refuseBytes(error: ClientError, socket: Socket): void {
-  // A reply under way must not be mixed with this one.
-  const isSending = socket.bytesWritten > 0 && socket.writableLength > 0;
-  if (error.code === "ECONNRESET" || socket.destroyed || !socket.writable || isSending) {
+  // What of an earlier request is being answered; a reply under way must not be mixed with this one.
+  const { _httpMessage: current } = socket as Socket & { readonly _httpMessage?: ServerResponse | null };
+  if (error.code === "ECONNRESET" || !socket.writable || current?.headersSent) {
     socket.destroy();
     return;
   }

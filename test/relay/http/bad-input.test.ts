@@ -148,6 +148,20 @@ describe("bad input", () => {
     await expectError(await fetch(`${relay.url}/v1/nothing`), 404, "not_found");
   });
 
+  it("is refused when it is nested deeper than is written anywhere, by its field and the limit", async () => {
+    const deep = "[".repeat(20_000) + "]".repeat(20_000);
+    const reply = await relay.post(
+      "/v1/chat/completions",
+      `${JSON.stringify(CHAT).slice(0, -1)},"x":${deep}}`,
+    );
+    const { error } = await jsonOf(reply);
+    expect([reply.status, error.param, error.message]).to.deep.equal([
+      400,
+      "x",
+      "x is nested deeper than 128 levels.",
+    ]);
+  });
+
   it("is refused when an Idempotency-Key is without end", async () => {
     const response = await relay.post("/v1/chat/completions", CHAT, { "idempotency-key": "k".repeat(256) });
     expect((await expectError(response, 400, "invalid_request")).param).to.equal("Idempotency-Key");

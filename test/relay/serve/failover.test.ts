@@ -1,3 +1,4 @@
+import { textResponseHash } from "@aimo/protocol/receipts";
 import { expect } from "chai";
 import type { Ask } from "../support/stand-in-provider.ts";
 import {
@@ -44,6 +45,23 @@ const FAULTS: Record<string, (ask: Ask) => void> = {
 describe("failing over", () => {
   let relay: TestRelay;
   afterEach(() => relay.close());
+
+  it("does not bill a whole reply that is nested too deep to be written again", async () => {
+    relay = await startTestRelay({ providers: 2 });
+    let deep: object = {};
+    for (let level = 0; level < 200; level++) deep = { deep };
+    providerOf(relay, 0).onAsk = (ask) => {
+      const choices = [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }];
+      const body = { object: "chat.completion", created: 7, model: "stand-in", choices, deep };
+      ask.replyJson(body, { units: [10, 0, 1], responseHash: textResponseHash([{ text: "x" }]) });
+    };
+    const { aimo } = await jsonOf(await relay.post("/v1/chat/completions", CHAT));
+    expect(aimo.provider.id).to.equal(2);
+    expect(aimo.attempts.map((attempt: Json) => attempt.error)).to.deep.equal([
+      "provider_unavailable",
+      undefined,
+    ]);
+  });
 
   for (const [title, fault] of Object.entries(FAULTS)) {
     it(`serves from the next provider when the first ${title}`, async () => {

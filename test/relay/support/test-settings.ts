@@ -25,5 +25,10 @@ export const SETTINGS: HttpSettings = {
   requestsPerMinute: 100_000,
   trustedProxies: [],
   authCallsPerMinute: 1_000,
+  headersTimeoutMs: 30_000,
   requestTimeoutMs: 30_000,
+  readerIdleMs: 60_000,
+  maxConnections: 4_096,
+  maxConnectionsPerAddress: 4_096,
+  uncountedAddresses: [],
 };

@@ -73,7 +73,8 @@ export function refuseDepth(body: Json): void {
 /** Whether a value is nested deeper than may be. */
 export function isDeeper(value: unknown, levels = MAX_LEVELS): boolean {
   if (typeof value !== "object" || value === null) return false;
-  return levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1));
+  const values: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  return levels === 0 || values.some((each) => isDeeper(each, levels - 1));
 }
 
 /** The other forms have one answer; a chat would be billed for all of its choices. */

@@ -1,0 +1,140 @@
+import type { BlockList, Socket } from "node:net";
+import { AimoError } from "@aimo/protocol/errors";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { isIn, networksOf } from "./networks.ts";
+
+export type ConnectionSettings = {
+  /** Connections at once; those beyond it are closed unanswered. */
+  readonly maxConnections: number;
+  /** Of one address: those beyond it are refused by name, those beyond twice as many closed. */
+  readonly maxConnectionsPerAddress: number;
+  /** Addresses and networks whose connections are not counted: proxies, and the operator's own. */
+  readonly uncountedAddresses: readonly string[];
+  readonly trustedProxies: readonly string[];
+  /** Milliseconds in which a request must have been sent: its headers; its headers and body. */
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** Milliseconds without taking a byte of what waits for it after which a reader is gone. */
+  readonly readerIdleMs: number;
+};
+
+/** Far above what clients send; each costs memory before anything is known of the caller. */
+const MAX_HEADERS = 64;
+/** Above the 60 s for which proxies in front usually keep a connection. */
+const KEEP_ALIVE_MS = 72_000;
+/** Looks per time limit: a limit is kept to within a quarter of it. */
+const LOOKS = 4;
+const MAX_LOOK_MS = 5_000;
+
+/** How often connections are looked at for their time limits; an option of Node's server. */
+export function connectionsCheckingIntervalOf({ headersTimeoutMs }: ConnectionSettings): number {
+  return Math.min(MAX_LOOK_MS, Math.ceil(headersTimeoutMs / LOOKS));
+}
+
+/** Bounds what connections may cost: how many, from where, how slowly they send, and how slowly they read. */
+export function guardConnections(app: FastifyInstance, settings: ConnectionSettings): void {
+  const { server } = app;
+  server.maxConnections = settings.maxConnections;
+  // One more than is taken, to see that there are too many: Node drops the rest without a word.
+  server.maxHeadersCount = MAX_HEADERS + 1;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  // Node swaps the two when the first is the larger.
+  server.headersTimeout = Math.min(settings.headersTimeoutMs, settings.requestTimeoutMs);
+  server.requestTimeout = settings.requestTimeoutMs;
+  const connections = new Connections(settings);
+  server.on("connection", (socket: Socket) => connections.add(socket));
+  app.addHook("onRequest", (request, reply, done) => done(connections.refusalOf(request, reply)));
+  app.addHook("onClose", (_instance, done) => {
+    connections.close();
+    done();
+  });
+}
+
+/** What is known of a connection: how many bytes its reader had taken, and since when no more. */
+type Reader = { taken: number; since: number };
+
+class Connections {
+  readonly #settings: ConnectionSettings;
+  readonly #uncounted: BlockList;
+  readonly #readers = new Map<Socket, Reader>();
+  readonly #perAddress = new Map<string, number>();
+  /** Connections that are told so by their first request. */
+  readonly #refused = new Set<Socket>();
+  readonly #sweep: NodeJS.Timeout;
+
+  constructor(settings: ConnectionSettings) {
+    this.#settings = settings;
+    this.#uncounted = networksOf([...settings.uncountedAddresses, ...settings.trustedProxies]);
+    const everyMs = Math.min(MAX_LOOK_MS, Math.ceil(settings.readerIdleMs / LOOKS));
+    this.#sweep = setInterval(() => this.#endIdleReaders(), everyMs);
+    this.#sweep.unref();
+  }
+
+  add(socket: Socket): void {
+    const address = socket.remoteAddress ?? "";
+    const isCounted = address !== "" && !isIn(this.#uncounted, address);
+    const most = this.#settings.maxConnectionsPerAddress;
+    const count = (this.#perAddress.get(address) ?? 0) + 1;
+    if (isCounted && count > 2 * most) {
+      socket.destroy();
+      return;
+    }
+    if (isCounted) this.#perAddress.set(address, count);
+    if (isCounted && count > most) this.#refused.add(socket);
+    this.#readers.set(socket, { taken: 0, since: 0 });
+    socket.once("close", () => {
+      this.#readers.delete(socket);
+      this.#refused.delete(socket);
+      if (isCounted) this.#leave(address);
+    });
+  }
+
+  /** Why a request is not even looked at; nearly always nothing, at the cost of three comparisons. */
+  refusalOf({ raw }: FastifyRequest, reply: FastifyReply): AimoError | undefined {
+    // It is answered as it is, but Node's parser reads nothing more of a connection whose client wished another protocol.
+    if (raw.headers.upgrade !== undefined) reply.header("connection", "close");
+    if (raw.rawHeaders.length > 2 * MAX_HEADERS) {
+      reply.header("connection", "close");
+      const message = `The request has more than ${MAX_HEADERS} headers.`;
+      return new AimoError("headers_too_large", { message });
+    }
+    if (this.#refused.size === 0 || !this.#refused.has(raw.socket)) return undefined;
+    reply.header("connection", "close");
+    const most = this.#settings.maxConnectionsPerAddress;
+    return new AimoError("rate_limit_exceeded", {
+      message: `This address has more than ${most} connections open.`,
+      retryAfterSeconds: 1,
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+  }
+
+  #leave(address: string): void {
+    const left = (this.#perAddress.get(address) ?? 1) - 1;
+    if (left > 0) this.#perAddress.set(address, left);
+    else this.#perAddress.delete(address);
+  }
+
+  /** Nothing is counted while bytes flow: what waits is looked at now and then. */
+  #endIdleReaders(): void {
+    const now = performance.now();
+    for (const [socket, reader] of this.#readers) {
+      const taken = takenOf(socket);
+      if (socket.writableLength === 0 || taken !== reader.taken) {
+        reader.taken = taken;
+        reader.since = now;
+      } else if (now - reader.since >= this.#settings.readerIdleMs) socket.destroy();
+    }
+  }
+}
+
+/**
+ * Grows as the reader takes bytes, and stays as long as it takes none, whatever is written meanwhile. A large write is one
+ * to Node until all of it is taken, so what the system has not taken of it counts too; only the handle knows it.
+ */
+function takenOf(socket: Socket): number {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
+  return socket.bytesWritten - socket.writableLength - (handle?.writeQueueSize ?? 0);
+}
