@@ -17,6 +17,7 @@ import { RoutingState } from "./core/routing-state.ts";
 import type { Tiers } from "./core/tiers.ts";
 import type { Admission } from "./flow/admission.ts";
 import type { ReplyCache } from "./flow/cache-ports.ts";
+import { BooksDesk } from "./flow/desk.ts";
 import type { Ledger } from "./flow/ports.ts";
 import type { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
@@ -100,11 +101,11 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     };
     const serving = await createServing(config, parts, rooms);
     const keys = await KeyStore.open(parts.db, Date.now);
-    const batching = await openBatching(config, { ...parts, keys, serving });
+    const batching = await openBatching(config, { ...parts, keys, serving, admission });
     const app = await startHttp(config, parts, { ...rooms, serving, keys, batching, cache });
     started.defer(() => closeHttp(app));
     batching.batches.start();
-    started.defer(() => drain(config, parts, { serving, batching }));
+    started.defer(() => drain(config, parts, { serving, admission, batching }));
     return { url: urlOf(app), p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };
   } catch (error) {
     await started.disposeAsync();
@@ -151,32 +152,33 @@ type Rooms = {
 
 function createServing(config: RelayConfig, parts: RelayParts, rooms: Rooms): Promise<Serving> {
   const { serving: limits, http } = config;
-  const { relayId, deployment, ledger, accounts, credit, vouchers, feeBps, protocolNow, log } = parts;
-  const { offers, upstream, observers, routing, observations, admission, tiers } = rooms;
+  const { relayId, deployment, credit, protocolNow, log } = parts;
+  const { offers, upstream, routing, tiers } = rooms;
+  const randomHexOf = (bytes: number): Hex => `0x${randomHex(bytes)}`;
   return openServing(config, {
-    ...{ relayId, offers, upstream, accounts, credit, vouchers, feeBps, protocolNow, log, tiers },
+    ...{ relayId, offers, upstream, credit, routing, protocolNow, log, tiers },
+    desk: createDesk(parts, rooms, randomHexOf),
     separator: domainSeparator({
       chainId: deployment.chainId,
       verifyingContract: deployment.contracts.settlement,
     }),
-    ledger: {
-      balanceOf: (userId) => ledger.balanceOf(userId),
-      hold: (start, caller, amount) => {
-        ledger.hold(start, caller, amount);
-        observers.onHold(start);
-      },
-      usageOfKey: (keyHash) => ledger.usageOfKey(keyHash),
-      commit: (id, outcome) => {
-        ledger.commit(id, outcome);
-        observers.onCommit(id, outcome);
-      },
-    },
-    ...{ routing, admission },
-    observe: (model, outcome) => observations.add(model, outcome, Date.now()),
     limits: { ...limits, maxReplyBytes: http.maxReplyBytes },
     now: Date.now,
     random: Math.random,
-    randomHex: (bytes) => `0x${randomHex(bytes)}`,
+    randomHex: randomHexOf,
+  });
+}
+
+function createDesk(parts: RelayParts, rooms: Rooms, randomHexOf: (bytes: number) => Hex): BooksDesk {
+  const { ledger, accounts, credit, vouchers, feeBps } = parts;
+  const { admission, observers, observations } = rooms;
+  return new BooksDesk({
+    ...{ ledger, accounts, credit, vouchers, feeBps, admission, now: Date.now, randomHex: randomHexOf },
+    onHold: (start) => observers.onHold(start),
+    onCommit: (start, outcome) => {
+      observers.onCommit(start.id, outcome);
+      observations.add(start.model, outcome, Date.now());
+    },
   });
 }
 
@@ -190,12 +192,23 @@ type Served = Rooms & {
 async function startHttp(
   { http }: RelayConfig,
   parts: RelayParts,
-  { offers, serving, metrics, routing, observations, tiers, keys, batching, cache }: Served,
+  { offers, serving, metrics, routing, observations, tiers, admission, keys, batching, cache }: Served,
 ): Promise<FastifyInstance> {
   const { host, port, domains } = http;
   const app: FastifyInstance = await buildApp({
     ...parts,
-    ...{ offers, serving, metrics, tiers, keys, cache, ...batching, settings: http, now: Date.now },
+    ...{
+      offers,
+      serving,
+      admission,
+      metrics,
+      tiers,
+      keys,
+      cache,
+      ...batching,
+      settings: http,
+      now: Date.now,
+    },
     presets: new PresetStore(parts.db, Date.now),
     chainId: parts.deployment.chainId,
     seen: {
@@ -230,10 +243,11 @@ function urlOf(app: FastifyInstance): string {
 async function drain(
   config: RelayConfig,
   { ledger, settling, log }: RelayParts,
-  { serving, batching }: Pick<Served, "serving" | "batching">,
+  { serving, admission, batching }: Pick<Served, "serving" | "admission" | "batching">,
 ): Promise<void> {
   // Both at once: lines of batches that run are requests in flight, and no new ones come.
-  await Promise.all([batching.batches.stop(), serving.drain(config.drainMs)]);
+  await Promise.all([batching.batches.stop(), admission.close(config.drainMs, () => serving.stop())]);
+  serving.close();
   await waitForGroups(ledger, config.groupWaitMs);
   const left = ledger.provisionalCount();
   if (left > 0) log.warn({ requests: left }, "stopped before all providers signed");

@@ -2,6 +2,7 @@ import type { Database } from "@aimo/node/data-dir";
 import type { Log } from "@aimo/node/log";
 import { randomHex } from "@aimo/node/random";
 import type { RelayConfig } from "./config.ts";
+import type { Admission } from "./flow/admission.ts";
 import type { Files, Jobs } from "./flow/batch-ports.ts";
 import { BatchRunner } from "./flow/batch-runner.ts";
 import type { Keys } from "./flow/ports.ts";
@@ -13,6 +14,7 @@ export type BatchingParts = {
   readonly jobs: Jobs;
   readonly keys: Pick<Keys, "byHash">;
   readonly serving: Serving;
+  readonly admission: Pick<Admission, "inFlight">;
   readonly log: Log;
 };
 
@@ -25,11 +27,11 @@ export type Batching = {
 };
 
 export async function openBatching(config: RelayConfig, parts: BatchingParts): Promise<Batching> {
-  const { db, jobs, keys, serving, log } = parts;
+  const { db, jobs, keys, serving, admission, log } = parts;
   const batchLimits = config.batches;
   const files = await FileStore.open(db, batchLimits, Date.now);
   const batches = new BatchRunner({
-    ...{ files, jobs, keys, serving, log, limits: batchLimits, now: Date.now },
+    ...{ files, jobs, keys, serving, admission, log, limits: batchLimits, now: Date.now },
     maxInFlight: config.serving.maxInFlight,
     maxBodyBytes: config.http.maxBodyBytes,
     randomHex: (bytes) => `0x${randomHex(bytes)}`,

@@ -31,6 +31,8 @@ export type EnterOptions = {
 };
 
 const BUSY_SECONDS = 1;
+/** How often those are looked for who have waited too long. */
+const SWEEP_MS = 500;
 /** What has time is treated as having come later than it did. */
 const BACKGROUND_MS = -5_000;
 
@@ -47,10 +49,13 @@ export class Admission {
   #inFlight = 0;
   #onIdle: (() => void) | undefined;
   #isClosed = false;
+  readonly #sweep: NodeJS.Timeout;
 
   constructor(parameters: AdmissionParameters) {
     this.#parameters = parameters;
     this.#line = new WaitingLine(parameters.limits.maxWaiting);
+    this.#sweep = setInterval(() => this.sweep(), SWEEP_MS);
+    this.#sweep.unref();
   }
 
   get inFlight(): number {
@@ -113,19 +118,22 @@ export class Admission {
     return { used: (tokens) => giveBack(estimate - tokens) };
   }
 
-  /** Refuses who has waited too long. Call now and then. */
+  /** Refuses who has waited too long; done now and then by itself. */
   sweep(): void {
     this.#line.refuseOlder(this.#parameters.now() - this.#parameters.limits.maxWaitMs);
   }
 
-  /** Lets nobody in any more; resolves when the last one has left. */
-  async close(): Promise<void> {
+  /** Lets nobody in any more; resolves when the last one has left. `stop` is called for those who take too long. */
+  async close(deadlineMs: number, stop: () => void): Promise<void> {
     this.#isClosed = true;
+    clearInterval(this.#sweep);
     this.#line.clear();
     if (this.#inFlight === 0) return;
+    const timer = setTimeout(stop, deadlineMs);
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
+    clearTimeout(timer);
   }
 
   #requireOwnRoom({ userId, keyHash, maxInFlight }: Caller, { concurrency }: TierLimits): void {

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { Admission } from "./admission.ts";
 import type { BatchLimits, Files } from "./batch-ports.ts";
-import type { Serving } from "./serve.ts";
 
 export type RoomModules = {
-  readonly serving: Pick<Serving, "inFlight">;
+  readonly admission: Pick<Admission, "inFlight">;
   readonly files: Pick<Files, "usedBy">;
   readonly limits: BatchLimits;
   /** Requests in flight that the relay takes. */
@@ -69,11 +69,11 @@ export class BatchRoom {
   }
 
   #hasRoom(userId: number): boolean {
-    const { serving, limits, maxInFlight } = this.#m;
+    const { admission, limits, maxInFlight } = this.#m;
     return (
       this.#lines < limits.maxInFlight &&
       (this.#inFlight.get(userId) ?? 0) < limits.maxInFlightPerAccount &&
-      serving.inFlight - this.#lines < (maxInFlight * limits.roomPercent) / 100
+      admission.inFlight - this.#lines < (maxInFlight * limits.roomPercent) / 100
     );
   }
 }

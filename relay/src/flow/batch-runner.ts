@@ -11,7 +11,7 @@ import type { Serving } from "./serve.ts";
 
 export type BatchModules = FileModules &
   RoomModules & {
-    readonly serving: Pick<Serving, "serve" | "inFlight">;
+    readonly serving: Pick<Serving, "serve">;
     readonly keys: Pick<Keys, "byHash">;
     readonly randomHex: (bytes: number) => string;
     readonly log: {

@@ -6,7 +6,7 @@ import { tokensFor, worstUnits } from "../core/estimate.ts";
 import { failureOf, outcomeOf, type Result } from "../core/outcome.ts";
 import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../core/reply.ts";
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
-import type { Attempt as AttemptRecord, Offer, Outcome } from "../core/types.ts";
+import type { Attempt as AttemptRecord, ChannelBalance, Offer, Outcome } from "../core/types.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
 import { noteFault, noteServed } from "./choosing.ts";
 import type { ReplySink, RunParameters } from "./serve-ports.ts";
@@ -14,6 +14,8 @@ import { type Try, Trying } from "./trying.ts";
 
 const FREE = { units: [0, 0, 0], cost: 0n, charge: 0n } as const;
 const FREE_CUT = "No usage was stated for what was delivered: free.";
+
+type Stated = { readonly tried: Try; readonly statement: UsageStatement; readonly wasCut: boolean };
 
 /** A request that is held for: tries its offers in order, forwards the reply, and ends the hold exactly once. */
 export class Run {
@@ -26,6 +28,8 @@ export class Run {
   #firstByteAt: number | undefined;
   #lastWriteAt = 0;
   #settled = false;
+  /** What the channel covers after this request. */
+  #balance: ChannelBalance | undefined;
   /** A reply that no event can be added to. */
   readonly #isAudio: boolean;
   #stopReason: AimoError | "cancelled" | undefined;
@@ -34,9 +38,9 @@ export class Run {
     this.#parameters = parameters;
     this.#startedAt = parameters.dependencies.now();
     this.#isAudio = parameters.request.route === "speech";
-    const { dependencies, id, offers, request } = parameters;
+    const { dependencies, request, held } = parameters;
     this.#trying = new Trying({
-      ...{ dependencies, id, offers, order: request.ask.preferences.order },
+      ...{ dependencies, ...held.terms, order: request.ask.preferences.order },
       begin: (offer) => this.#begin(offer),
       record: (tried, error) => this.#record(tried, error),
     });
@@ -54,11 +58,11 @@ export class Run {
     if (sink.closed) this.stop("cancelled");
     try {
       const ended = await this.#trying.run();
-      if (ended && ended.end.kind !== "failed") return this.#conclude(ended.tried, ended.end);
-      throw this.#giveUp();
+      if (ended && ended.end.kind !== "failed") return await this.#conclude(ended.tried, ended.end);
+      return await this.#giveUp();
     } finally {
       // Every path above settles; this one is for what nobody foresaw, so that no hold is ever left behind.
-      this.#settle({ kind: "free", reason: "internal_error", attempts: this.#attempts });
+      await this.#free("internal_error", () => {});
       sink.onClose = undefined;
       sink.onDrain = undefined;
     }
@@ -80,7 +84,8 @@ export class Run {
   }
 
   #begin(offer: Offer): Try {
-    const { dependencies, id, epoch, maxTokens, sink } = this.#parameters;
+    const { dependencies, sink, held } = this.#parameters;
+    const { id, epoch, maxTokens } = held.terms;
     const { caller, bodyHash, body, route, ask } = this.#parameters.request;
     const nonce = dependencies.randomHex(16);
     const requestHash = requestHashOf({ userId: caller.userId, channelEpoch: epoch, nonce, bodyHash });
@@ -91,6 +96,7 @@ export class Run {
     };
     const endpoint = dependencies.routing.endpointOf(offer);
     const { maxReplyBytes, stopWaitMs } = dependencies.limits;
+    const end = held.begin({ offer, maxTokens: tokens, requestHash });
     const attempt = new Attempt({
       ...{ upstream: dependencies.upstream, request: upstreamRequest, maxReplyBytes, stopWaitMs },
       sink: this.#timed(sink),
@@ -99,7 +105,7 @@ export class Run {
         this.#trying.onFirstByte(attempt);
       },
     });
-    void attempt.ended.then(dependencies.credit.begin({ ask, offer, maxTokens: tokens }));
+    void attempt.ended.then(end);
     return {
       ...{ attempt, offer, nonce, requestHash, maxTokens: tokens, endpoint, isProbe: endpoint.begin() },
       sentAt: dependencies.protocolNow(),
@@ -125,28 +131,27 @@ export class Run {
   }
 
   /** Nobody served: frees the hold and says why. */
-  #giveUp(): AimoError {
-    const attempts = this.#attempts;
-    if (this.#stopReason) {
-      this.#settle({ kind: "free", reason: this.#stopCode(), attempts });
-      return this.#stopError();
-    }
-    const error = failureOf(this.#parameters.id, attempts);
-    this.#settle({ kind: "free", reason: error.code, attempts });
-    return error;
+  #giveUp(): never | Promise<never> {
+    const stopped = this.#stopReason !== undefined;
+    const error = stopped ? this.#stopError() : failureOf(this.#parameters.held.terms.id, this.#attempts);
+    return this.#free(stopped ? this.#stopCode() : error.code, () => {
+      throw error;
+    });
   }
 
-  #conclude(tried: Try, end: Exclude<AttemptEnd, { kind: "failed" }>): boolean {
+  #conclude(tried: Try, end: Exclude<AttemptEnd, { kind: "failed" }>): boolean | Promise<boolean> {
     if (end.kind === "refused") {
       this.#record(tried, end.error.code);
-      this.#settle({ kind: "free", reason: end.error.code, attempts: this.#attempts });
-      throw end.error;
+      return this.#free(end.error.code, () => {
+        throw end.error;
+      });
     }
     if (end.kind === "complete") {
       this.#record(tried);
-      const result = this.#judge(tried, end.statement, false);
-      this.#reply(tried, end.body, result);
-      return result.billing !== undefined;
+      return this.#judge({ tried, statement: end.statement, wasCut: false }, (result) => {
+        this.#reply(tried, end.body, result);
+        return result.billing !== undefined;
+      });
     }
     return end.kind === "cut"
       ? this.#concludeCut(tried, end.error)
@@ -154,23 +159,27 @@ export class Run {
   }
 
   /** The provider broke off: without a statement nothing is owed for what came. */
-  #concludeCut(tried: Try, error: AimoError): boolean {
+  #concludeCut(tried: Try, error: AimoError): boolean | Promise<boolean> {
     noteFault(this.#parameters.dependencies, tried, error);
     this.#record(tried, error.code);
-    this.#settle({ kind: "free", reason: error.code, attempts: this.#attempts });
-    this.#endCut(tried, error, { billing: undefined, note: FREE_CUT });
-    return false;
+    return this.#free(error.code, () => {
+      this.#endCut(tried, error, { billing: undefined, note: FREE_CUT });
+      return false;
+    });
   }
 
   /** This relay broke off: what was delivered is billed, if the provider states it in time. */
-  #concludeStopped(tried: Try, statement: UsageStatement | undefined): boolean {
+  #concludeStopped(tried: Try, statement: UsageStatement | undefined): boolean | Promise<boolean> {
     const error = this.#stopError();
-    if (!tried.attempt.started) throw this.#giveUp();
+    if (!tried.attempt.started) return this.#giveUp();
     this.#record(tried);
-    if (!statement) this.#settle({ kind: "free", reason: this.#stopCode(), attempts: this.#attempts });
-    const result = statement ? this.#judge(tried, statement, true) : { billing: undefined, note: FREE_CUT };
-    this.#endCut(tried, error, result);
-    return result.billing !== undefined;
+    const end = (result: Result) => {
+      this.#endCut(tried, error, result);
+      return result.billing !== undefined;
+    };
+    return statement
+      ? this.#judge({ tried, statement, wasCut: true }, end)
+      : this.#free(this.#stopCode(), () => end({ billing: undefined, note: FREE_CUT }));
   }
 
   #stopCode(): ErrorCode | "cancelled" {
@@ -183,9 +192,10 @@ export class Run {
       : this.#stopReason;
   }
 
-  /** Bills a statement that agrees with the relay's own count; anything else is free. */
-  #judge(tried: Try, statement: UsageStatement, wasCut: boolean): Result {
-    const { dependencies, request, hold, feeBps, id } = this.#parameters;
+  /** Bills a statement that agrees with the relay's own count, anything else is free; `then` ends the reply. */
+  #judge<T>({ tried, statement, wasCut }: Stated, then: (result: Result) => T): T | Promise<T> {
+    const { dependencies, request, held } = this.#parameters;
+    const { hold, feeBps, id } = held.terms;
     const { relayId, separator, log } = dependencies;
     const { offer, nonce, requestHash, attempt, sentAt } = tried;
     const worst = worstUnits(request.ask, offer, tried.maxTokens ?? 0) ?? [0, 0, 0];
@@ -205,13 +215,13 @@ export class Run {
       noteFault(dependencies, tried, new AimoError("provider_unavailable"));
     } else if (!wasCut)
       noteServed(dependencies, request, { tried, statement, firstByteAt: this.#firstByteAt });
-    this.#settle(outcome);
-    return result;
+    return this.#settle(outcome, () => then(result));
   }
 
   /** Ends a whole answer: the added chunk of a stream, or the body with what the relay adds. */
   #reply(tried: Try, body: object | string | undefined, result: Result): void {
-    const { sink, id, request } = this.#parameters;
+    const { sink, request, held } = this.#parameters;
+    const { id } = held.terms;
     const usage = usageJson(result.billing ?? FREE);
     const aimo = this.#meta(tried, result);
     if (sink.closed) return;
@@ -241,18 +251,19 @@ export class Run {
 
   #head({ attempt: { meter }, offer }: Try) {
     const created = meter.created ?? Math.floor(this.#startedAt / 1000);
-    return { id: this.#parameters.id, created, model: meter.model ?? offer.model.slug };
+    return { id: this.#parameters.held.terms.id, created, model: meter.model ?? offer.model.slug };
   }
 
   #meta({ offer, nonce, requestHash, maxTokens }: Try, { billing, note }: Result) {
-    const { dependencies, request, id, epoch, clamped, hold } = this.#parameters;
+    const { dependencies, request, held } = this.#parameters;
+    const { id, epoch, clamped, hold } = held.terms;
     const wasLowered = clamped || (maxTokens !== undefined && maxTokens < (request.ask.maxTokens ?? 0));
     const { userId } = request.caller;
     return metaJson({
       ...{ offer, nonce, requestHash, billing, note, epoch, userId, hold },
       ...{ generationId: id, requestId: request.requestId },
       relayId: dependencies.relayId,
-      balance: dependencies.ledger.balanceOf(userId),
+      balance: this.#balance,
       attempts: this.#attempts,
       latencyMs: this.#elapsed(),
       maxTokens: wasLowered ? maxTokens : undefined,
@@ -263,14 +274,25 @@ export class Run {
     return this.#parameters.dependencies.now() - this.#startedAt;
   }
 
-  #settle(outcome: Outcome): void {
-    if (this.#settled) return;
+  #free<T>(reason: ErrorCode | "cancelled", then: () => T): T | Promise<T> {
+    return this.#settle({ kind: "free", reason, attempts: this.#attempts }, then);
+  }
+
+  /**
+   * Ends the hold, the first time; then does what follows. Where the books are in this process that is in the same turn,
+   * so that what is kept of a reply is written together with its charge.
+   */
+  #settle<T>(outcome: Outcome, then: () => T): T | Promise<T> {
+    if (this.#settled) return then();
     this.#settled = true;
     if (outcome.kind === "usage")
       this.usedTokens = outcome.statement.units.reduce((sum, count) => sum + count, 0);
-    const { ledger, observe } = this.#parameters.dependencies;
-    ledger.commit(this.#parameters.id, outcome);
-    observe(this.#parameters.request.ask.model, outcome);
+    const committed = this.#parameters.held.commit(outcome);
+    const go = (balance: ChannelBalance | undefined) => {
+      this.#balance = balance;
+      return then();
+    };
+    return committed instanceof Promise ? committed.then(go) : go(committed);
   }
 }
 

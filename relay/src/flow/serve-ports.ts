@@ -1,11 +1,9 @@
 import type { Hex } from "viem";
 import type { Ask } from "../core/ask.ts";
 import type { RoutingState } from "../core/routing-state.ts";
-import type { Caller, Offer, Outcome, Route } from "../core/types.ts";
-import type { Admission } from "./admission.ts";
+import type { Caller, ChannelBalance, Offer, Outcome, Route } from "../core/types.ts";
 import type { ProviderCredit } from "./credit.ts";
-import type { Accounts, Ledger, OfferBook, Upstream } from "./ports.ts";
-import type { VoucherGate } from "./vouchers.ts";
+import type { OfferBook, Upstream } from "./ports.ts";
 
 /** Where a reply goes. `http` implements it over a socket; a recorder stands before it for repeated requests. */
 export interface ReplySink {
@@ -67,23 +65,67 @@ export type ServeLimits = {
   readonly maxReplyBytes: number;
 };
 
+/** What is asked of the books before a request is sent. */
+export type OpenRequest = Pick<
+  ServeRequest,
+  "ask" | "caller" | "bodyHash" | "route" | "voucher" | "labels" | "isBackground"
+>;
+
+export type OpenOptions = {
+  /** The offers to try, in order; asked when there is room. Throws what `chooseOffers` throws. */
+  readonly choose: () => readonly Offer[];
+  /** Takes what ends a wait for room, for when the client is gone. */
+  readonly onGone: (leave: () => void) => void;
+};
+
+/** What a request was held for. `maxTokens`: completion tokens per choice, `clamped` when the client asked for more. */
+export type HeldTerms = {
+  readonly id: string;
+  readonly epoch: number;
+  readonly offers: readonly Offer[];
+  readonly hold: bigint;
+  readonly maxTokens: number | undefined;
+  readonly clamped: boolean;
+  readonly feeBps: number;
+};
+
+/** A try that is about to be sent. */
+export type BegunTry = {
+  readonly offer: Offer;
+  readonly maxTokens: number | undefined;
+  readonly requestHash: Hex;
+};
+
+/** A hold, from its making to the end of its request. */
+export interface Held {
+  readonly terms: HeldTerms;
+  /** Counts a try in flight; call what it returns, once, when that has ended. */
+  begin(tried: BegunTry): () => void;
+  /** Ends the hold, once: charges, or frees. Gives what the channel covers then; a promise where the books are elsewhere. */
+  commit(outcome: Outcome): ChannelBalance | undefined | Promise<ChannelBalance | undefined>;
+  /** The request is over: gives its place back, and what it did not use of the tokens per minute. Once, after `commit`. */
+  leave(usedTokens: number): void;
+}
+
+/** Lets requests in and holds for them. In this process it does so at once, unless there is no room or cover. */
+export interface Desk {
+  /**
+   * Throws what stands against the request: `rate_limit_exceeded`, `overloaded`, `shutting_down`, what `choose` throws,
+   * `channel_exhausted`, `channel_retired`, `insufficient_credits`, `voucher_…`, `key_limit_reached`.
+   */
+  open(request: OpenRequest, options: OpenOptions): Held | Promise<Held>;
+}
+
 export type ServeDependencies = {
   readonly relayId: number;
   /** EIP-712 separator of Settlement. */
   readonly separator: Uint8Array;
-  readonly ledger: Pick<Ledger, "balanceOf" | "hold" | "commit" | "usageOfKey">;
+  readonly desk: Desk;
   readonly offers: Pick<OfferBook, "live" | "knows">;
   readonly upstream: Upstream;
-  readonly accounts: Pick<Accounts, "refreshChannel">;
-  readonly admission: Admission;
-  readonly credit: Pick<ProviderCredit, "covers" | "begin">;
-  readonly vouchers: VoucherGate;
+  readonly credit: Pick<ProviderCredit, "covers">;
   readonly routing: RoutingState;
-  /** Told how each request of a model ended. */
-  readonly observe: (model: string, outcome: Outcome) => void;
   readonly limits: ServeLimits;
-  /** The relay's fee that is in force now. */
-  readonly feeBps: () => number;
   /** Wall-clock milliseconds, and protocol seconds. */
   readonly now: () => number;
   readonly protocolNow: () => number;
@@ -95,16 +137,10 @@ export type ServeDependencies = {
   };
 };
 
-/** A request that is held for. `maxTokens`: completion tokens per choice, `clamped` when the client asked for more. */
+/** A request that is held for. */
 export type RunParameters = {
   readonly dependencies: ServeDependencies;
   readonly request: ServeRequest;
   readonly sink: ReplySink;
-  readonly id: string;
-  readonly epoch: number;
-  readonly offers: readonly Offer[];
-  readonly hold: bigint;
-  readonly maxTokens: number | undefined;
-  readonly clamped: boolean;
-  readonly feeBps: number;
+  readonly held: Held;
 };

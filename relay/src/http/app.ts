@@ -48,7 +48,8 @@ export type AppDependencies = {
   Omit<AccountOptions, "access"> &
   Omit<BillOptions, "access"> &
   Omit<FilesOptions & BatchOptions, "access"> &
-  Omit<MetaOptions, "serving"> & { readonly serving: InferenceOptions["serving"] & MetaOptions["serving"] };
+  MetaOptions &
+  Pick<InferenceOptions, "serving">;
 
 /** Far above what clients send, before anything is known of the caller. */
 const MAX_HEADER_BYTES = 16 * 1024;

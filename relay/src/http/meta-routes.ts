@@ -5,7 +5,7 @@ import { open } from "./schemas.ts";
 
 export type MetaOptions = {
   readonly identity: () => WellKnown;
-  readonly serving: { readonly draining: boolean; readonly inFlight: number };
+  readonly admission: { readonly isClosed: boolean; readonly inFlight: number };
   /** Wall-clock second at which a pause of the protocol ends by itself; undefined while it runs. */
   readonly pausedUntil: () => number | undefined;
   readonly metrics: {
@@ -19,14 +19,14 @@ export type MetaOptions = {
 /** Who this relay is and how it does. */
 export const metaRoutes: FastifyPluginAsync<MetaOptions> = async (
   app,
-  { identity, serving, pausedUntil, metrics },
+  { identity, admission, pausedUntil, metrics },
 ) => {
   app.get("/health", { schema: open("getHealth", "Whether the relay serves") }, async (_request, reply) => {
-    reply.code(serving.draining ? 503 : 200);
+    reply.code(admission.isClosed ? 503 : 200);
     const until = pausedUntil();
     // Requests are served during a pause; only nothing is posted.
     const pause = until === undefined ? {} : { posting: "paused", paused_until: until };
-    return { status: serving.draining ? "draining" : "ok", in_flight: serving.inFlight, ...pause };
+    return { status: admission.isClosed ? "draining" : "ok", in_flight: admission.inFlight, ...pause };
   });
   app.get("/.well-known/aimo", { schema: open("getIdentity", "Relay, chain and contracts") }, async () =>
     identity(),

@@ -207,7 +207,7 @@ describe("admission", () => {
           expect(admission.enter(caller(user), { onGone: () => {} })).to.equal(undefined);
           admission.leave(caller(user));
         }
-        await admission.close();
+        await admission.close(0, () => {});
       }),
     );
   });
@@ -261,7 +261,7 @@ describe("admission", () => {
     const { admission } = testLimits({ room: { maxInFlight: 1 } });
     expect(admission.enter(caller(1), { onGone: () => {} })).to.equal(undefined);
     const waiting = admission.enter(caller(2), { onGone: () => {} });
-    const closed = admission.close();
+    const closed = admission.close(0, () => {});
     const error: unknown = await waiting?.then(
       () => undefined,
       (reason: unknown) => reason,

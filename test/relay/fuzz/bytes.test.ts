@@ -66,7 +66,7 @@ describe(`bytes near to HTTP (seed ${SEED})`, () => {
           ),
         );
         for (const reply of replies) expectInForm(reply);
-        await until(() => relay.ledger.holds.size === 0 && relay.serving.inFlight === 0);
+        await until(() => relay.ledger.holds.size === 0 && relay.admission.inFlight === 0);
         expect(thrown).to.deep.equal([]);
         expect((await relay.post("/v1/chat/completions", CHAT)).status).to.equal(200);
       },

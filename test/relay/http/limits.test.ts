@@ -104,7 +104,7 @@ describe("limits over HTTP", () => {
     const { onAsk } = stand;
     stand.onAsk = (ask) => void held.promise.then(() => onAsk(ask));
     const first = post(CHAT);
-    await until(() => relay.serving.inFlight === 1);
+    await until(() => relay.admission.inFlight === 1);
     const leaving = new AbortController();
     const gone = fetch(`${relay.url}/v1/chat/completions`, {
       method: "POST",
@@ -112,18 +112,18 @@ describe("limits over HTTP", () => {
       body: JSON.stringify(CHAT),
       signal: leaving.signal,
     }).catch(() => "gone");
-    await until(() => relay.serving.waiting === 1);
+    await until(() => relay.admission.waiting === 1);
     const full = await post(CHAT);
     expect([full.status, (await jsonOf(full)).error.code]).to.deep.equal([503, "overloaded"]);
     expect(full.headers.get("retry-after")).to.equal("1");
     leaving.abort();
     expect(await gone).to.equal("gone");
-    await until(() => relay.serving.waiting === 0);
+    await until(() => relay.admission.waiting === 0);
     const second = post(CHAT);
-    await until(() => relay.serving.waiting === 1);
+    await until(() => relay.admission.waiting === 1);
     held.resolve();
     expect([(await first).status, (await second).status]).to.deep.equal([200, 200]);
-    expect([relay.serving.inFlight, relay.serving.waiting]).to.deep.equal([0, 0]);
+    expect([relay.admission.inFlight, relay.admission.waiting]).to.deep.equal([0, 0]);
   });
 
   it("are those of the tier that the operator put an account in", async () => {

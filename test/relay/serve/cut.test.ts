@@ -166,7 +166,7 @@ describe("streams that do not end well", () => {
     relay = await startTestRelay();
     providerOf(relay).onAsk = (ask) => void ask.say("Going on");
     const open = await relay.post("/v1/chat/completions", STREAM);
-    const drained = relay.serving.drain(50);
+    const drained = relay.admission.close(50, () => relay.serving.stop());
     const refused = await relay.post("/v1/chat/completions", CHAT);
     expect(refused.status).to.equal(503);
     expect((await jsonOf(refused)).error.code).to.equal("shutting_down");

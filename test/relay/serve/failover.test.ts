@@ -145,6 +145,6 @@ describe("failing over", () => {
     expect(await ask({ ignore: [1] })).to.equal(2);
     expect(await ask({ order: ["3"] })).to.equal(3);
     expect(await ask({ only: [99] })).to.equal("model_unavailable");
-    await until(() => relay.serving.inFlight === 0);
+    await until(() => relay.admission.inFlight === 0);
   });
 });

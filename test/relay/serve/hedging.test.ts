@@ -115,7 +115,7 @@ describe("hedging", () => {
     await until(() => relay.ledger.commits.length === 1);
     expect(relay.ledger.commits[0]?.outcome).to.include({ kind: "free", reason: "cancelled" });
     expect(relay.ledger.holds.size).to.equal(0);
-    await until(() => relay.serving.inFlight === 0);
+    await until(() => relay.admission.inFlight === 0);
     expect(inFlight()).to.deep.equal([0, 0]);
   });
 

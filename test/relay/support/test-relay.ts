@@ -13,6 +13,9 @@ import { Observations } from "../../../relay/src/core/observations.ts";
 import { RoutingState } from "../../../relay/src/core/routing-state.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 import type { VoucherBook } from "../../../relay/src/core/vouchers.ts";
+import type { Admission } from "../../../relay/src/flow/admission.ts";
+import type { ProviderCredit } from "../../../relay/src/flow/credit.ts";
+import { BooksDesk } from "../../../relay/src/flow/desk.ts";
 import { HookedServing } from "../../../relay/src/flow/hooked-serving.ts";
 import { Hooks } from "../../../relay/src/flow/hooks.ts";
 import type { Accounts, Bills, Idempotency, Ledger } from "../../../relay/src/flow/ports.ts";
@@ -51,6 +54,7 @@ export type TestRelay = {
   readonly sessions: AuthSessionStore;
   readonly ledger: PlainLedger;
   readonly serving: Serving;
+  readonly admission: Admission;
   readonly routing: RoutingState;
   readonly upstream: Providers;
   readonly providers: readonly StandIn[];
@@ -69,7 +73,7 @@ export type TestRelayOptions = {
   readonly settings?: Partial<HttpSettings>;
   readonly accounts?: Partial<Accounts>;
   readonly bills?: Partial<Bills>;
-  readonly credit?: ServeDependencies["credit"];
+  readonly credit?: Pick<ProviderCredit, "covers" | "begin">;
   readonly pausedUntil?: () => number | undefined;
   readonly connections?: number;
   readonly firstByteMs?: number;
@@ -141,42 +145,44 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   const { tiers, admission } = testLimits({ now, ...options.admission });
   const observations = new Observations();
   const log = options.log ?? silentLog();
+  const credit = options.credit ?? { covers: () => true, begin: () => () => {} };
+  const randomHex = (bytes: number): Hex => `0x${randomBytes(bytes).toString("hex")}`;
   const dependencies: ServeDependencies = {
     relayId: RELAY_ID,
     separator: SEPARATOR,
-    ledger,
     offers: {
       live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
       knows: (model) => model === "stand-in",
     },
-    upstream,
-    accounts,
-    vouchers: createVoucherGate({
-      ...{ relayId: RELAY_ID, separator: SEPARATOR, recover: recoverAddress },
-      book: options.book ?? METERED_ONLY,
+    desk: new BooksDesk({
+      ...{ ledger, accounts, admission, credit, now, randomHex },
+      vouchers: createVoucherGate({
+        ...{ relayId: RELAY_ID, separator: SEPARATOR, recover: recoverAddress },
+        book: options.book ?? METERED_ONLY,
+      }),
+      feeBps: () => FEE_BPS,
+      onHold: () => {},
+      onCommit: ({ model }, outcome) => observations.add(model, outcome, now()),
     }),
-    credit: options.credit ?? { covers: () => true, begin: () => () => {} },
-    ...{ routing, admission },
-    observe: (model, outcome) => observations.add(model, outcome, now()),
+    ...{ upstream, credit, routing },
     limits: { ...LIMITS, ...options.limits },
-    feeBps: () => FEE_BPS,
     now,
     protocolNow: () => Math.floor(now() / 1000),
     random: options.random ?? (() => 0),
-    randomHex: (bytes) => `0x${randomBytes(bytes).toString("hex")}`,
-    log,
+    ...{ randomHex, log },
   };
   const serving = options.hooks
     ? new HookedServing(dependencies, new Hooks({ ...HOOK_LIMITS, hooks: options.hooks, tiers, log }))
     : new Serving(dependencies);
   const idempotency = new PlainIdempotency();
   const cache = new MemoryReplyCache({ ...CACHE_LIMITS, ...options.cache }, now);
-  const batching = await openTestBatching(db, { keys, serving });
+  const batching = await openTestBatching(db, { keys, serving, admission });
   const domain = "relay.test";
   const app = await buildApp({
     settings: { ...SETTINGS, ...options.settings },
     log: silentLog(),
-    ...{ now, keys, sessions, accounts, serving, idempotency, ledger, relayId: RELAY_ID, chainId: CHAIN_ID },
+    ...{ now, keys, sessions, accounts, serving, admission, idempotency, ledger },
+    ...{ relayId: RELAY_ID, chainId: CHAIN_ID },
     maxKeptBytes: 256 * 1024,
     ...{ ...batching, cache, presets: new PresetStore(db, now) },
     offers: {
@@ -219,7 +225,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
   );
   const relay: TestRelay = {
-    ...{ url, app, key, keys, sessions, ledger: plain, serving },
+    ...{ url, app, key, keys, sessions, ledger: plain, serving, admission },
     ...{ routing, upstream, providers, idempotency, cache, groups },
     offers: providers.map((provider) => provider.offer()),
     post: (path, body, headers = {}) =>
@@ -230,7 +236,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       }),
     close: async () => {
       app.server.closeAllConnections();
-      await Promise.all([batching.batches.stop(), serving.drain(0)]);
+      await Promise.all([batching.batches.stop(), admission.close(0, () => serving.stop())]);
+      serving.close();
       await app.close();
       await upstream.close();
       await Promise.all(providers.map((provider) => provider.close()));
