@@ -17,6 +17,11 @@ export function openAdmission({ serving, tiers: config }: Pick<RelayConfig, "ser
   const tiers = tiersOf(config);
   const shedding = new Shedding(serving.shedAtLagMs);
   const admission = new Admission({ tiers, shedding, limits: serving, now: Date.now });
+  return { tiers, admission, stop: watchLag(shedding) };
+}
+
+/** Tells how late the event loop of this process is; gives what ends that. */
+export function watchLag(shedding: Shedding): () => void {
   let due = performance.now() + LAG_MS;
   let lagMs = 0;
   const timer = setInterval(() => {
@@ -26,7 +31,7 @@ export function openAdmission({ serving, tiers: config }: Pick<RelayConfig, "ser
     shedding.note(lagMs);
   }, LAG_MS);
   timer.unref();
-  return { tiers, admission, stop: () => clearInterval(timer) };
+  return () => clearInterval(timer);
 }
 
 /** Tiers as an operator configured them. */

@@ -1,58 +1,29 @@
-import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Database } from "@aimo/node/data-dir";
-import { listenError } from "@aimo/node/listen-error";
-import type { Log } from "@aimo/node/log";
 import { randomHex } from "@aimo/node/random";
-import type { Deployment } from "@aimo/protocol/deployment";
-import type { WellKnown } from "@aimo/protocol/routes";
 import { domainSeparator } from "@aimo/protocol/typed-data";
-import type { FastifyInstance } from "fastify";
-import type { Address, Hex } from "viem";
+import type { Hex } from "viem";
 import { openAdmission } from "./admitting.ts";
 import { type Batching, openBatching } from "./batching.ts";
 import type { RelayConfig } from "./config.ts";
 import { Observations } from "./core/observations.ts";
 import { RoutingState } from "./core/routing-state.ts";
-import type { Tiers } from "./core/tiers.ts";
 import type { Admission } from "./flow/admission.ts";
-import type { ReplyCache } from "./flow/cache-ports.ts";
 import { BooksDesk } from "./flow/desk.ts";
 import type { Ledger } from "./flow/ports.ts";
 import type { Serving } from "./flow/serve.ts";
 import { startGossip } from "./gossip/listen.ts";
-import { LiveOffers } from "./gossip/offer-book.ts";
+import { LiveOffers, type LiveOffersOptions } from "./gossip/offer-book.ts";
 import { openServing } from "./hooking.ts";
-import { buildApp } from "./http/app.ts";
+import { startListening } from "./listening.ts";
 import { createMetrics, type RelayMetrics } from "./metrics.ts";
-import type { Money } from "./money.ts";
-import { AuthSessionStore } from "./store/auth-sessions.ts";
+import type { Observers, RelayParts, Rooms } from "./parts.ts";
+import { processesOf, shareOf } from "./processes.ts";
 import { KeyStore } from "./store/keys.ts";
-import { PresetStore } from "./store/presets.ts";
 import { MemoryReplyCache } from "./store/reply-cache.ts";
-import { startTracing, type Tracing } from "./tracing.ts";
+import { startTracing } from "./tracing.ts";
+import { InFlight } from "./upstream/in-flight.ts";
 import { Providers } from "./upstream/providers.ts";
-
-/** What a relay is put together from, once its chain is connected and its money is open. */
-export type RelayParts = Omit<Money, "close"> & {
-  readonly relayId: number;
-  readonly privateKey: Hex;
-  readonly deployment: Deployment;
-  readonly db: Database;
-  /** The relay's own fee in force, and what `/.well-known/aimo` says. */
-  readonly feeBps: () => number;
-  readonly identity: () => WellKnown;
-  readonly verifyOnChain?: (wallet: {
-    address: Address;
-    message: string;
-    signature: Hex;
-  }) => Promise<boolean>;
-  /** Protocol seconds. */
-  readonly protocolNow: () => number;
-  /** Wall-clock second at which a pause ends by itself; undefined while the protocol runs. */
-  readonly pausedUntil: () => number | undefined;
-  readonly log: Log;
-};
+import { Workers } from "./workers.ts";
 
 export type Assembled = {
   readonly url: string;
@@ -69,20 +40,26 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
   const { deployment, registry, log } = parts;
   const started = new AsyncDisposableStack();
   try {
-    const offers = new LiveOffers({ registry, now: Date.now, allowPlainHttp: config.gossip.allowPlainHttp });
-    const upstream = createUpstream(config, parts);
+    const { allowPlainHttp } = config.gossip;
+    const workers = config.workers > 1 ? new Workers(config, parts) : undefined;
+    const onChange: LiveOffersOptions["onChange"] = (providerId, announced) => {
+      for (const offer of announced) {
+        parts.covers.watch(providerId);
+        upstream.prepare(offer);
+      }
+      workers?.tell("offers", [[providerId, announced]]);
+    };
+    const offers = new LiveOffers({ registry, now: Date.now, allowPlainHttp, onChange });
+    const inFlight = new InFlight();
+    const upstream = createUpstream(config, parts, inFlight);
     started.defer(() => upstream.close());
     const gossip = await startGossip({
       ...{ deployment, registry, offers, log, privateKey: parts.privateKey, now: Date.now },
       ...{ listen: config.gossip.listen, bootstrap: config.gossip.bootstrap },
-      onOffer: (offer) => {
-        parts.covers.watch(offer.providerId);
-        upstream.prepare(offer);
-      },
     });
     started.defer(() => gossip.close());
-    const { tiers, admission, stop } = openAdmission(config);
-    started.defer(stop);
+    const { tiers, admission, stop: stopWatching } = openAdmission(config);
+    started.defer(stopWatching);
     const cache = new MemoryReplyCache(config.cache, Date.now);
     const metrics = createMetrics({
       inFlight: () => admission.inFlight,
@@ -97,30 +74,41 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     started.defer(() => observers.close());
     const rooms = {
       ...{ offers, upstream, metrics, observers, tiers, admission },
-      ...{ routing: new RoutingState(), observations: new Observations() },
+      ...{ routing: createRouting(config, workers), observations: new Observations() },
     };
-    const serving = await createServing(config, parts, rooms);
+    const desk = createDesk(parts, rooms);
+    const serving = await createServing(config, parts, { ...rooms, desk });
     const keys = await KeyStore.open(parts.db, Date.now);
     const batching = await openBatching(config, { ...parts, keys, serving, admission });
-    const app = await startHttp(config, parts, { ...rooms, serving, keys, batching, cache });
-    started.defer(() => closeHttp(app));
+    const served = { ...rooms, desk, inFlight, serving, keys, batching, cache };
+    const listening = await startListening({ config, parts, served, workers });
+    started.defer(() => listening.close());
     batching.batches.start();
-    started.defer(() => drain(config, parts, { serving, admission, batching }));
-    return { url: urlOf(app), p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };
+    const stop = () => {
+      serving.stop();
+      workers?.tell("stop", null);
+    };
+    started.defer(() => drain(config, parts, { serving, admission, batching, stop }));
+    return { url: listening.url, p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };
   } catch (error) {
     await started.disposeAsync();
     throw error;
   }
 }
 
-function createUpstream({ upstream: limits }: RelayConfig, parts: RelayParts): Providers {
+function createUpstream(config: RelayConfig, parts: RelayParts, inFlight: InFlight): Providers {
   const { relayId, privateKey, deployment, billing, log } = parts;
   const identity = { chainId: deployment.chainId, relayId, privateKey };
-  return new Providers({ identity, limits, billing, log, now: Date.now });
+  const limits = shareOf(config.upstream, processesOf(config));
+  return new Providers({ identity, limits, billing, inFlight, log, now: Date.now });
 }
 
-/** Told of each hold and of how it ended. */
-type Observers = Pick<Tracing, "onHold" | "onCommit" | "close">;
+function createRouting(config: RelayConfig, workers: Workers | undefined): RoutingState {
+  return new RoutingState({
+    processes: processesOf(config),
+    onSession: (name, providerId) => workers?.tell("sticky", { name, providerId }),
+  });
+}
 
 function startObservers({ tracing }: RelayConfig, { relayId }: RelayParts, metrics: RelayMetrics): Observers {
   const none = { ...metrics, close: async () => {} };
@@ -139,25 +127,18 @@ function startObservers({ tracing }: RelayConfig, { relayId }: RelayParts, metri
   };
 }
 
-type Rooms = {
-  readonly offers: LiveOffers;
-  readonly upstream: Providers;
-  readonly metrics: RelayMetrics;
-  readonly observers: Observers;
-  readonly routing: RoutingState;
-  readonly observations: Observations;
-  readonly tiers: Tiers;
-  readonly admission: Admission;
-};
+const randomHexOf = (bytes: number): Hex => `0x${randomHex(bytes)}`;
 
-function createServing(config: RelayConfig, parts: RelayParts, rooms: Rooms): Promise<Serving> {
+function createServing(
+  config: RelayConfig,
+  parts: RelayParts,
+  rooms: Rooms & { readonly desk: BooksDesk },
+): Promise<Serving> {
   const { serving: limits, http } = config;
   const { relayId, deployment, credit, protocolNow, log } = parts;
-  const { offers, upstream, routing, tiers } = rooms;
-  const randomHexOf = (bytes: number): Hex => `0x${randomHex(bytes)}`;
+  const { offers, upstream, routing, tiers, desk } = rooms;
   return openServing(config, {
-    ...{ relayId, offers, upstream, credit, routing, protocolNow, log, tiers },
-    desk: createDesk(parts, rooms, randomHexOf),
+    ...{ relayId, offers, upstream, credit, routing, protocolNow, log, tiers, desk },
     separator: domainSeparator({
       chainId: deployment.chainId,
       verifyingContract: deployment.contracts.settlement,
@@ -169,7 +150,7 @@ function createServing(config: RelayConfig, parts: RelayParts, rooms: Rooms): Pr
   });
 }
 
-function createDesk(parts: RelayParts, rooms: Rooms, randomHexOf: (bytes: number) => Hex): BooksDesk {
+function createDesk(parts: RelayParts, rooms: Rooms): BooksDesk {
   const { ledger, accounts, credit, vouchers, feeBps } = parts;
   const { admission, observers, observations } = rooms;
   return new BooksDesk({
@@ -182,71 +163,22 @@ function createDesk(parts: RelayParts, rooms: Rooms, randomHexOf: (bytes: number
   });
 }
 
-type Served = Rooms & {
+type Draining = {
   readonly serving: Serving;
-  readonly keys: KeyStore;
+  readonly admission: Admission;
   readonly batching: Batching;
-  readonly cache: ReplyCache;
+  /** Ends what runs, in all processes. */
+  readonly stop: () => void;
 };
-
-async function startHttp(
-  { http }: RelayConfig,
-  parts: RelayParts,
-  { offers, serving, metrics, routing, observations, tiers, admission, keys, batching, cache }: Served,
-): Promise<FastifyInstance> {
-  const { host, port, domains } = http;
-  const app: FastifyInstance = await buildApp({
-    ...parts,
-    ...{
-      offers,
-      serving,
-      admission,
-      metrics,
-      tiers,
-      keys,
-      cache,
-      ...batching,
-      settings: http,
-      now: Date.now,
-    },
-    presets: new PresetStore(parts.db, Date.now),
-    chainId: parts.deployment.chainId,
-    seen: {
-      observed: (providerId, model) => observations.read(providerId, model, Date.now()),
-      isResting: (offer) => routing.isResting(offer, Date.now()),
-    },
-    sessions: new AuthSessionStore(Date.now),
-    maxKeptBytes: http.maxKeptReplyBytes,
-    domains: () => (domains.length > 0 ? domains : ownDomains(app)),
-  });
-  try {
-    await app.listen({ host, port });
-    return app;
-  } catch (error) {
-    await app.close();
-    throw listenError(error, { host, port });
-  }
-}
-
-/** A relay on loopback is known by its address and as localhost. */
-function ownDomains(app: FastifyInstance): readonly string[] {
-  const { host, port } = new URL(urlOf(app));
-  return [host, `localhost:${port}`];
-}
-
-function urlOf(app: FastifyInstance): string {
-  const { address, family, port } = app.server.address() as AddressInfo;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
-}
 
 /** Stops admitting; then what was served is to be billed, and what was billed to be posted. */
 async function drain(
   config: RelayConfig,
   { ledger, settling, log }: RelayParts,
-  { serving, admission, batching }: Pick<Served, "serving" | "admission" | "batching">,
+  { serving, admission, batching, stop }: Draining,
 ): Promise<void> {
   // Both at once: lines of batches that run are requests in flight, and no new ones come.
-  await Promise.all([batching.batches.stop(), admission.close(config.drainMs, () => serving.stop())]);
+  await Promise.all([batching.batches.stop(), admission.close(config.drainMs, stop)]);
   serving.close();
   await waitForGroups(ledger, config.groupWaitMs);
   const left = ledger.provisionalCount();
@@ -261,10 +193,4 @@ export async function waitForGroups(
 ): Promise<void> {
   const deadline = Date.now() + limitMs;
   while (ledger.provisionalCount() > 0 && Date.now() < deadline) await wait(GROUP_POLL_MS);
-}
-
-async function closeHttp(app: FastifyInstance): Promise<void> {
-  const closed = app.close();
-  app.server.closeAllConnections();
-  await closed;
 }

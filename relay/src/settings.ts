@@ -42,6 +42,8 @@ function tierSettings<T extends Tier>(
     [K in `${T}RequestsPerMinute` | `${T}TokensPerMinute` | `${T}Concurrency`]: ReturnType<typeof count>;
   } & { [K in `${T}Accounts`]: ReturnType<typeof list> };
 }
+/** Providers keep 16 sessions of one relay; a worker that was replaced leaves one behind until others push it out. */
+const MAX_WORKERS = 12;
 const CLOSED = { additionalProperties: false, default: {} };
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
@@ -57,6 +59,11 @@ export const RelayConfigSchema = Type.Object(
     logLevel: Type.Union(
       LOG_LEVELS.map((level) => Type.Literal(level)),
       { default: "info", description: "Least level." },
+    ),
+    workers: count(
+      1,
+      "Processes that serve requests; above 1 beside the one that has the books. As many as there are cores.",
+      [1, MAX_WORKERS],
     ),
     drainMs: count(10_000, "Time for requests in flight to end when the relay stops.", [0, 600_000]),
     groupWaitMs: count(3_000, "Time for providers' last groups to come when the relay stops.", [0, 60_000]),

@@ -23,7 +23,7 @@ const LEAST_SERVED = 100;
 const POLL_MS = 20;
 
 /** What a relay is started with, besides, by the number of its processes. */
-const SETTINGS: Readonly<Record<string, string>> = { "one process": "" };
+const SETTINGS: Readonly<Record<string, string>> = { "one process": "", "four workers": "workers = 4\n" };
 
 type Refusal = { readonly code: string; readonly metadata: { needed_pusd: string; free_pusd: string } };
 

@@ -25,6 +25,7 @@ const nodeRooms = (name: "relay" | "provider"): Record<string, readonly string[]
   const ports = ["flow/ports.ts", ...more].map(at);
   const adapter = ["protocol/src", "node/src", at("core"), ...ports];
   const rooms = ["core", "store", "chain", "gossip", "upstream", "flow", "http"].map(at);
+  if (name === "relay") rooms.push(at("workers"));
   const everything = ["protocol/src", "node/src", ...rooms, ...ports, `${name}/src`, at("config.ts")];
   return {
     [at("core")]: ["protocol/src"],
@@ -36,6 +37,7 @@ const nodeRooms = (name: "relay" | "provider"): Record<string, readonly string[]
     [at("upstream")]: adapter,
     [at("flow")]: ["protocol/src", at("core"), ...ports],
     [at("http")]: ["protocol/src", "node/src", at("core"), at("flow"), ...ports],
+    [at("workers")]: ["protocol/src", "node/src", ...["core", "flow", "http"].map(at), ...ports],
     [`${name}/src`]: everything,
     [at("config.ts")]: ["protocol/src", "node/src", at("core"), `${name}/src`],
     [at("node.ts")]: name === "provider" ? [...everything, at("demo")] : everything,

@@ -11,15 +11,28 @@ export const MAX_REST_MS = 5 * 60_000;
 
 type Named = Pick<Offer, "providerId"> & { readonly model: Pick<Offer["model"], "modelId"> };
 
-/** All that a relay has learned of its providers. Time is given; wall-clock milliseconds. */
+export type RoutingOptions = {
+  /** Processes that share the relay's budget for retries. */
+  readonly processes?: number;
+  /** Told who has served a session. */
+  readonly onSession?: (name: string, providerId: number) => void;
+};
+
+/** All that a process of a relay has learned of providers. Time is given; wall-clock milliseconds. */
 export class RoutingState {
-  readonly retries = new ExtraBudget(RETRY_SHARE, RETRIES_PER_SECOND);
+  readonly retries: ExtraBudget;
   readonly hedges = new ExtraBudget(HEDGE_SHARE, 0);
-  readonly sessions = new StickySessions();
+  readonly sessions: StickySessions;
   /** By model, then by provider: a name of both would be a new text at each look. */
   readonly #endpoints = new Map<number, Map<number, Endpoint>>();
   readonly #restUntil = new Map<number, number>();
   #count = 0;
+
+  constructor({ processes = 1, onSession }: RoutingOptions = {}) {
+    // The share is of what each of them serves; only the floor is to be divided.
+    this.retries = new ExtraBudget(RETRY_SHARE, RETRIES_PER_SECOND / processes);
+    this.sessions = new StickySessions(onSession);
+  }
 
   /** Undefined: never called. */
   find({ providerId, model }: Named): Endpoint | undefined {

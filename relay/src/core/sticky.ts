@@ -11,6 +11,12 @@ type Session = { readonly providerId: number; readonly usedAt: number };
 /** Which provider served a session last. */
 export class StickySessions {
   readonly #sessions = new Map<string, Session>();
+  readonly #tell: (name: string, providerId: number) => void;
+
+  /** `tell`: passes on who served a session, where several processes share what they know. */
+  constructor(tell: (name: string, providerId: number) => void = () => {}) {
+    this.#tell = tell;
+  }
 
   get size(): number {
     return this.#sessions.size;
@@ -25,6 +31,12 @@ export class StickySessions {
   }
 
   onServed(name: string, providerId: number, now: number): void {
+    this.learn(name, providerId, now);
+    this.#tell(name, providerId);
+  }
+
+  /** Another process has served the session. */
+  learn(name: string, providerId: number, now: number): void {
     // Taken out first: a Map keeps its order, so that the first is the one that was silent longest.
     this.#sessions.delete(name);
     this.#sessions.set(name, { providerId, usedAt: now });

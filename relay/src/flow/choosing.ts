@@ -36,6 +36,32 @@ export function chooseOffers(dependencies: ChoosingDependencies, request: ServeR
   );
 }
 
+/** An offer by its numbers; what is not the same in all of them is not the same offer. */
+export type OfferName = {
+  readonly providerId: number;
+  readonly modelId: number;
+  readonly priceVersion: number;
+};
+
+/**
+ * Of offers that another process of this relay chose, those that still stand and that the provider's credit covers, as
+ * they are known here. Throws `model_unavailable` or `overloaded` when none does.
+ */
+export function confirmOffers(
+  dependencies: Pick<ChoosingDependencies, "offers" | "credit" | "now">,
+  { ask, route }: Pick<ServeRequest, "ask" | "route">,
+  chosen: readonly OfferName[],
+): readonly Offer[] {
+  const { offers, credit } = dependencies;
+  const live = ask.wanted.flatMap(({ model }) => offers.live(model));
+  const standing = chosen.flatMap(({ providerId, modelId }) => {
+    const offer = live.find((one) => one.providerId === providerId && one.model.modelId === modelId);
+    return offer && credit.covers({ ask, offer, maxTokens: undefined }) ? [offer] : [];
+  });
+  if (standing.length > 0) return standing;
+  throw refusal(dependencies, { ask, route }, live);
+}
+
 /** A key may be for some models only. Throws `permission_denied`. */
 export function refuseOtherModels({ models }: Caller, wanted: readonly Wanted[]): void {
   if (!models) return;
@@ -93,8 +119,8 @@ function chooseForModel(
 }
 
 function refusal(
-  { offers, credit, now: clock }: ChoosingDependencies,
-  { ask, route }: ServeRequest,
+  { offers, credit, now: clock }: Pick<ChoosingDependencies, "offers" | "credit" | "now">,
+  { ask, route }: Pick<ServeRequest, "ask" | "route">,
   live: readonly Offer[],
 ): AimoError {
   const names = ask.wanted.map(({ model }) => model).join(", ");

@@ -4,7 +4,6 @@ import { type P2p, startP2p } from "@aimo/node/p2p";
 import { offersTopic } from "@aimo/protocol/announcement";
 import type { Deployment } from "@aimo/protocol/deployment";
 import type { Hex } from "viem";
-import type { Offer } from "../core/types.ts";
 import type { ProviderRegistry } from "../flow/ports.ts";
 import type { LiveOffers } from "./offer-book.ts";
 
@@ -16,8 +15,6 @@ export type GossipOptions = {
   readonly deployment: Deployment;
   readonly registry: ProviderRegistry;
   readonly offers: LiveOffers;
-  /** Told of each offer that was announced or renewed. */
-  readonly onOffer: (offer: Offer) => void;
   readonly now: () => number;
   readonly log: Log;
 };
@@ -29,9 +26,9 @@ const LOOK_AGAIN_MS = [200, 1_000, 3_000] as const;
 
 /** Hears providers on the offers topic. Throws `port_in_use` or `config_invalid`. */
 export async function startGossip(options: GossipOptions): Promise<P2p> {
-  const { privateKey, listen, bootstrap, deployment, offers, onOffer, log } = options;
+  const { privateKey, listen, bootstrap, deployment, offers, log } = options;
   const timers = new Set<NodeJS.Timeout>();
-  const onAccepted = (signed: SignedAnnouncement) => offers.accept(signed).forEach(onOffer);
+  const onAccepted = (signed: SignedAnnouncement) => void offers.accept(signed);
   const lookAgain = (data: Uint8Array, look: number) => {
     const delay = LOOK_AGAIN_MS[look];
     if (delay === undefined || timers.size >= MAX_WAITING) return;

@@ -26,6 +26,8 @@ export type LiveOffersOptions = {
   readonly now: () => number;
   /** Takes addresses without TLS that are not loopback: for networks that are closed in themselves. */
   readonly allowPlainHttp: boolean;
+  /** Told what a provider offers from now on: with each announcement, when a price came to be known, and when it goes. */
+  readonly onChange?: (providerId: number, offers: readonly Offer[]) => void;
 };
 
 /** The live offers of all providers: the latest announcement of each, until it expires. */
@@ -66,6 +68,16 @@ export class LiveOffers implements OfferBook {
     return [...this.#index(now).values()].flat().filter(({ expiresAt }) => expiresAt > now);
   }
 
+  /** By provider. */
+  byProvider(): (readonly [providerId: number, offers: readonly Offer[]])[] {
+    return [...this.#entries].map(([providerId, { offers }]) => [providerId, offers]);
+  }
+
+  /** Looks again at offers whose price was not known, as every reader does. */
+  refresh(): void {
+    this.#index(this.#options.now());
+  }
+
   knows(model: string): boolean {
     return this.#known.has(model);
   }
@@ -95,6 +107,7 @@ export class LiveOffers implements OfferBook {
     entry.isComplete = endpoint === undefined || entry.offers.length === announcement.models.length;
     for (const { model } of entry.offers)
       if (this.#known.size < MAX_KNOWN_MODELS) this.#known.add(model.slug);
+    this.#options.onChange?.(announcement.providerId, entry.offers);
   }
 
   #offer({ announcement, signer }: Entry, model: ModelOffer, endpoint: string): Offer[] {
@@ -109,7 +122,9 @@ export class LiveOffers implements OfferBook {
   #makeRoom(providerId: number): void {
     if (this.#entries.has(providerId) || this.#entries.size < MAX_PROVIDERS) return;
     const [oldest] = this.#entries.keys();
-    if (oldest !== undefined) this.#entries.delete(oldest);
+    if (oldest === undefined) return;
+    this.#entries.delete(oldest);
+    this.#options.onChange?.(oldest, []);
   }
 }
 

@@ -1,37 +1,26 @@
-import { randomHex } from "@aimo/node/random";
-import { type ErrorCode, isAimoError } from "@aimo/protocol/errors";
-import { ROUTE_HEADERS } from "@aimo/protocol/routes";
-import cors from "@fastify/cors";
+import type { ErrorCode } from "@aimo/protocol/errors";
 import swagger from "@fastify/swagger";
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyError,
-  type FastifyInstance,
-  LogController,
-} from "fastify";
-import type { AccessDependencies } from "./access.ts";
-import { Access } from "./access.ts";
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from "fastify";
+import type { Accounts } from "../flow/ports.ts";
+import { Access, admitting } from "./access.ts";
 import { type AccountOptions, accountRoutes } from "./account-routes.ts";
 import { type AuthOptions, authRoutes } from "./auth-routes.ts";
+import { allowOrigins, type BaseSettings, createBaseApp } from "./base-app.ts";
 import { type BatchOptions, batchRoutes } from "./batch-routes.ts";
 import { type BillOptions, billRoutes } from "./bill-routes.ts";
-import { type ConnectionSettings, connectionsCheckingIntervalOf, guardConnections } from "./connections.ts";
-import { handleErrors, refuseOtherMethods } from "./errors.ts";
+import { refuseOtherMethods } from "./errors.ts";
 import { type FilesOptions, filesRoutes } from "./files-routes.ts";
+import type { Gate } from "./gate.ts";
 import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
 import { type KeysOptions, keysRoutes } from "./keys-routes.ts";
 import { type MetaOptions, metaRoutes } from "./meta-routes.ts";
 import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
-import { presetsRoutes } from "./presets-routes.ts";
-import { refuseBytes, refuseUrl } from "./wire-errors.ts";
+import { COUNTED_HEADER } from "./pass-on.ts";
+import { type PresetsOptions, presetsRoutes } from "./presets-routes.ts";
 
-export type HttpSettings = ConnectionSettings & {
-  /** Largest request body, bytes. */
-  readonly maxBodyBytes: number;
+export type HttpSettings = BaseSettings & {
   /** Largest form with a recording, bytes. */
   readonly maxAudioBytes: number;
-  /** Origins of browsers that may call; "*" for all. */
-  readonly corsOrigins: readonly string[];
   readonly requestsPerMinute: number;
   readonly authCallsPerMinute: number;
 };
@@ -40,74 +29,37 @@ export type AppDependencies = {
   readonly settings: HttpSettings;
   readonly log: FastifyBaseLogger;
   readonly now: () => number;
-} & Omit<AccessDependencies, "requestsPerMinute"> &
-  Omit<InferenceOptions, "access" | "serving" | "maxAudioBytes"> &
+  /** Whoever connects is another process of this relay, which passes clients' requests on. */
+  readonly isInternal?: boolean;
+  readonly gate: Gate;
+  readonly accounts: Accounts;
+} & Omit<InferenceOptions, "maxAudioBytes" | "passOn" | "presets"> &
+  Omit<PresetsOptions, "access"> &
   ModelsOptions &
   Omit<AuthOptions, "callsPerMinute"> &
   Omit<KeysOptions, "access"> &
   Omit<AccountOptions, "access"> &
   Omit<BillOptions, "access"> &
-  Omit<FilesOptions & BatchOptions, "access"> &
-  MetaOptions &
-  Pick<InferenceOptions, "serving">;
-
-/** Far above what clients send, before anything is known of the caller. */
-const MAX_HEADER_BYTES = 16 * 1024;
+  FilesOptions &
+  BatchOptions &
+  MetaOptions;
 
 /** The relay's HTTP interface, ready to listen. Every dependency is handed down as a plugin's option. */
 export async function buildApp(dependencies: AppDependencies): Promise<FastifyInstance> {
-  const { settings, log } = dependencies;
-  const app: FastifyInstance = Fastify({
-    loggerInstance: log,
-    // One line per request would be the costliest thing the relay does; metrics count instead.
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: settings.maxBodyBytes,
-    // A logger of its own for each request costs more than all that is logged; errors name their request.
-    childLoggerFactory: (logger) => logger,
-    genReqId: () => `req-${randomHex(12)}`,
-    requestIdHeader: false,
-    routerOptions: { maxParamLength: 256 },
-    http: {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      connectionsCheckingInterval: connectionsCheckingIntervalOf(settings),
-    },
-    trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
-    frameworkErrors: refuseUrl,
-    clientErrorHandler: refuseBytes,
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
-  });
-  app.removeContentTypeParser("text/plain");
-  handleErrors(app, settings.maxBodyBytes);
-  app.addHook("onError", (_request, _reply, error, done) => {
-    dependencies.metrics.onRefusal(codeOf(error));
-    done();
-  });
-  // With `done`, as all hooks of the hot path: a promise each would cost more than what they do.
-  app.addHook("onRequest", (request, reply, done) => {
-    reply.header(ROUTE_HEADERS.requestId, request.id);
-    done();
-  });
-  guardConnections(app, settings);
-  const access = new Access({ ...dependencies, requestsPerMinute: settings.requestsPerMinute });
-  app.decorateRequest("principal", null);
-  app.addHook("onRequest", access.onRequest);
-  await app.register(cors, {
-    origin: settings.corsOrigins.includes("*") ? "*" : [...settings.corsOrigins],
-    methods: ["GET", "POST", "PATCH", "DELETE"],
-    exposedHeaders: [...Object.values(ROUTE_HEADERS), "retry-after"],
-  });
+  const { settings, log, metrics, now, isInternal = false } = dependencies;
+  const onRefusal = (code: ErrorCode) => metrics.onRefusal(code);
+  const app = createBaseApp({ settings, log, onRefusal, isInternal });
+  const { gate } = dependencies;
+  const isCounted = ({ url, method, headers }: FastifyRequest) =>
+    url.startsWith("/v1/") && method !== "OPTIONS" && !(isInternal && COUNTED_HEADER in headers);
+  app.addHook("onRequest", admitting({ judge: (arrival) => gate.judge(arrival), now, isCounted }));
+  await allowOrigins(app, settings);
   await app.register(swagger, { openapi: openapi(), hideUntagged: true });
   const refuseRest = refuseOtherMethods(app);
-  await registerRoutes(app, dependencies, access);
+  await registerRoutes(app, dependencies, new Access(dependencies.accounts));
   refuseRest();
   await app.ready();
   return app;
-}
-
-/** What is not an error of the table yet is one of Fastify's about the request, or nobody's. */
-function codeOf(error: FastifyError): ErrorCode {
-  if (isAimoError(error)) return error.code;
-  return (error.statusCode ?? 500) < 500 ? "invalid_request" : "internal_error";
 }
 
 async function registerRoutes(
@@ -118,15 +70,15 @@ async function registerRoutes(
   const { settings } = dependencies;
   await app.register(metaRoutes, dependencies);
   await app.register(async (v1) => {
-    await v1.register(inferenceRoutes, { ...dependencies, access, maxAudioBytes: settings.maxAudioBytes });
+    await v1.register(inferenceRoutes, { ...dependencies, maxAudioBytes: settings.maxAudioBytes });
     await v1.register(modelsRoutes, dependencies);
     await v1.register(authRoutes, { ...dependencies, callsPerMinute: settings.authCallsPerMinute });
     await v1.register(keysRoutes, { ...dependencies, access });
     await v1.register(presetsRoutes, { ...dependencies, access });
     await v1.register(accountRoutes, { ...dependencies, access });
     await v1.register(billRoutes, { ...dependencies, access });
-    await v1.register(filesRoutes, { ...dependencies, access });
-    await v1.register(batchRoutes, { ...dependencies, access });
+    await v1.register(filesRoutes, dependencies);
+    await v1.register(batchRoutes, dependencies);
   });
 }
 

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import type { FastifyRequest } from "fastify";
 import { jobJson } from "../core/batch-job.ts";
 import type { BatchLimits, Jobs } from "../flow/batch-ports.ts";
 import type { BatchRunner } from "../flow/batch-runner.ts";
-import type { Access } from "./access.ts";
+import { keyOf } from "./access.ts";
 import { pageOf } from "./pages.ts";
 import { BatchBody, BatchesQuery, BatchIdParams, batching } from "./schemas.ts";
 
 export type BatchOptions = {
-  readonly access: Access;
   readonly batches: Pick<BatchRunner, "create" | "cancel" | "require">;
   readonly jobs: Pick<Jobs, "list">;
   readonly batchLimits: Pick<BatchLimits, "keepDays">;
@@ -17,13 +17,13 @@ const DAY_MS = 86_400_000;
 
 /** Batches of requests, in OpenAI's shapes. */
 export const batchRoutes: FastifyPluginAsyncTypebox<BatchOptions> = async (app, options) => {
-  const { access, batches, jobs, batchLimits } = options;
-  const userOf = (request: Parameters<Access["key"]>[0]) => access.key(request).caller.userId;
+  const { batches, jobs, batchLimits } = options;
+  const userOf = (request: FastifyRequest) => keyOf(request).caller.userId;
   app.post(
     "/v1/batches",
     { schema: { ...batching("createBatch", "A batch from a file of requests"), body: BatchBody } },
     async (request) => {
-      const { caller } = access.key(request);
+      const { caller } = keyOf(request);
       const { input_file_id: inputFileId, endpoint, metadata, output_expires_after: keep } = request.body;
       const keepMs = keep ? keep.seconds * 1000 : batchLimits.keepDays * DAY_MS;
       const { userId, keyHash } = caller;

@@ -1,16 +1,11 @@
-import type { BlockList, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { AimoError } from "@aimo/protocol/errors";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { isIn, networksOf } from "./networks.ts";
+import { AddressCounts, type ConnectionLimits, type ConnectionVerdict } from "./address-counts.ts";
 
-export type ConnectionSettings = {
+export type ConnectionSettings = ConnectionLimits & {
   /** Connections at once; those beyond it are closed unanswered. */
   readonly maxConnections: number;
-  /** Of one address: those beyond it are refused by name, those beyond twice as many closed. */
-  readonly maxConnectionsPerAddress: number;
-  /** Addresses and networks whose connections are not counted: proxies, and the operator's own. */
-  readonly uncountedAddresses: readonly string[];
-  readonly trustedProxies: readonly string[];
   /** Milliseconds in which a request must have been sent: its headers; its headers and body. */
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
@@ -32,7 +27,11 @@ export function connectionsCheckingIntervalOf({ headersTimeoutMs }: ConnectionSe
 }
 
 /** Bounds what connections may cost: how many, from where, how slowly they send, and how slowly they read. */
-export function guardConnections(app: FastifyInstance, settings: ConnectionSettings): void {
+export function guardConnections(
+  app: FastifyInstance,
+  settings: ConnectionSettings,
+  judge: ConnectionJudge = countConnections(settings),
+): void {
   const { server } = app;
   server.maxConnections = settings.maxConnections;
   // One more than is taken, to see that there are too many: Node drops the rest without a word.
@@ -41,7 +40,7 @@ export function guardConnections(app: FastifyInstance, settings: ConnectionSetti
   // Node swaps the two when the first is the larger.
   server.headersTimeout = Math.min(settings.headersTimeoutMs, settings.requestTimeoutMs);
   server.requestTimeout = settings.requestTimeoutMs;
-  const connections = new Connections(settings);
+  const connections = new Connections(settings, judge);
   server.on("connection", (socket: Socket) => connections.add(socket));
   app.addHook("onRequest", (request, reply, done) => done(connections.refusalOf(request, reply)));
   app.addHook("onClose", (_instance, done) => {
@@ -50,42 +49,49 @@ export function guardConnections(app: FastifyInstance, settings: ConnectionSetti
   });
 }
 
+/** What is done with a new connection. */
+export type ConnectionJudge = (socket: Socket) => ConnectionVerdict;
+
+function countConnections(limits: ConnectionLimits): ConnectionJudge {
+  const counts = new AddressCounts(limits);
+  return (socket) => {
+    const address = socket.remoteAddress ?? "";
+    const verdict = counts.enter(address);
+    if (verdict !== "close") socket.once("close", () => counts.leave(address));
+    return verdict;
+  };
+}
+
 /** What is known of a connection: how many bytes its reader had taken, and since when no more. */
 type Reader = { taken: number; since: number };
 
 class Connections {
   readonly #settings: ConnectionSettings;
-  readonly #uncounted: BlockList;
+  readonly #judge: ConnectionJudge;
   readonly #readers = new Map<Socket, Reader>();
-  readonly #perAddress = new Map<string, number>();
   /** Connections that are told so by their first request. */
   readonly #refused = new Set<Socket>();
   readonly #sweep: NodeJS.Timeout;
 
-  constructor(settings: ConnectionSettings) {
+  constructor(settings: ConnectionSettings, judge: ConnectionJudge) {
     this.#settings = settings;
-    this.#uncounted = networksOf([...settings.uncountedAddresses, ...settings.trustedProxies]);
+    this.#judge = judge;
     const everyMs = Math.min(MAX_LOOK_MS, Math.ceil(settings.readerIdleMs / LOOKS));
     this.#sweep = setInterval(() => this.#endIdleReaders(), everyMs);
     this.#sweep.unref();
   }
 
   add(socket: Socket): void {
-    const address = socket.remoteAddress ?? "";
-    const isCounted = address !== "" && !isIn(this.#uncounted, address);
-    const most = this.#settings.maxConnectionsPerAddress;
-    const count = (this.#perAddress.get(address) ?? 0) + 1;
-    if (isCounted && count > 2 * most) {
+    const verdict = this.#judge(socket);
+    if (verdict === "close") {
       socket.destroy();
       return;
     }
-    if (isCounted) this.#perAddress.set(address, count);
-    if (isCounted && count > most) this.#refused.add(socket);
+    if (verdict === "refuse") this.#refused.add(socket);
     this.#readers.set(socket, { taken: 0, since: 0 });
     socket.once("close", () => {
       this.#readers.delete(socket);
       this.#refused.delete(socket);
-      if (isCounted) this.#leave(address);
     });
   }
 
@@ -109,12 +115,6 @@ class Connections {
 
   close(): void {
     clearInterval(this.#sweep);
-  }
-
-  #leave(address: string): void {
-    const left = (this.#perAddress.get(address) ?? 1) - 1;
-    if (left > 0) this.#perAddress.set(address, left);
-    else this.#perAddress.delete(address);
   }
 
   /** Nothing is counted while bytes flow: what waits is looked at now and then. */

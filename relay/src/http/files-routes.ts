@@ -6,12 +6,11 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { type FileRecord, fileJson } from "../core/batch-job.ts";
 import type { BatchLimits, Files } from "../flow/batch-ports.ts";
 import type { BatchRunner } from "../flow/batch-runner.ts";
-import type { Access } from "./access.ts";
+import { keyOf } from "./access.ts";
 import { pageOf } from "./pages.ts";
 import { batching, FileForm, FileParams, FilesQuery } from "./schemas.ts";
 
 export type FilesOptions = {
-  readonly access: Access;
   readonly files: Files;
   readonly batches: Pick<BatchRunner, "inUse">;
   readonly batchLimits: Pick<BatchLimits, "maxFileBytes" | "keepDays">;
@@ -29,8 +28,8 @@ const MAX_NAME_LENGTH = 255;
 
 /** Files of requests for batches, in OpenAI's shapes. */
 export const filesRoutes: FastifyPluginAsyncTypebox<FilesOptions> = async (app, options) => {
-  const { access, files, batches } = options;
-  const userOf = (request: FastifyRequest) => access.key(request).caller.userId;
+  const { files, batches } = options;
+  const userOf = (request: FastifyRequest) => keyOf(request).caller.userId;
   const uploads = new Set<number>();
   await app.register(async (forms) => {
     forms.removeAllContentTypeParsers();

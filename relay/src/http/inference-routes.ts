@@ -15,7 +15,7 @@ import type { Presets } from "../flow/preset-ports.ts";
 import { type CacheWish, serveCached } from "../flow/serve-cached.ts";
 import { type ServeOnceDependencies, serveOnce } from "../flow/serve-once.ts";
 import type { ReplySink, ServeRequest } from "../flow/serve-ports.ts";
-import type { Access } from "./access.ts";
+import { keyOf } from "./access.ts";
 import { readCacheWish, tellFound } from "./cache-headers.ts";
 import { dialectSchemas } from "./dialect-schemas.ts";
 import { DialectSink } from "./dialect-sink.ts";
@@ -24,9 +24,10 @@ import { inferenceSchemas } from "./schemas.ts";
 import { SocketSink } from "./sink.ts";
 
 export type InferenceOptions = ServeOnceDependencies & {
-  readonly access: Access;
   readonly cache: ReplyCache;
-  readonly presets: Presets;
+  readonly presets: Pick<Presets, "find">;
+  /** True: another process answers this one, because it needs what only that has. */
+  readonly passOn?: (request: FastifyRequest, reply: FastifyReply) => boolean;
   /** Largest form with a recording, bytes. */
   readonly maxAudioBytes: number;
 };
@@ -70,7 +71,7 @@ export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app,
     onRequest: (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
       // Where clients of Anthropic's API look for it.
       if (errorForm) reply.header("request-id", request.id);
-      options.access.key(request);
+      keyOf(request);
       const clientRequestId = readClientRequestId(request.headers[ROUTE_HEADERS.clientRequestId]);
       if (clientRequestId !== undefined) reply.header(ROUTE_HEADERS.clientRequestId, clientRequestId);
       done();
@@ -93,7 +94,8 @@ type Call = CallParameters & { readonly reply: FastifyReply };
 
 async function infer(options: InferenceOptions, call: Call): Promise<FastifyReply> {
   const { request, reply, dialect } = call;
-  const { caller } = options.access.key(request);
+  if (options.passOn?.(request, reply)) return reply;
+  const { caller } = keyOf(request);
   const read = readCall(call, options.presets, caller.userId);
   const { asked, preset, content, ...served } = read instanceof Promise ? await read : read;
   const voucher = request.headers[ROUTE_HEADERS.voucher];

@@ -6,7 +6,7 @@ import type { FastifyRequest } from "fastify";
 import type { Static } from "typebox";
 import { toUsdNumber } from "../core/reply.ts";
 import type { KeyRecord, KeySettings, Keys, Ledger } from "../flow/ports.ts";
-import type { Access } from "./access.ts";
+import { type Access, keyOf } from "./access.ts";
 import { networksOf } from "./networks.ts";
 import { KeyBody, KeyParams, manage, read } from "./schemas.ts";
 
@@ -22,7 +22,7 @@ export const keysRoutes: FastifyPluginAsyncTypebox<KeysOptions> = async (app, op
   const { access, keys, ledger, now } = options;
   const show = (record: KeyRecord) => keyJson(record, ledger);
   app.get("/v1/key", { schema: read("getKey", "The key that asks") }, async (request) => ({
-    data: show(access.key(request).record),
+    data: show(keyOf(request).record),
   }));
   app.get("/v1/keys", { schema: manage("listKeys", "All keys of the account") }, async (request) => {
     const { userId } = await ownerOf(access, request);

@@ -37,7 +37,7 @@ export type ReadCall = {
 /** Reads a call that names no preset; a call that does comes as a promise. Throws what `readAsk` throws. */
 export function readCall(
   call: CallParameters,
-  presets: Presets,
+  presets: Pick<Presets, "find">,
   userId: number,
 ): ReadCall | Promise<ReadCall> {
   const { request, route } = call;
@@ -89,7 +89,7 @@ function readJson({ request, route, dialect }: CallParameters, { sent, parsed, p
   return { ask, body, bodyHash, labels, asked: parsed, preset, content: () => canonicalBody(json) };
 }
 
-async function requirePreset(presets: Presets, userId: number, slug: string): Promise<Preset> {
+async function requirePreset(presets: Pick<Presets, "find">, userId: number, slug: string): Promise<Preset> {
   const preset = await presets.find(userId, slug);
   if (preset) return preset;
   throw new AimoError("not_found", { message: `The account has no preset ${slug}.`, param: "preset" });

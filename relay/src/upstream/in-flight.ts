@@ -5,6 +5,8 @@ import type { Hex } from "viem";
  * is still reading: a slow client holds the answer back, but not the group.
  */
 export class InFlight {
+  /** Resolves when other processes have said what they have sent by now; undefined where there are none. */
+  heard: (() => Promise<void>) | undefined;
   /** Those that wait for each request's end. */
   readonly #waiting = new Map<Hex, (() => void)[]>();
 

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@aimo/node/log";
 import { createHandshake, createSessionSecret } from "@aimo/node/session-crypto";
@@ -33,7 +34,8 @@ export type ProviderSessionOptions = {
   readonly provider: { readonly id: number; readonly signer: Address };
   readonly origin: Origin;
   readonly identity: SessionIdentity;
-  readonly billing: Billing;
+  /** Undefined: another process of this relay hears the provider's groups. */
+  readonly billing: Billing | undefined;
   readonly inFlight: InFlight;
   readonly log: Log;
 };
@@ -122,7 +124,7 @@ export class ProviderSession {
         this.#opening.resolve(keys);
         log.debug({ provider: provider.id }, "session opened");
         backoffMs = FIRST_BACKOFF_MS;
-        await this.#listen(keys);
+        await this.#last(keys);
       } catch (error) {
         if (this.#stopping.signal.aborted) break;
         log.debug({ provider: provider.id, err: error }, "session lost");
@@ -195,41 +197,58 @@ export class ProviderSession {
     throw unavailable(`The provider answered the handshake with status ${status}: ${text.slice(0, 300)}`);
   }
 
+  /** Resolves, or throws, when the session is over. */
+  async #last(keys: SessionKeys): Promise<void> {
+    const { billing } = this.#options;
+    const signal = AbortSignal.any([this.#stopping.signal, this.#lost.signal]);
+    if (billing) return this.#listen(keys, billing, signal);
+    if (!signal.aborted) await once(signal, "abort");
+  }
+
   /** Reads groups until the stream ends or the session is given up. */
-  async #listen(keys: SessionKeys): Promise<void> {
+  async #listen(keys: SessionKeys, billing: Billing, signal: AbortSignal): Promise<void> {
     const path = `${SESSION_PATH}/${keys.id}/events`;
     const { headers } = keys.sign("GET", path, new Uint8Array(0));
-    const signal = AbortSignal.any([this.#stopping.signal, this.#lost.signal]);
     const bytes = await this.origin.open({ path, headers }, { silenceMs: EVENTS_SILENCE_MS, signal });
     for await (const event of readEvents(bytes, { keys, path })) {
-      if (event.type === "group") await this.#take(event, keys);
-      else if (event.type === "voucher") await this.#compare(event, keys);
+      if (event.type === "group") await this.#take(event, keys, billing);
+      else if (event.type === "voucher") await this.#compare(event, keys, billing);
     }
   }
 
   /** One group after the other: the next is read when this one is on disk and answered. */
-  async #take(event: GroupEvent, keys: SessionKeys): Promise<void> {
+  async #take(event: GroupEvent, keys: SessionKeys, billing: Billing): Promise<void> {
+    const heard = this.#options.inFlight.heard?.();
+    if (heard) await heard;
     const ended = this.#options.inFlight.whenEnded(event.receipts.map(({ requestHash }) => requestHash));
-    await this.#bill(event, keys);
+    await this.#bill(event, keys, billing);
     if (!ended || this.#early >= MAX_EARLY_GROUPS) return;
     this.#early++;
     // Billing a group twice is harmless: what was billed is not expected any more.
     ended
-      .then(() => this.#bill(event, this.#keys ?? keys))
+      .then(() => this.#bill(event, this.#keys ?? keys, billing))
       .catch((error: unknown) => this.#options.log.debug({ err: error }, "early group was not acknowledged"))
       .finally(() => this.#early--);
   }
 
   /** The provider shows the newest voucher that it has, before its groups; it gets a newer one if there is one. */
-  async #compare({ cumulative, signature }: VoucherEvent, keys: SessionKeys): Promise<void> {
-    const { billing, provider } = this.#options;
+  async #compare(
+    { cumulative, signature }: VoucherEvent,
+    keys: SessionKeys,
+    billing: Billing,
+  ): Promise<void> {
+    const { provider } = this.#options;
     if (!/^\d{1,25}$/.test(cumulative)) throw unavailable("The provider's voucher has no cumulative.");
     const newest = await billing.onVoucher({ cumulative: BigInt(cumulative), signature }, provider);
     if (newest.signature !== signature) await this.#acknowledge(newest, keys);
   }
 
-  async #bill({ group, signature, receipts }: GroupEvent, keys: SessionKeys): Promise<void> {
-    const { billing, provider, log } = this.#options;
+  async #bill(
+    { group, signature, receipts }: GroupEvent,
+    keys: SessionKeys,
+    billing: Billing,
+  ): Promise<void> {
+    const { provider, log } = this.#options;
     const answer = await billing.onGroup(group, signature, receipts.map(receiptFromJson), provider);
     if ("refused" in answer) {
       log.warn({ provider: provider.id, root: group.root, reason: answer.refused }, "group refused");

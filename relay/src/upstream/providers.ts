@@ -10,7 +10,10 @@ import { ProviderSession, type SessionIdentity } from "./provider-session.ts";
 export type ProvidersOptions = {
   readonly identity: SessionIdentity;
   readonly limits: OriginLimits;
-  readonly billing: Billing;
+  /** Undefined: another process of this relay hears the providers' groups. */
+  readonly billing: Billing | undefined;
+  /** What is being served, shared with whoever else sends requests for this relay. */
+  readonly inFlight?: InFlight;
   readonly now: () => number;
   readonly log: Log;
 };
@@ -32,13 +35,14 @@ type Entry = {
 export class Providers implements Upstream {
   readonly #options: ProvidersOptions;
   readonly #entries = new Map<number, Entry>();
-  readonly #inFlight = new InFlight();
+  readonly #inFlight: InFlight;
   readonly #closing = new Set<Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
   readonly #retiring = new Map<NodeJS.Timeout, ProviderSession>();
 
   constructor(options: ProvidersOptions) {
     this.#options = options;
+    this.#inFlight = options.inFlight ?? new InFlight();
     this.#sweep = setInterval(() => this.#closeUnused(), SWEEP_MS);
     this.#sweep.unref();
   }

@@ -7,7 +7,6 @@ import type { Price } from "@aimo/protocol/units";
 import { expect } from "chai";
 import type { Address, Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
-import type { Offer } from "../../../relay/src/core/types.ts";
 import type { ProviderRegistry } from "../../../relay/src/flow/ports.ts";
 import { startGossip } from "../../../relay/src/gossip/listen.ts";
 import { LiveOffers, originOf } from "../../../relay/src/gossip/offer-book.ts";
@@ -140,19 +139,19 @@ describe("gossip", () => {
       priceOf: () => PRICE,
       isModel: () => true,
     };
-    const book = new LiveOffers({ registry, now: Date.now, allowPlainHttp: false });
-    const heard = Promise.withResolvers<Offer>();
+    const heard = Promise.withResolvers<number>();
+    const book = new LiveOffers({ registry, now: Date.now, allowPlainHttp: false, onChange: heard.resolve });
     const log = silentLog();
     const relay = await startGossip({
       ...{ privateKey: RELAY_KEY, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], deployment: DEPLOYMENT },
-      ...{ registry, offers: book, onOffer: heard.resolve, now: Date.now, log },
+      ...{ registry, offers: book, now: Date.now, log },
     });
     const provider = await startP2p({
       ...{ privateKey: PROVIDER_KEY, listen: [], bootstrap: relay.addresses(), log },
       ...{ topic: offersTopic(DEPLOYMENT), judge: () => ({ ignore: "" }), onAccepted: () => {} },
     });
     await provider.publish(encodeAnnouncement(announce(), PROVIDER_KEY));
-    expect((await heard.promise).providerId).to.equal(5);
+    expect(await heard.promise).to.equal(5);
     expect(looks).to.equal(2);
     await provider.close();
     await relay.close();
@@ -164,12 +163,12 @@ describe("gossip", () => {
       priceOf: () => PRICE,
       isModel: () => true,
     };
-    const book = new LiveOffers({ registry, now: Date.now, allowPlainHttp: false });
-    const heard = Promise.withResolvers<Offer>();
+    const heard = Promise.withResolvers<number>();
+    const book = new LiveOffers({ registry, now: Date.now, allowPlainHttp: false, onChange: heard.resolve });
     const log = silentLog();
     const relay = await startGossip({
       ...{ privateKey: RELAY_KEY, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], deployment: DEPLOYMENT },
-      ...{ registry, offers: book, onOffer: heard.resolve, now: Date.now, log },
+      ...{ registry, offers: book, now: Date.now, log },
     });
     let provider: P2p | undefined;
     try {
@@ -179,7 +178,7 @@ describe("gossip", () => {
       });
       await provider.publish(encodeAnnouncement(announce({ providerId: 6 }), PROVIDER_KEY));
       await provider.publish(encodeAnnouncement(announce(), PROVIDER_KEY));
-      expect((await heard.promise).providerId).to.equal(5);
+      expect(await heard.promise).to.equal(5);
       expect(book.all().map(({ providerId }) => providerId)).to.deep.equal([5]);
     } finally {
       await provider?.close();

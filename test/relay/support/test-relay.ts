@@ -23,6 +23,7 @@ import { Serving } from "../../../relay/src/flow/serve.ts";
 import type { ServeDependencies, ServeLimits } from "../../../relay/src/flow/serve-ports.ts";
 import { createVoucherGate } from "../../../relay/src/flow/vouchers.ts";
 import { buildApp, type HttpSettings } from "../../../relay/src/http/app.ts";
+import { Gate } from "../../../relay/src/http/gate.ts";
 import { AuthSessionStore } from "../../../relay/src/store/auth-sessions.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
 import { PresetStore } from "../../../relay/src/store/presets.ts";
@@ -178,8 +179,9 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   const cache = new MemoryReplyCache({ ...CACHE_LIMITS, ...options.cache }, now);
   const batching = await openTestBatching(db, { keys, serving, admission });
   const domain = "relay.test";
+  const settings = { ...SETTINGS, ...options.settings };
   const app = await buildApp({
-    settings: { ...SETTINGS, ...options.settings },
+    settings,
     log: silentLog(),
     ...{ now, keys, sessions, accounts, serving, admission, idempotency, ledger },
     ...{ relayId: RELAY_ID, chainId: CHAIN_ID },
@@ -190,7 +192,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
       knows: (model) => model === "stand-in",
     },
-    ...{ tiers, feeBps: () => FEE_BPS },
+    gate: new Gate({ keys, sessions, tiers, requestsPerMinute: settings.requestsPerMinute, now }),
+    feeBps: () => FEE_BPS,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, now()),
       isResting: (offer) => routing.isResting(offer, now()),

@@ -1,0 +1,77 @@
+import type { ErrorCode } from "@aimo/protocol/errors";
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { ServeOnceDependencies } from "../flow/serve-once.ts";
+import { type AdmitOptions, admitting } from "./access.ts";
+import type { HttpSettings } from "./app.ts";
+import { allowOrigins, createBaseApp } from "./base-app.ts";
+import type { ConnectionJudge } from "./connections.ts";
+import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
+import type { PassOn } from "./pass-on.ts";
+
+export type WorkerAppDependencies = {
+  readonly settings: HttpSettings;
+  readonly log: FastifyBaseLogger;
+  readonly onRefusal: (code: ErrorCode) => void;
+  readonly judgeConnection: ConnectionJudge;
+  readonly judge: AdmitOptions["judge"];
+  readonly serving: ServeOnceDependencies["serving"];
+  /** Answers all that is not plain inference. */
+  readonly main: Pick<PassOn, "pass">;
+  readonly now: () => number;
+};
+
+/** Headers of requests that need what is kept of others. */
+const KEPT = [ROUTE_HEADERS.idempotencyKey, ROUTE_HEADERS.cache, ROUTE_HEADERS.cacheClear];
+/** Stands in every body that names a preset, as a field or in the model's name; what only mentions it is passed on too. */
+const PRESET = "preset";
+
+/**
+ * The HTTP interface of a worker: it serves inference by itself. All else goes to the main process, which has the keys,
+ * bills, batches and replies that are kept.
+ */
+export async function buildWorkerApp(dependencies: WorkerAppDependencies): Promise<FastifyInstance> {
+  const { settings, log, onRefusal, judgeConnection, judge, serving, main, now } = dependencies;
+  const app = createBaseApp({ settings, log, onRefusal, judgeConnection });
+  await allowOrigins(app, settings);
+  const pass = (request: FastifyRequest, reply: FastifyReply, isCounted: boolean) => {
+    reply.hijack();
+    const body = request.body instanceof Buffer ? request.body : undefined;
+    main.pass({ request: request.raw, response: reply.raw, ip: request.ip, body, isCounted });
+  };
+  await app.register(async (rest) => {
+    // Unread: the bodies are the main process's.
+    rest.removeAllContentTypeParsers();
+    rest.addContentTypeParser("*", (_request, _payload, done) => done(null));
+    // What asks for leave of a web page is answered here, for all routes alike.
+    const method = app.supportedMethods.filter((name) => name !== "OPTIONS");
+    rest.route({ method, url: "/*", handler: (request, reply) => pass(request, reply, false) });
+  });
+  await app.register(async (inference) => {
+    inference.addHook("onRequest", (request, reply, done) => {
+      if (KEPT.some((name) => name in request.headers)) pass(request, reply, false);
+      else done();
+    });
+    inference.addHook("onRequest", admitting({ judge, now, isCounted: () => true }));
+    await inference.register(inferenceRoutes, {
+      ...{ serving, ...ELSEWHERE, maxKeptBytes: 0, maxAudioBytes: settings.maxAudioBytes },
+      passOn: (request, reply) => {
+        if (!(request.body instanceof Buffer && request.body.includes(PRESET))) return false;
+        pass(request, reply, true);
+        return true;
+      },
+    });
+  });
+  await app.ready();
+  return app;
+}
+
+const never = (): never => {
+  throw new RangeError("This is kept by the main process; the request should have been passed on.");
+};
+/** What requests that are served here do not need. */
+const ELSEWHERE: Pick<InferenceOptions, "idempotency" | "cache" | "presets"> = {
+  idempotency: { claim: never, settle: never },
+  cache: { find: never, begin: never, clear: never },
+  presets: { find: never },
+};

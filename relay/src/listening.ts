@@ -1,0 +1,83 @@
+import type { AddressInfo } from "node:net";
+import { listenError } from "@aimo/node/listen-error";
+import type { FastifyInstance } from "fastify";
+import type { RelayConfig } from "./config.ts";
+import { buildApp } from "./http/app.ts";
+import { Gate } from "./http/gate.ts";
+import type { RelayParts, Served } from "./parts.ts";
+import { AuthSessionStore } from "./store/auth-sessions.ts";
+import { PresetStore } from "./store/presets.ts";
+import type { Workers } from "./workers.ts";
+
+export type ListeningParameters = {
+  readonly config: RelayConfig;
+  readonly parts: RelayParts;
+  readonly served: Served;
+  /** Undefined: this process serves clients itself. */
+  readonly workers: Workers | undefined;
+};
+
+export type Listening = { readonly url: string; close(): Promise<void> };
+
+/** Starts to take clients' connections. Throws `port_in_use` and `config_invalid`. */
+export async function startListening(parameters: ListeningParameters): Promise<Listening> {
+  const { config, served, workers } = parameters;
+  const { tiers, keys } = served;
+  const { host, port, requestsPerMinute } = config.http;
+  const sessions = new AuthSessionStore(Date.now);
+  const gate = new Gate({ keys, sessions, tiers, requestsPerMinute, now: Date.now });
+  const addressOf = () => workers?.address ?? (app.server.address() as AddressInfo);
+  const app: FastifyInstance = await createApp(parameters, { gate, sessions, addressOf });
+  try {
+    if (workers) await workers.start({ app, gate, served });
+    else await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    throw listenError(error, { host, port });
+  }
+  return {
+    url: urlOf(addressOf()),
+    close: async () => {
+      await workers?.close();
+      const closed = app.close();
+      app.server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+type AppParts = {
+  readonly gate: Gate;
+  readonly sessions: AuthSessionStore;
+  readonly addressOf: () => AddressInfo;
+};
+
+function createApp(
+  { config: { http }, parts, served, workers }: ListeningParameters,
+  { addressOf, ...doors }: AppParts,
+): Promise<FastifyInstance> {
+  const { batching, observations, routing } = served;
+  const { domains } = http;
+  return buildApp({
+    ...{ ...parts, ...served, ...batching, ...doors, settings: http, now: Date.now },
+    isInternal: workers !== undefined,
+    presets: new PresetStore(parts.db, Date.now),
+    chainId: parts.deployment.chainId,
+    seen: {
+      observed: (providerId, model) => observations.read(providerId, model, Date.now()),
+      isResting: (offer) => routing.isResting(offer, Date.now()),
+    },
+    maxKeptBytes: http.maxKeptReplyBytes,
+    domains: () => (domains.length > 0 ? domains : ownDomains(addressOf())),
+  });
+}
+
+/** A relay on loopback is known by its address and as localhost. */
+function ownDomains(address: AddressInfo): readonly string[] {
+  const { host, port } = new URL(urlOf(address));
+  return [host, `localhost:${port}`];
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}

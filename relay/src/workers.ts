@@ -1,0 +1,124 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import type { RelayConfig } from "./config.ts";
+import type { Outcome } from "./core/types.ts";
+import type { Held } from "./flow/serve-ports.ts";
+import type { Gate } from "./http/gate.ts";
+import type { RelayParts, Served } from "./parts.ts";
+import { processesOf, type WorkerStart } from "./processes.ts";
+import { Front } from "./workers/front.ts";
+import type { MainNews } from "./workers/messages.ts";
+import { WorkerPool } from "./workers/pool.ts";
+
+/** How often prices that were not known are looked for, and the protocol's clock is compared. */
+const LOOK_MS = 250;
+/** In the published package a worker is a file of its own beside the command line. */
+const PROGRAM = import.meta.url.endsWith(".ts")
+  ? new URL("./worker.ts", import.meta.url)
+  : new URL("../relay-worker.js", import.meta.url);
+
+export type WorkersParts = { readonly app: FastifyInstance; readonly gate: Gate; readonly served: Served };
+
+/** A relay on all cores: workers serve clients, and this process keeps the books for them. */
+export class Workers {
+  readonly #config: RelayConfig;
+  readonly #parts: RelayParts;
+  readonly #front: Front;
+  #pool: WorkerPool | undefined;
+  #folder: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(config: RelayConfig, parts: RelayParts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#front = new Front(config.http);
+  }
+
+  /** Where clients connect. */
+  get address(): AddressInfo {
+    return this.#front.address;
+  }
+
+  tell<K extends keyof MainNews & string>(name: K, news: MainNews[K]): void {
+    this.#pool?.tell(name, news);
+  }
+
+  /** Resolves when all workers take connections. Throws `port_in_use`, `config_invalid`, or an Error. */
+  async start({ app, gate, served }: WorkersParts): Promise<void> {
+    const { keys, desk, offers, inFlight, routing, metrics } = served;
+    const { log, credit } = this.#parts;
+    const mainSocket = await this.#openSocket(app);
+    const pool = await WorkerPool.start({
+      ...{ program: PROGRAM, count: this.#config.workers, log },
+      start: this.#startOf(mainSocket),
+      counter: {
+        ...{ gate, desk, keys, inFlight, choosing: { offers, credit, now: Date.now } },
+        onRefusal: (code) => metrics.onRefusal(code),
+        onCommit: (held, outcome) => learnFrom(served, held, outcome),
+      },
+      onSticky: ({ name, providerId }) => routing.sessions.learn(name, providerId, Date.now()),
+      greetings: () => ({ offers: offers.byProvider(), behind: this.#behind() }),
+      onLeft: (address) => this.#front.leave(address),
+    });
+    this.#pool = pool;
+    inFlight.heard = () => pool.heard();
+    let told = this.#behind();
+    this.#timer = setInterval(() => {
+      offers.refresh();
+      const behind = this.#behind();
+      if (behind !== told) pool.tell("behind", behind);
+      told = behind;
+    }, LOOK_MS);
+    const { host, port } = this.#config.http;
+    await this.#front.listen(pool, { host, port });
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#front.close();
+    await this.#pool?.close();
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** This process answers workers where nobody else of this machine may connect: the folder is its user's alone. */
+  async #openSocket(app: FastifyInstance): Promise<string> {
+    if (process.platform === "win32") {
+      const pipe = `\\\\.\\pipe\\aimo-relay-${process.pid}-${Date.now()}`;
+      await app.listen({ path: pipe });
+      return pipe;
+    }
+    this.#folder = await mkdtemp(join(tmpdir(), "aimo-relay-"));
+    const path = join(this.#folder, "main.sock");
+    await app.listen({ path });
+    return path;
+  }
+
+  #startOf(mainSocket: string): WorkerStart {
+    const { http, serving, upstream, tiers, hooks, logLevel } = this.#config;
+    const { relayId, privateKey, deployment } = this.#parts;
+    return {
+      config: { http, serving, upstream, tiers, hooks, logLevel },
+      ...{ relayId, privateKey, mainSocket, processes: processesOf(this.#config) },
+      ...{ chainId: deployment.chainId, settlement: deployment.contracts.settlement },
+    };
+  }
+
+  #behind(): number {
+    return Math.floor(Date.now() / 1_000) - this.#parts.protocolNow();
+  }
+}
+
+/** Who fails for a worker rests here too: it is what `GET /v1/models/{id}/endpoints` shows. */
+function learnFrom({ routing }: Pick<Served, "routing">, { terms }: Held, outcome: Outcome): void {
+  const now = Date.now();
+  for (const { providerId, status, error } of outcome.attempts) {
+    const offer = terms.offers.find((one) => one.providerId === providerId);
+    if (!offer || error === "overloaded" || error === "cancelled") continue;
+    const { breaker } = routing.endpointOf(offer);
+    if (status === "failed") breaker.onFailure(now);
+    else breaker.onSuccess();
+  }
+}
