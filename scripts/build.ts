@@ -50,7 +50,9 @@ async function buildSdk(): Promise<void> {
 
 async function buildCli(): Promise<void> {
   const dist = startDist("cli");
-  const packages = await bundle({ root, entry: "cli/src/main.ts", dist, target: "node24" });
+  // Where the relay looks for what its workers run: relay/src/workers.ts.
+  const programs = { "relay-worker": "relay/src/worker.ts" };
+  const packages = await bundle({ root, entry: "cli/src/main.ts", programs, dist, target: "node24" });
   // Exact versions: a relay or a provider runs on what was tested.
   const manifest = publishedManifest(readManifest(`${root}cli`), { root, packages, range: "" });
   finish(dist, { ...manifest, engines: { node: ">=24" }, bin: { aimo: "main.js" } });

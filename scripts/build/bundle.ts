@@ -1,10 +1,13 @@
 import { isBuiltin } from "node:module";
+import { basename } from "node:path";
 import { build, type Plugin } from "esbuild";
 
 export type BundleParameters = {
   readonly root: string;
   /** Source of the package, relative to the root. */
   readonly entry: string;
+  /** Programs beside it: their names in `dist`, and their sources. */
+  readonly programs?: Readonly<Record<string, string>>;
   readonly dist: string;
   readonly target: string;
 };
@@ -13,11 +16,12 @@ export type BundleParameters = {
  * Bundles an entry and our own workspaces into plain JavaScript. Packages from npm stay outside; returns their names.
  * What is imported on demand becomes files of its own, so that a command loads only what it needs.
  */
-export async function bundle({ root, entry, dist, target }: BundleParameters): Promise<string[]> {
+export async function bundle(parameters: BundleParameters): Promise<string[]> {
+  const { root, entry, programs = {}, dist, target } = parameters;
   const packages = new Set<string>();
   await build({
     absWorkingDir: root,
-    entryPoints: [entry],
+    entryPoints: { [basename(entry, ".ts")]: entry, ...programs },
     outdir: dist,
     bundle: true,
     splitting: true,

@@ -216,6 +216,12 @@ describe("cli/packed packages", function () {
     }
   });
 
+  it("has what a relay's workers run where the relay looks for it", async () => {
+    const { stderr } = await run(process.execPath, ["node_modules/@aimo/cli/relay-worker.js"], folder);
+    // Without a parent that tells it anything it loads, and has nothing to do.
+    expect(stderr).to.equal("");
+  });
+
   it("refuses to pack the sources in place of what is built", async () => {
     const failed = await run("npm", ["pack", "-w", "@aimo/sdk", "--pack-destination", folder], root).catch(
       (error) => error,

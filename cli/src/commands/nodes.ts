@@ -77,10 +77,17 @@ function bondCommand(role: Role, name: string, what: string): Command {
   };
 }
 
-/** Starts a node with its configuration file and resolves when it has stopped. */
-type Start = (path: string) => Promise<{ readonly url: string; close(): Promise<void> }>;
+type StartOptions = {
+  readonly path: string;
+  /** Processes that serve; as the configuration says when undefined. */
+  readonly workers: number | undefined;
+};
+/** Starts a node with its configuration file and resolves when it runs. */
+type Start = (options: StartOptions) => Promise<{ readonly url: string; close(): Promise<void> }>;
 
-function startCommand(role: Role, start: Start): Command {
+const MAX_WORKERS = 12;
+
+function startCommand(role: Role, start: Start, more: Readonly<Record<string, OptionSpec>> = {}): Command {
   return {
     name: `${role} start`,
     summary: `Run your ${role} until Ctrl-C`,
@@ -93,9 +100,14 @@ function startCommand(role: Role, start: Start): Command {
         default: `${role}.toml`,
         summary: "configuration of the node",
       },
+      ...more,
     },
     async run(input, context) {
-      const node = await start(resolve(context.folder, input.text("config") ?? `${role}.toml`));
+      const workers = "workers" in more ? input.text("workers") : undefined;
+      const node = await start({
+        path: resolve(context.folder, input.text("config") ?? `${role}.toml`),
+        workers: workers === undefined ? undefined : readWhole("--workers", workers, [1, MAX_WORKERS]),
+      });
       const ready = `The ${role} listens on ${node.url}.`;
       const exitCode = await untilStopped({ close: () => node.close(), ready }, context);
       return { text: "", json: { role, stopped: true }, exitCode };
@@ -104,16 +116,18 @@ function startCommand(role: Role, start: Start): Command {
 }
 
 // Loaded when they are started: the other commands should not wait for libp2p and the databases.
-async function startProviderNode(path: string) {
+async function startProviderNode({ path }: StartOptions) {
   const { loadConfig } = await import("@aimo/provider/config");
   const { startProvider } = await import("@aimo/provider/node");
   return startProvider(await loadConfig(path), { log: createLog({ level: "info", name: "provider" }) });
 }
 
-async function startRelayNode(path: string) {
+async function startRelayNode({ path, workers }: StartOptions) {
   const { loadConfig } = await import("@aimo/relay/config");
   const { startRelay } = await import("@aimo/relay/node");
-  return startRelay(await loadConfig({ file: path }), { log: createLog({ level: "info", name: "relay" }) });
+  return startRelay(await loadConfig({ file: path, overrides: workers === undefined ? {} : { workers } }), {
+    log: createLog({ level: "info", name: "relay" }),
+  });
 }
 
 export const relayRegister = registerCommand("relay", {
@@ -125,7 +139,13 @@ export const relayRegister = registerCommand("relay", {
   },
 });
 export const relayBond = bondCommand("relay", "relay bond", "bond");
-export const relayStart = startCommand("relay", startRelayNode);
+export const relayStart = startCommand("relay", startRelayNode, {
+  workers: {
+    type: "string",
+    value: "N",
+    summary: `processes that serve requests, 1 to ${MAX_WORKERS}; one for each core (default: the configuration's, 1)`,
+  },
+});
 export const providerRegister = registerCommand("provider", {});
 export const providerStake = bondCommand("provider", "provider stake", "stake");
 export const providerStart = startCommand("provider", startProviderNode);

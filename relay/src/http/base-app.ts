@@ -6,6 +6,8 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from "fastify";
 import {
@@ -31,6 +33,8 @@ export type BaseParameters = {
   readonly onRefusal: (code: ErrorCode) => void;
   /** Every connection is from a process of this relay, which says for whom it speaks. */
   readonly isInternal?: boolean;
+  /** Takes what no route takes; refused unless it is said. */
+  readonly onNotFound?: (request: FastifyRequest, reply: FastifyReply) => void;
   /** What was decided of connections elsewhere. */
   readonly judgeConnection?: ConnectionJudge;
 };
@@ -62,7 +66,7 @@ export function createBaseApp(parameters: BaseParameters): FastifyInstance {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
   });
   app.removeContentTypeParser("text/plain");
-  handleErrors(app, settings.maxBodyBytes);
+  handleErrors(app, settings.maxBodyBytes, parameters.onNotFound);
   app.addHook("onError", (_request, _reply, error, done) => {
     onRefusal(codeOf(error));
     done();
@@ -77,12 +81,14 @@ export function createBaseApp(parameters: BaseParameters): FastifyInstance {
   return app;
 }
 
-/** Lets web pages of the operator's choice call. */
+/** Lets web pages of the operator's choice call. `preflight`: whether they are told so here when they ask first. */
 export async function allowOrigins(
   app: FastifyInstance,
   { corsOrigins }: Pick<BaseSettings, "corsOrigins">,
+  { preflight }: { preflight: boolean } = { preflight: true },
 ): Promise<void> {
   await app.register(cors, {
+    preflight,
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
     methods: ["GET", "POST", "PATCH", "DELETE"],
     exposedHeaders: [...Object.values(ROUTE_HEADERS), "retry-after"],

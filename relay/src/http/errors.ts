@@ -22,19 +22,22 @@ const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message?: string
 };
 
 /** The one place where an error becomes a reply: a known one by the table, anything else a fixed text and a log line. */
-export function handleErrors(app: FastifyInstance, bodyLimit: number): void {
+export function handleErrors(
+  app: FastifyInstance,
+  bodyLimit: number,
+  onNotFound: (request: FastifyRequest, reply: FastifyReply) => void = refuseUnknown,
+): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const known = toAimoError(error, request.routeOptions.bodyLimit ?? bodyLimit);
     if (!known) request.log.error({ err: error, request_id: request.id }, "request failed unexpectedly");
     return sendError(request, reply, known ?? new AimoError("internal_error"));
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      request,
-      reply,
-      new AimoError("not_found", { message: `There is no ${pathOf(request)} here.` }),
-    ),
-  );
+  app.setNotFoundHandler((request, reply) => onNotFound(request, reply));
+}
+
+function refuseUnknown(request: FastifyRequest, reply: FastifyReply): void {
+  const message = `There is no ${pathOf(request)} here.`;
+  sendError(request, reply, new AimoError("not_found", { message }));
 }
 
 /** Sends an error's status, headers and body. */

@@ -32,21 +32,17 @@ const PRESET = "preset";
  */
 export async function buildWorkerApp(dependencies: WorkerAppDependencies): Promise<FastifyInstance> {
   const { settings, log, onRefusal, judgeConnection, judge, serving, main, now } = dependencies;
-  const app = createBaseApp({ settings, log, onRefusal, judgeConnection });
-  await allowOrigins(app, settings);
   const pass = (request: FastifyRequest, reply: FastifyReply, isCounted: boolean) => {
     reply.hijack();
     const body = request.body instanceof Buffer ? request.body : undefined;
     main.pass({ request: request.raw, response: reply.raw, ip: request.ip, body, isCounted });
   };
-  await app.register(async (rest) => {
-    // Unread: the bodies are the main process's.
-    rest.removeAllContentTypeParsers();
-    rest.addContentTypeParser("*", (_request, _payload, done) => done(null));
-    // What asks for leave of a web page is answered here, for all routes alike.
-    const method = app.supportedMethods.filter((name) => name !== "OPTIONS");
-    rest.route({ method, url: "/*", handler: (request, reply) => pass(request, reply, false) });
-  });
+  const onNotFound = (request: FastifyRequest, reply: FastifyReply) => pass(request, reply, false);
+  const app = createBaseApp({ settings, log, onRefusal, judgeConnection, onNotFound });
+  await allowOrigins(app, settings, { preflight: false });
+  // What goes on is not read here.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
   await app.register(async (inference) => {
     inference.addHook("onRequest", (request, reply, done) => {
       if (KEPT.some((name) => name in request.headers)) pass(request, reply, false);

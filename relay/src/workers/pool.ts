@@ -134,19 +134,21 @@ export class WorkerPool {
       ...{ execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] },
     });
     const seat = this.#sit(child, number);
-    const { promise, resolve, reject } = Promise.withResolvers<Seat>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => reject(new Error(`Worker ${number} did not start.`)), READY_MS);
     child.once("exit", (code, signal) => {
       reject(new Error(`Worker ${number} ended with ${code ?? signal} before it was ready.`));
       this.#onEnd(seat, { number, code, signal });
     });
-    seat.onReady = () => resolve(seat);
+    seat.onReady = resolve;
     seat.link.tell("start", this.#m.start);
     const { offers, behind } = this.#m.greetings();
     seat.link.tell("offers", offers);
     seat.link.tell("behind", behind);
     try {
-      return await promise;
+      await promise;
+      this.#m.log.info({ worker: number, pid: child.pid }, "A worker serves.");
+      return seat;
     } catch (error) {
       child.kill("SIGKILL");
       throw error;

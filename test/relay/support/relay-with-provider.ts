@@ -2,7 +2,7 @@ import { encodeAnnouncement } from "@aimo/node/announcements";
 import type { Database } from "@aimo/node/data-dir";
 import { isSignedBy } from "@aimo/node/fast-crypto";
 import { generateKey } from "@aimo/node/keys";
-import { silentLog } from "@aimo/node/log";
+import { type Log, silentLog } from "@aimo/node/log";
 import { type P2p, startP2p } from "@aimo/node/p2p";
 import { offersTopic } from "@aimo/protocol/announcement";
 import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
@@ -59,7 +59,7 @@ export type RelayWithProvider = {
 /** A relay and a provider, whole but for the chain: libp2p, sessions, demo models, and the official client in front. */
 export async function startRelayWithProvider(
   settings: PartialConfig = {},
-  { creditLimit }: { creditLimit?: bigint } = {},
+  { creditLimit, log = silentLog() }: { creditLimit?: bigint; log?: Log } = {},
 ): Promise<RelayWithProvider> {
   const relayKey = generateKey();
   const ledger = new PlainLedger();
@@ -88,7 +88,7 @@ export async function startRelayWithProvider(
     const journal = new Journal(db);
     const idempotency = new IdempotentReplies(journal, Date.now);
     const jobs = await JobStore.open(journal);
-    const about = { db, ledger, billing, idempotency, jobs, world, privateKey: relayKey.privateKey };
+    const about = { db, ledger, billing, idempotency, jobs, world, log, privateKey: relayKey.privateKey };
     const relay = await startRelay(about, settings);
     const gossip = await announce(world, relay);
     const client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: key, maxRetries: 0 });
@@ -129,6 +129,7 @@ type RelayParameters = {
   readonly idempotency: Idempotency;
   readonly jobs: JobStore;
   readonly world: World;
+  readonly log: Log;
   readonly privateKey: `0x${string}`;
 };
 
@@ -172,7 +173,6 @@ function startRelay({ world, ...parts }: RelayParameters, settings: PartialConfi
     feeBps: () => 500,
     identity: () => ({}) as never,
     protocolNow: () => Math.floor(Date.now() / 1000),
-    log: silentLog(),
   });
 }
 

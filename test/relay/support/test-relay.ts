@@ -269,9 +269,9 @@ export function eventsOf(text: string): Json[] {
 }
 
 /** Resolves when `condition` holds; for states of which no event tells. */
-export async function until(condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 5_000; !condition(); ) {
-    if (Date.now() > deadline) throw new Error("The condition did not come true within 5 s.");
+export async function until(condition: () => boolean, limitMs = 5_000): Promise<void> {
+  for (const deadline = Date.now() + limitMs; !condition(); ) {
+    if (Date.now() > deadline) throw new Error(`The condition did not come true within ${limitMs} ms.`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
