@@ -50,8 +50,11 @@ async function buildSdk(): Promise<void> {
 
 async function buildCli(): Promise<void> {
   const dist = startDist("cli");
-  // Where the relay looks for what its workers run: relay/src/workers.ts.
-  const programs = { "relay-worker": "relay/src/worker.ts" };
+  // Where the relay looks for what its processes and threads run: `programOf` in relay/src/processes.ts.
+  const programs = {
+    "relay-worker": "relay/src/worker.ts",
+    "relay-token-counting": "relay/src/token-counting.ts",
+  };
   const packages = await bundle({ root, entry: "cli/src/main.ts", programs, dist, target: "node24" });
   // Exact versions: a relay or a provider runs on what was tested.
   const manifest = publishedManifest(readManifest(`${root}cli`), { root, packages, range: "" });

@@ -40,6 +40,7 @@ const MODEL_RULES: Record<keyof ModelOffer, Rule> = {
   description: text(/^\P{C}*$/u, 0, MAX_DESCRIPTION_CHARACTERS),
   quantization: (value) => (isQuantization(value) ? undefined : "is no known quantization"),
   supportedParameters: parametersFault,
+  hiddenReasoning: flag,
   zeroRetention: flag,
   collectsData: flag,
   residency: text(/^[a-z0-9-]+$/, 1, MAX_REGION_CHARACTERS),
@@ -48,6 +49,7 @@ const MODEL_RULES: Record<keyof ModelOffer, Rule> = {
 const OPTIONAL: ReadonlySet<string> = new Set<keyof ModelOffer>([
   "quantization",
   "supportedParameters",
+  "hiddenReasoning",
   "zeroRetention",
   "collectsData",
   "residency",

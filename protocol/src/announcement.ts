@@ -43,6 +43,8 @@ export type ModelOffer = {
   readonly quantization?: Quantization;
   /** Fields of a request, beyond the route's basic ones, that the model acts on: `tools`, `seed`, … */
   readonly supportedParameters?: readonly string[];
+  /** The model thinks in tokens that are billed and not shown. */
+  readonly hiddenReasoning?: boolean;
   /** Nothing of a prompt or an answer is kept once it was delivered. */
   readonly zeroRetention?: boolean;
   /** False: what may be kept is used for nothing but operating the service. */

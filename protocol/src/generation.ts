@@ -38,6 +38,8 @@ export type GenerationJson = {
       readonly epoch: number;
       readonly attempts: readonly AttemptJson[];
       readonly note: string | null;
+      /** Set where the provider's completion tokens are far above the relay's own count; relays of before do not say. */
+      readonly count_flag?: { readonly stated_tokens: number; readonly counted_tokens: number } | null;
     };
   };
 };

@@ -122,6 +122,7 @@ export type ArchitectureJson = {
 export type ProviderClaims = {
   readonly quantization?: string;
   readonly supported_parameters?: readonly string[];
+  readonly hidden_reasoning?: boolean;
   readonly zero_retention?: boolean;
   readonly collects_data?: boolean;
   readonly residency?: string;

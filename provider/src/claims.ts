@@ -28,6 +28,7 @@ export function readPolicy(table: TableReader): Claims {
 /** What a provider says of one model, for relays that filter by it. */
 export function readClaims(table: TableReader, policy: Claims): Claims {
   const quantization = table.optionalOneOf("quantization", QUANTIZATIONS);
+  const hiddenReasoning = table.optionalBoolean("hidden_reasoning");
   const supportedParameters = table.texts("supported_parameters");
   if (
     supportedParameters.length > MAX_ANNOUNCED_PARAMETERS ||
@@ -41,6 +42,7 @@ export function readClaims(table: TableReader, policy: Claims): Claims {
     ...policy,
     ...readPolicy(table),
     ...(quantization === undefined ? {} : { quantization }),
+    ...(hiddenReasoning === undefined ? {} : { hiddenReasoning }),
     ...(supportedParameters.length === 0 ? {} : { supportedParameters }),
   };
 }

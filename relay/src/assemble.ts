@@ -20,6 +20,7 @@ import type { Observers, RelayParts, Rooms } from "./parts.ts";
 import { processesOf, shareOf } from "./processes.ts";
 import { KeyStore } from "./store/keys.ts";
 import { MemoryReplyCache } from "./store/reply-cache.ts";
+import { flagging, TokenCounter } from "./token-counter.ts";
 import { startTracing } from "./tracing.ts";
 import { InFlight } from "./upstream/in-flight.ts";
 import { Providers } from "./upstream/providers.ts";
@@ -70,10 +71,17 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
       provisional: () => parts.ledger.provisionalCount(),
       cache,
     });
+    const counts = new TokenCounter({
+      ...{ percent: config.serving.countPercent, random: Math.random },
+      onResult: (result) => metrics.onCount(result),
+      onFlag: flagging(parts),
+      onFault: (error) => log.error({ err: error }, "The token counter failed."),
+    });
+    started.defer(() => counts.close());
     const observers = startObservers(config, parts, metrics);
     started.defer(() => observers.close());
     const rooms = {
-      ...{ offers, upstream, metrics, observers, tiers, admission },
+      ...{ offers, upstream, metrics, observers, tiers, admission, counts },
       ...{ routing: createRouting(config, workers), observations: new Observations() },
     };
     const desk = createDesk(parts, rooms);
@@ -136,9 +144,9 @@ function createServing(
 ): Promise<Serving> {
   const { serving: limits, http } = config;
   const { relayId, deployment, credit, protocolNow, log } = parts;
-  const { offers, upstream, routing, tiers, desk } = rooms;
+  const { offers, upstream, routing, tiers, desk, counts } = rooms;
   return openServing(config, {
-    ...{ relayId, offers, upstream, credit, routing, protocolNow, log, tiers, desk },
+    ...{ relayId, offers, upstream, credit, routing, protocolNow, log, tiers, desk, counts },
     separator: domainSeparator({
       chainId: deployment.chainId,
       verifyingContract: deployment.contracts.settlement,

@@ -1,6 +1,7 @@
 import type { ErrorCode } from "@aimo/protocol/errors";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { GenerationStart, Outcome, Route } from "./core/types.ts";
+import type { CountResult } from "./token-counter.ts";
 
 /**
  * What a relay counts, for Prometheus. Names are those of OpenTelemetry's conventions for generative AI where it has one.
@@ -13,6 +14,8 @@ export type RelayMetrics = {
   onCommit(id: string, outcome: Outcome): void;
   /** A request that was answered with an error of the table instead of a reply. */
   onRefusal(code: ErrorCode): void;
+  /** A provider's count was compared with the relay's own, or there was no room for that. */
+  onCount(result: CountResult): void;
 };
 
 export type MetricsSources = {
@@ -81,6 +84,7 @@ export function createMetrics(sources: MetricsSources): RelayMetrics {
       if (ended.length >= MAX_PENDING) count();
     },
     onRefusal: (code) => instruments.refusals.inc({ error_type: code }),
+    onCount: (result) => instruments.counts.inc({ result }),
   };
 }
 
@@ -106,6 +110,9 @@ function createInstruments(registry: Registry) {
     ]),
     failures: counter("aimo_serve_failed_attempts_total", "Providers tried in vain, by how they failed.", [
       "error_type",
+    ]),
+    counts: counter("aimo_serve_counts_total", "Providers' token counts compared with the relay's own.", [
+      "result",
     ]),
     charged: counter("aimo_serve_charged_pusd_total", "Charged, provisionally, in pUSD.", []),
     units: counter("aimo_serve_units_total", "Billed units, by their slot in the price.", ["slot"]),

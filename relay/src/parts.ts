@@ -15,6 +15,7 @@ import type { LiveOffers } from "./gossip/offer-book.ts";
 import type { RelayMetrics } from "./metrics.ts";
 import type { Money } from "./money.ts";
 import type { KeyStore } from "./store/keys.ts";
+import type { TokenCounter } from "./token-counter.ts";
 import type { Tracing } from "./tracing.ts";
 import type { InFlight } from "./upstream/in-flight.ts";
 import type { Providers } from "./upstream/providers.ts";
@@ -53,6 +54,7 @@ export type Rooms = {
   readonly observations: Observations;
   readonly tiers: Tiers;
   readonly admission: Admission;
+  readonly counts: TokenCounter;
 };
 
 /** All that answers requests. */

@@ -15,6 +15,14 @@ export type WorkerStart = {
   readonly mainSocket: string;
 };
 
+/**
+ * A program of this folder, to be run by another process or thread: its source, or, in the published package, the file
+ * beside the command line (scripts/build.ts). `here`: `import.meta.url` of the caller.
+ */
+export function programOf(here: string, name: string): URL {
+  return here.endsWith(".ts") ? new URL(`./${name}.ts`, here) : new URL(`../relay-${name}.js`, here);
+}
+
 /** Processes that send requests to providers: this one too, for batches and what is kept. */
 export const processesOf = ({ workers }: Pick<RelayConfig, "workers">): number =>
   workers > 1 ? workers + 1 : 1;

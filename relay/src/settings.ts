@@ -118,6 +118,11 @@ export const RelayConfigSchema = Type.Object(
           "Lag of the event loop at which the tier free is refused, pro at twice; 0: never.",
           [0, 60_000],
         ),
+        countPercent: count(
+          10,
+          "Part of the chats whose completion tokens are counted here as well, percent; 0: none.",
+          [0, 100],
+        ),
         totalMs: count(600_000, "Longest request.", [1_000, DAY_MS]),
         keepAliveMs: count(10_000, "Silence of a stream before a comment fills it.", [1_000, 600_000]),
         stopWaitMs: count(2_000, "Wait for a provider's statement when a stream is cut.", [0, 60_000]),

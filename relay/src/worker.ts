@@ -10,6 +10,7 @@ import { openServing } from "./hooking.ts";
 import { PassOn } from "./http/pass-on.ts";
 import { buildWorkerApp } from "./http/worker-app.ts";
 import { shareOf, type WorkerStart } from "./processes.ts";
+import { TokenCounter } from "./token-counter.ts";
 import { Providers } from "./upstream/providers.ts";
 
 import { Link } from "./workers/link.ts";
@@ -96,8 +97,25 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
     billing: undefined,
     ...{ log, now: Date.now },
   });
+  const counts = new TokenCounter({
+    ...{ percent: config.serving.countPercent, random: Math.random },
+    onResult: (result) => link.tell("counted", { result }),
+    onFlag: ({ generationId, providerId }, flag) => link.tell("counted", { flag, generationId, providerId }),
+    onFault: (error) => log.error({ err: error }, "The token counter failed."),
+  });
   const serving = await openServing(config, {
-    ...{ relayId, offers, upstream, routing, tiers, log, protocolNow, now: Date.now, random: Math.random },
+    ...{
+      relayId,
+      offers,
+      upstream,
+      routing,
+      tiers,
+      counts,
+      log,
+      protocolNow,
+      now: Date.now,
+      random: Math.random,
+    },
     desk: new RemoteDesk({ link, tiers, shedding }),
     // The main process knows what providers lend; it leaves out whom that does not cover.
     credit: { covers: () => true },
@@ -128,6 +146,7 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
       app.server.closeAllConnections();
       await app.close();
       await upstream.close();
+      await counts.close();
       main.close();
     },
   };

@@ -8,17 +8,15 @@ import type { Outcome } from "./core/types.ts";
 import type { Held } from "./flow/serve-ports.ts";
 import type { Gate } from "./http/gate.ts";
 import type { RelayParts, Served } from "./parts.ts";
-import { processesOf, type WorkerStart } from "./processes.ts";
+import { processesOf, programOf, type WorkerStart } from "./processes.ts";
+import { flagging } from "./token-counter.ts";
 import { Front } from "./workers/front.ts";
 import type { MainNews } from "./workers/messages.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
 /** How often prices that were not known are looked for, and the protocol's clock is compared. */
 const LOOK_MS = 250;
-/** In the published package a worker is a file of its own beside the command line. */
-const PROGRAM = import.meta.url.endsWith(".ts")
-  ? new URL("./worker.ts", import.meta.url)
-  : new URL("../relay-worker.js", import.meta.url);
+const PROGRAM = programOf(import.meta.url, "worker");
 
 export type WorkersParts = { readonly app: FastifyInstance; readonly gate: Gate; readonly served: Served };
 
@@ -50,6 +48,7 @@ export class Workers {
   async start({ app, gate, served }: WorkersParts): Promise<void> {
     const { keys, desk, offers, inFlight, routing, metrics } = served;
     const { log, credit } = this.#parts;
+    const onFlag = flagging(this.#parts);
     const mainSocket = await this.#openSocket(app);
     const pool = await WorkerPool.start({
       ...{ program: PROGRAM, count: this.#config.workers, log },
@@ -57,6 +56,10 @@ export class Workers {
       counter: {
         ...{ gate, desk, keys, inFlight, choosing: { offers, credit, now: Date.now } },
         onRefusal: (code) => metrics.onRefusal(code),
+        onCounted: (news) => {
+          if ("flag" in news) onFlag(news, news.flag);
+          else metrics.onCount(news.result);
+        },
         onCommit: (held, outcome) => learnFrom(served, held, outcome),
       },
       onSticky: ({ name, providerId }) => routing.sessions.learn(name, providerId, Date.now()),

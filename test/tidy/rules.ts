@@ -54,7 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "node/src": ["protocol/src"],
   ...nodeRooms("relay"),
   ...nodeRooms("provider"),
-  "provider/src/demo": ["protocol/src"],
+  "provider/src/demo": ["protocol/src", "node/src"],
   "sdk/typescript/src": ["protocol/src"],
   "cli/src": [
     "protocol/src",

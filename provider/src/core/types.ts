@@ -6,7 +6,7 @@ export type { Route };
 /** What relays filter by, as the operator states it. What is absent is not promised. */
 export type Claims = Pick<
   ModelOffer,
-  "quantization" | "supportedParameters" | "zeroRetention" | "collectsData" | "residency"
+  "quantization" | "supportedParameters" | "hiddenReasoning" | "zeroRetention" | "collectsData" | "residency"
 >;
 
 /** A model that this provider serves, as the operator configured it. */

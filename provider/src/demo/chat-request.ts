@@ -1,8 +1,9 @@
 /** Reads the body of a chat completion. Fields it does not know are ignored. */
+
+import type { CountedMessage } from "@aimo/node/tokens";
 import { RequestError } from "./errors.ts";
 import { type Fields, flag, integerIn, isObject, numberIn } from "./fields.ts";
 import { type AnswerForm, readForm } from "./form-request.ts";
-import type { CountedMessage } from "./tokens.ts";
 
 /** Long enough to try long contexts, short enough to count in milliseconds. */
 export const MAX_PROMPT_TOKENS = 32_768;

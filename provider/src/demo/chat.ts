@@ -1,6 +1,7 @@
 /** Chat completions: one JSON reply, or a stream of `chat.completion.chunk` events, one token each. */
 import { randomInt, randomUUID } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
+import { countChat, countText, textOf, tokensOf } from "@aimo/node/tokens";
 import { type ChatRequest, MAX_PROMPT_TOKENS, readChatRequest } from "./chat-request.ts";
 import { complete, type FinishReason } from "./completion.ts";
 import { RequestError } from "./errors.ts";
@@ -9,7 +10,6 @@ import { wordsToFillIn } from "./form-request.ts";
 import { requireModel } from "./models.ts";
 import { buildNgramModel, generate, type NgramModel } from "./ngram.ts";
 import { valueFor } from "./schema-value.ts";
-import { countChat, countText, textOf, tokensOf } from "./tokens.ts";
 
 const MODEL = "demo-text";
 /** Tokens written between two turns of the event loop when nobody reads along. */

@@ -1,10 +1,10 @@
 /** The embeddings route. */
 import { setImmediate as turn } from "node:timers/promises";
+import { textOf, tokensOf } from "@aimo/node/tokens";
 import { buildEmbeddingModel, EMBEDDING_DIMENSIONS, type EmbeddingModel, embed } from "./embed.ts";
 import { RequestError } from "./errors.ts";
 import { type Fields, integerIn, oneOf } from "./fields.ts";
 import { requireModel } from "./models.ts";
-import { textOf, tokensOf } from "./tokens.ts";
 
 const MODEL = "demo-embed";
 /** Both as OpenAI. */

@@ -3,11 +3,11 @@
  * image API) the URL is a `data:image/png;base64,` URL that holds the picture itself.
  */
 import { randomInt } from "node:crypto";
+import { countText } from "@aimo/node/tokens";
 import { toPng } from "./canvas.ts";
 import { draw } from "./draw.ts";
 import { type Fields, integerIn, oneOf, textIn } from "./fields.ts";
 import { requireModel } from "./models.ts";
-import { countText } from "./tokens.ts";
 
 const MODEL = "demo-image";
 const MAX_PROMPT_LENGTH = 4_000;

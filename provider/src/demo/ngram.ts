@@ -2,9 +2,10 @@
  * An n-gram generator over token ids. It counts which token follows which one to three tokens in the corpus, and
  * prefers the sentences that share words with the prompt. No weights, no training run: the corpus is the model.
  */
+
+import { textOf, tokensOf } from "@aimo/node/tokens";
 import { CORPUS } from "./corpus.ts";
 import { hashText, randomFrom } from "./random.ts";
-import { textOf, tokensOf } from "./tokens.ts";
 import { stemsOf } from "./words.ts";
 
 /** Longest context first. The one-token context only matters where the longer ones leave no choice. */

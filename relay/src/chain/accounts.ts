@@ -4,8 +4,8 @@ import { accountOf, ownerOf, userIdOf } from "@aimo/protocol/actions/credit-vaul
 import { channelOf, extendChannelBySig, openChannelBySig } from "@aimo/protocol/actions/settlement";
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import { type Hex, isHex } from "viem";
-import type { ChannelOnChain } from "../core/types.ts";
-import type { Accounts, SignedSpendAuthorization } from "../flow/ports.ts";
+import type { ChannelOnChain, SignedSpendAuthorization } from "../core/types.ts";
+import type { Accounts } from "../flow/ports.ts";
 
 export type AccountsParameters = {
   readonly chain: Pick<Chain, "public" | "deployment" | "readAt" | "time">;

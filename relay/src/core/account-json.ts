@@ -77,6 +77,9 @@ export function generationJson(generation: Generation): GenerationJson {
         epoch: generation.epoch,
         attempts: attemptsJson(outcome?.attempts ?? []),
         note: generation.note ?? null,
+        count_flag: generation.flag
+          ? { stated_tokens: generation.flag.stated, counted_tokens: generation.flag.counted }
+          : null,
       },
     },
   };

@@ -57,7 +57,8 @@ function judgeUnits({ statement: { units }, worst, delivered, offer }: Judgement
   if (units[2] > worst[2]) return `It counts ${units[2]} output units; at most ${worst[2]} were allowed.`;
   const kind = offer.price.kinds[2];
   const seen = delivered.bytes + SILENT_TOKENS_PER_CHOICE * delivered.count;
-  if (kind === "token" && units[2] > seen)
+  // Of a model that says that it thinks unseen only the hold is a bound; its users have chosen it.
+  if (kind === "token" && units[2] > seen && !offer.model.hiddenReasoning)
     return `It counts ${units[2]} completion tokens; ${delivered.bytes} bytes were delivered.`;
   if (kind === "image" && units[2] > delivered.count)
     return `It counts ${units[2]} images; ${delivered.count} were delivered.`;

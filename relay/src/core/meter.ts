@@ -31,6 +31,8 @@ export type Delivered = {
   readonly responseHash: Hex;
 };
 
+/** Fields of text beside the answer itself. */
+const UNHASHED = ["reasoning_content", "reasoning", "refusal"] as const;
 const asObject = (value: unknown): Json =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
 const asText = (value: unknown): string => (typeof value === "string" ? value : "");
@@ -38,6 +40,8 @@ const asText = (value: unknown): string => (typeof value === "string" ? value : 
 /** Meters one chat response, streamed or whole. Throws a RangeError on junk. */
 export class ChatMeter {
   readonly #choices = new Map<number, Choice>();
+  /** Delivered, and in no hash. */
+  #unhashed = "";
   /** Content frames so far. */
   frames = 0;
   bytes = 0;
@@ -72,6 +76,16 @@ export class ChatMeter {
     return this.#choices.values().next().value?.finishReason ?? null;
   }
 
+  /** All that was delivered, as one text: for a tokenizer. */
+  content(): string {
+    let all = this.#unhashed;
+    for (const { text, tools } of this.#choices.values()) {
+      all += text;
+      for (const tool of tools.values()) all += tool.name + tool.arguments;
+    }
+    return all;
+  }
+
   /** Counts and hashes everything so far. */
   delivered(): Delivered {
     const choices: TextChoice[] = [...this.#choices]
@@ -101,7 +115,11 @@ export class ChatMeter {
     const text = asText(content["content"]);
     choice.text += text;
     this.#count(text);
-    for (const name of ["reasoning_content", "reasoning", "refusal"]) this.#count(asText(content[name]));
+    for (const name of UNHASHED) {
+      const more = asText(content[name]);
+      this.#unhashed += more;
+      this.#count(more);
+    }
     const calls = content["tool_calls"];
     if (Array.isArray(calls))
       for (const [at, call] of calls.entries()) this.#addTool(choice, asObject(call), at);

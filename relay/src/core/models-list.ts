@@ -55,10 +55,12 @@ function modelJson(
 
 /** What a provider promises, and filters go by; what it says nothing of is left out. */
 function claimsOf(model: ModelOffer): ProviderClaims {
-  const { quantization, supportedParameters, zeroRetention, collectsData, residency } = model;
+  const { quantization, supportedParameters, hiddenReasoning, zeroRetention, collectsData, residency } =
+    model;
   return {
     ...(quantization === undefined ? {} : { quantization }),
     ...(supportedParameters === undefined ? {} : { supported_parameters: supportedParameters }),
+    ...(hiddenReasoning === undefined ? {} : { hidden_reasoning: hiddenReasoning }),
     ...(zeroRetention === undefined ? {} : { zero_retention: zeroRetention }),
     ...(collectsData === undefined ? {} : { collects_data: collectsData }),
     ...(residency === undefined ? {} : { residency }),

@@ -151,7 +151,12 @@ export type Generation = GenerationStart & {
   readonly batchNo?: bigint;
   /** Why a request that was served is not billed, for people. */
   readonly note?: string;
+  /** Set where the provider's count of completion tokens is far above this relay's own. */
+  readonly flag?: CountFlag;
 };
+
+/** Completion tokens as the provider signed them, and as this relay counts what was delivered. */
+export type CountFlag = { readonly stated: number; readonly counted: number };
 
 /** A provider as its session knows it. */
 export type ProviderKey = { readonly id: number; readonly signer: Address };
@@ -175,4 +180,17 @@ export type KeyUsage = {
   readonly weekly: bigint;
   readonly monthly: bigint;
   readonly held: bigint;
+};
+
+/** A user's leave to open a channel for it, as protocol section 4 has it. */
+export type SignedSpendAuthorization = {
+  readonly user: Address;
+  readonly relayId: number;
+  readonly sessionKey: Address;
+  readonly amount: bigint;
+  readonly expiry: number;
+  readonly mode: number;
+  readonly nonce: bigint;
+  readonly deadline: number;
+  readonly signature: Hex;
 };

@@ -160,7 +160,7 @@ function refusal(
 type Noting = Pick<ServeDependencies, "routing" | "now">;
 
 export type Answer = {
-  readonly tried: Pick<Try, "offer" | "endpoint" | "beganAt">;
+  readonly tried: Pick<Try, "offer" | "endpoint" | "beganAt" | "attempt">;
   readonly statement: UsageStatement;
   /** Undefined where the whole answer came at once. Wall-clock milliseconds. */
   readonly firstByteAt: number | undefined;
@@ -180,10 +180,23 @@ export function noteServed(
   routing.sessions.onServed(name, offer.providerId, now);
 }
 
+/** Has some of the counts that providers state for chats compared with the relay's own. */
+export function noteCount(
+  { counts }: Pick<ServeDependencies, "counts">,
+  generationId: string,
+  { tried: { offer, attempt }, statement: { units } }: Answer,
+): void {
+  const { price, model, providerId } = offer;
+  // What a model thinks unseen cannot be counted.
+  const isCountable = model.route === "chat" && price.kinds[2] === "token" && !model.hiddenReasoning;
+  if (!isCountable || !("content" in attempt.meter) || !counts.wants()) return;
+  counts.take({ generationId, providerId, stated: units[2], text: attempt.meter.content() });
+}
+
 /** Notes what went wrong after the first byte, or with the statement: nobody else can be tried. */
 export function noteFault(
   { routing, now }: Noting,
-  { offer, beganAt }: Answer["tried"],
+  { offer, beganAt }: Pick<Answer["tried"], "offer" | "beganAt">,
   error: AimoError,
 ): void {
   routing.onFailure(offer, error, { sent: beganAt, now: now() });

@@ -13,6 +13,7 @@ import type {
   Caller,
   ChannelBalance,
   ChannelOnChain,
+  CountFlag,
   Generation,
   GenerationStart,
   KeyLimits,
@@ -23,6 +24,7 @@ import type {
   ReceiptCase,
   Route,
   SignedDebt,
+  SignedSpendAuthorization,
 } from "../core/types.ts";
 import type { VoucherBook } from "../core/vouchers.ts";
 
@@ -44,6 +46,8 @@ export interface Ledger {
   /** Ends a hold, exactly once: charges provisionally, or frees all of it. Throws a RangeError on an unknown hold. */
   commit(id: string, outcome: Outcome): void;
   generationOf(id: string): Promise<Generation | undefined>;
+  /** Notes that the provider's count of this request is far above the relay's own. Changes no charge. */
+  flag(id: string, flag: CountFlag): void;
   /** What a key has used at this relay; zeros for an unknown key. Synchronous: the maximum output is clamped by it. */
   usageOfKey(keyHash: string): KeyUsage;
   /** Requests that are charged provisionally: their providers' signed groups have not come yet. */
@@ -150,7 +154,7 @@ export interface BillingStore {
   reject(receiptHash: Hex, note: string): void;
   /** The relay's debt to a provider over all time, pUSD. */
   owedTo(providerId: number): bigint;
-  /** False: what the chain paid the provider has to be noted before anything is owed on top of it. */
+  /** False: `notePaid` has to come before anything is owed on top of it. */
   knowsDebt(providerId: number): boolean;
   notePaid(providerId: number, paid: bigint): void;
   raiseOwed(providerId: number, owed: bigint): void;
@@ -230,17 +234,6 @@ export interface Accounts {
   /** Opens a channel for a user without gas, within the operator's gas budget for strangers. Returns the transaction. */
   openChannel(authorization: SignedSpendAuthorization): Promise<Hex>;
 }
-export type SignedSpendAuthorization = {
-  readonly user: Address;
-  readonly relayId: number;
-  readonly sessionKey: Address;
-  readonly amount: bigint;
-  readonly expiry: number;
-  readonly mode: number;
-  readonly nonce: bigint;
-  readonly deadline: number;
-  readonly signature: Hex;
-};
 
 /**
  * chain/: what the registry says of providers, models and prices. Synchronous, from a cache at the safe block; what is

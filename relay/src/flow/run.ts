@@ -8,7 +8,7 @@ import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../co
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
 import type { Attempt as AttemptRecord, ChannelBalance, Offer, Outcome } from "../core/types.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
-import { noteFault, noteServed } from "./choosing.ts";
+import { noteCount, noteFault, noteServed } from "./choosing.ts";
 import type { ReplySink, RunParameters } from "./serve-ports.ts";
 import { type Try, Trying } from "./trying.ts";
 
@@ -187,9 +187,7 @@ export class Run {
   }
 
   #stopError(): AimoError {
-    return this.#stopReason === undefined || this.#stopReason === "cancelled"
-      ? cancelled()
-      : this.#stopReason;
+    return typeof this.#stopReason === "object" ? this.#stopReason : cancelled();
   }
 
   /** Bills a statement that agrees with the relay's own count, anything else is free; `then` ends the reply. */
@@ -200,11 +198,9 @@ export class Run {
     const { offer, nonce, requestHash, attempt, sentAt } = tried;
     const worst = worstUnits(request.ask, offer, tried.maxTokens ?? 0) ?? [0, 0, 0];
     const delivered = attempt.delivered();
+    const seen = { statement, requestHash, offer, relayId, separator, worst, delivered, sentAt };
     const { outcome, result, why } = outcomeOf({
-      judgement: {
-        ...{ statement, requestHash, offer, relayId, separator, worst, delivered, sentAt },
-        attempt: attempt.id,
-      },
+      judgement: { ...seen, attempt: attempt.id },
       ...{ model: request.ask.model, nonce, feeBps, hold, attempts: this.#attempts, cancelled: wasCut },
       finishReason: wasCut ? null : attempt.meter.finishReason,
       latencyMs: (this.#firstByteAt ?? dependencies.now()) - this.#startedAt,
@@ -213,8 +209,11 @@ export class Run {
     if (why) {
       log.warn({ generation: id, provider: offer.providerId, reason: why }, "statement rejected");
       noteFault(dependencies, tried, new AimoError("provider_unavailable"));
-    } else if (!wasCut)
-      noteServed(dependencies, request, { tried, statement, firstByteAt: this.#firstByteAt });
+    } else {
+      const answer = { tried, statement, firstByteAt: this.#firstByteAt };
+      if (!wasCut) noteServed(dependencies, request, answer);
+      noteCount(dependencies, id, answer);
+    }
     return this.#settle(outcome, () => then(result));
   }
 

@@ -116,6 +116,23 @@ export interface Desk {
   open(request: OpenRequest, options: OpenOptions): Held | Promise<Held>;
 }
 
+/** A chat whose provider's count can be compared. */
+export type DeliveredChat = {
+  readonly generationId: string;
+  readonly providerId: number;
+  /** Completion tokens as the provider states them. */
+  readonly stated: number;
+  /** All that was delivered. */
+  readonly text: string;
+};
+
+/** The relay's own count of completion tokens, away from the requests. */
+export interface TokenCounts {
+  /** Whether the next one is to be counted. */
+  wants(): boolean;
+  take(chat: DeliveredChat): void;
+}
+
 export type ServeDependencies = {
   readonly relayId: number;
   /** EIP-712 separator of Settlement. */
@@ -125,6 +142,7 @@ export type ServeDependencies = {
   readonly upstream: Upstream;
   readonly credit: Pick<ProviderCredit, "covers">;
   readonly routing: RoutingState;
+  readonly counts: TokenCounts;
   readonly limits: ServeLimits;
   /** Wall-clock milliseconds, and protocol seconds. */
   readonly now: () => number;

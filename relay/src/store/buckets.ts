@@ -36,6 +36,8 @@ export const BUCKETS = {
   jobLines: "joblines",
   /** Presets of accounts, by user id and slug (presets.ts). */
   presets: "presets",
+  /** By generation id: counts of providers that this relay's own does not bear out (ledger.ts). */
+  flags: "flags",
   /** Cursors and counters of the chain room. */
   chain: "chain",
 } as const;

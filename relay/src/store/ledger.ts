@@ -3,6 +3,7 @@ import type {
   Caller,
   ChannelBalance,
   ChannelOnChain,
+  CountFlag,
   Generation,
   GenerationStart,
   KeyUsage,
@@ -209,16 +210,20 @@ export class LevelLedger implements Ledger {
   }
 
   async generationOf(id: string): Promise<Generation | undefined> {
-    return this.storedOf(id);
+    const flagged = this.#journal.get<CountFlag>("flags", id);
+    const [generation, flag] = await Promise.all([this.storedOf(id), flagged]);
+    return generation && flag ? { ...generation, flag } : generation;
+  }
+
+  flag(id: string, flag: CountFlag): void {
+    this.#journal.put("flags", id, flag);
   }
 
   async storedOf(id: string): Promise<StoredGeneration | undefined> {
     const known = this.#running.get(id) ?? this.#provisional.ofGeneration(id);
     if (known) return known;
-    const stored = await this.#journal.get("generations", id);
-    if (stored === undefined) return undefined;
-    const generation = fromStored<StoredGeneration>(stored);
-    return generation.state === "provisional" ? this.#withBill(generation) : generation;
+    const generation = fromStored<StoredGeneration | undefined>(await this.#journal.get("generations", id));
+    return generation?.state === "provisional" ? this.#withBill(generation) : generation;
   }
 
   /** What was served, and is not waiting any more, was billed: what is known of that is kept apart. */
@@ -248,8 +253,7 @@ export class LevelLedger implements Ledger {
 
   /** Users with something open or charged before a restart; their channels have to be read before `reconcile`. */
   async openUsers(): Promise<number[]> {
-    const users = new Set<number>();
-    for (const { userId } of this.#unposted.values()) users.add(userId);
+    const users = new Set<number>(Array.from(this.#unposted.values(), ({ userId }) => userId));
     for (const bucket of ["open", "served"] as const)
       for await (const [, page] of this.#journal.entries<Record<string, { userId: number }>>(bucket))
         for (const { userId } of Object.values(page)) users.add(userId);
@@ -269,10 +273,10 @@ export class LevelLedger implements Ledger {
       const generation = fromStored<StoredGeneration | undefined>(await this.#journal.get("generations", id));
       const usage = generation && usageOf(generation);
       if (!usage || generation.state !== "provisional" || (await this.#isBilled(id))) continue;
-      const { userId, deadline } = value as ServedRecord;
-      keep({ userId, deadline });
-      this.#channels.addPending(userId, generation.epoch, usage.charge);
-      this.#provisional.add({ generation, deadline });
+      const served = value as ServedRecord;
+      keep(served);
+      this.#channels.addPending(served.userId, generation.epoch, usage.charge);
+      this.#provisional.add({ generation, deadline: served.deadline });
     }
     this.expire();
     return { freed, waiting: this.#provisional.size };

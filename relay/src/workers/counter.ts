@@ -9,6 +9,7 @@ import type { Gate } from "../http/gate.ts";
 import type { LinkHandlers } from "./link.ts";
 import type {
   CommitMessage,
+  CountNews,
   JudgedMessage,
   OpenAnswer,
   OpenMessage,
@@ -27,6 +28,7 @@ export type CounterParameters = {
   readonly inFlight: { begin(requestHash: Hex): void; end(requestHash: Hex): void };
   readonly onRefusal: (code: ErrorCode) => void;
   readonly onSticky: (news: StickyNews) => void;
+  readonly onCounted: (news: CountNews) => void;
   /** How a request of a worker ended, for what is learned of providers. */
   readonly onCommit: (held: Held, outcome: Outcome) => void;
 };
@@ -69,6 +71,7 @@ export class Counter {
     leave: ({ ticket, usedTokens }) => this.#leave(ticket, usedTokens),
     sticky: (news) => this.#m.onSticky(news),
     refused: (code) => this.#m.onRefusal(code),
+    counted: (news) => this.#m.onCounted(news),
   };
 
   /** The worker is gone: what it held is freed, as after a crash of the whole relay. */

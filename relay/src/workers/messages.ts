@@ -1,6 +1,6 @@
 import type { ErrorCode } from "@aimo/protocol/errors";
 import type { Hex } from "viem";
-import type { ChannelBalance, Offer, Outcome } from "../core/types.ts";
+import type { ChannelBalance, CountFlag, Offer, Outcome } from "../core/types.ts";
 import type { OfferName } from "../flow/choosing.ts";
 import type { HeldTerms, OpenRequest } from "../flow/serve-ports.ts";
 import type { Arrival, Judged, Principal } from "../http/gate.ts";
@@ -32,6 +32,10 @@ export type WorkerQuestions = {
 
 export type StickyNews = { readonly name: string; readonly providerId: number };
 
+export type CountNews =
+  | { readonly result: "agrees" | "skipped" | "flagged" }
+  | { readonly flag: CountFlag; readonly generationId: string; readonly providerId: number };
+
 export type WorkerNews = {
   /** It can take connections. */
   ready: null;
@@ -50,6 +54,8 @@ export type WorkerNews = {
   sticky: StickyNews;
   /** A request was answered with an error. */
   refused: ErrorCode;
+  /** A provider's count was compared; how that came out, and the request that is to be flagged. */
+  counted: CountNews;
   /** A connection from this address has ended. */
   left: string;
 };

@@ -1,8 +1,8 @@
+import { countText } from "@aimo/node/tokens";
 import { expect } from "chai";
 import OpenAI from "openai";
 import { valueFor } from "../../../provider/src/demo/schema-value.ts";
 import { type DemoServer, startDemoServer } from "../../../provider/src/demo/server.ts";
-import { countText } from "../../../provider/src/demo/tokens.ts";
 
 const WEATHER = {
   type: "function" as const,

@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
+import { countText, tokensOf } from "@aimo/node/tokens";
 import { expect } from "chai";
 import OpenAI from "openai";
 import { PNG } from "pngjs";
 import type { StreamEnd } from "../../../provider/src/demo/chat.ts";
 import { type DemoServer, MAX_BODY_BYTES, startDemoServer } from "../../../provider/src/demo/server.ts";
-import { countText, tokensOf } from "../../../provider/src/demo/tokens.ts";
 
 type ErrorBody = { error: { message: string; type: string; param: string | null; code: string } };
 const user = (content: string) => [{ role: "user" as const, content }];

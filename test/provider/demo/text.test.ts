@@ -1,7 +1,7 @@
+import { countChat, countText, textOf, tokensOf } from "@aimo/node/tokens";
 import { expect } from "chai";
 import { complete } from "../../../provider/src/demo/completion.ts";
 import { buildNgramModel, type GenerationAsk, generate } from "../../../provider/src/demo/ngram.ts";
-import { countChat, countText, textOf, tokensOf } from "../../../provider/src/demo/tokens.ts";
 
 const model = buildNgramModel();
 
@@ -95,7 +95,7 @@ describe("demo/completion", () => {
   });
 });
 
-describe("demo/tokens", () => {
+describe("tokens", () => {
   it("counts a chat with 3 tokens around each message, 1 beside a name and 3 for the reply", () => {
     const text = "How are you?";
     const bare = countText("user") + countText(text);

@@ -3,6 +3,7 @@ import { type Database, type DataIdentity, openData } from "@aimo/node/data-dir"
 import { initFastCrypto, sign } from "@aimo/node/fast-crypto";
 import { generateKey, type NodeKey } from "@aimo/node/keys";
 import { silentLog } from "@aimo/node/log";
+import { countText } from "@aimo/node/tokens";
 import { toHex } from "@aimo/protocol/bytes";
 import type { Deployment } from "@aimo/protocol/deployment";
 import { digestOf, domainSeparator } from "@aimo/protocol/typed-data";
@@ -11,7 +12,6 @@ import { assemble } from "@aimo/provider/assemble";
 import type { Voucher } from "@aimo/provider/core/outstanding";
 import type { ServedModel } from "@aimo/provider/core/types";
 import type { VendorName } from "@aimo/provider/core/vendors";
-import { countText } from "@aimo/provider/demo/tokens";
 import type { RelayFunds, RelayOnChain, ReservesChain } from "@aimo/provider/flow/ports";
 import { createOpenaiUpstream } from "@aimo/provider/upstream/openai";
 import type { Hex } from "viem";

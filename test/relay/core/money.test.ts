@@ -161,6 +161,13 @@ describe("judgeStatement", () => {
     });
   }
 
+  it("takes tokens that are not shown from a model that declares them, as far as they were held for", () => {
+    const declared = { ...offer, model: { ...offer.model, hiddenReasoning: true } };
+    const judged = (tokens: number) =>
+      judgeStatement({ ...base, offer: declared, statement: state([10, 0, tokens]) }).ok;
+    expect([judged(29), judged(64), judged(65)]).to.deep.equal([true, true, false]);
+  });
+
   it("rejects a cost for nothing, and takes none", () => {
     const nothing = { ...base, delivered: { ...delivered, bytes: 0 } };
     expect(judgeStatement({ ...nothing, statement: state([10, 0, 0]) }).ok).to.equal(false);

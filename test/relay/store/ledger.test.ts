@@ -188,9 +188,11 @@ for (const [name, openDisk] of Object.entries(DRIVERS))
       const { disk, world } = await fresh();
       world.ledger.setChannel(channelOf(1));
       const used = serveOne(world, 1, { cost: 1_000n });
+      world.ledger.flag(used.id, { stated: 40, counted: 10 });
       await world.ledger.flushed();
       const again = await openWorld(await disk.reopen(), world.clock);
       expect(await again.ledger.openUsers()).to.deep.equal([1]);
+      expect((await again.ledger.generationOf(used.id))?.flag).to.deep.equal({ stated: 40, counted: 10 });
       again.ledger.setChannel(channelOf(1));
       world.clock.ms += 9_999;
       expect(await again.ledger.reconcile()).to.deep.equal({ freed: 0, waiting: 1 });

@@ -2,6 +2,7 @@ import { AimoError } from "@aimo/protocol/errors";
 import type {
   Caller,
   ChannelBalance,
+  CountFlag,
   Generation,
   GenerationStart,
   KeyUsage,
@@ -47,6 +48,12 @@ export class PlainLedger implements Ledger {
     const held = balance.held + amount + balance.pending;
     if (held > this.mostHeld) this.mostHeld = held;
     this.generations.set(start.id, { ...start, state: "running", held: amount });
+  }
+
+  readonly flags = new Map<string, CountFlag>();
+
+  flag(id: string, flag: CountFlag): void {
+    this.flags.set(id, flag);
   }
 
   commit(id: string, outcome: Outcome): void {

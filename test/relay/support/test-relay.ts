@@ -89,6 +89,7 @@ export type TestRelayOptions = {
   readonly hooks?: RelayHooks;
   readonly log?: ServeDependencies["log"];
   readonly cache?: Partial<CacheLimits>;
+  readonly counts?: ServeDependencies["counts"];
 };
 
 const METERED_ONLY = { voucherStateOf: () => undefined, takeVoucher: () => {} };
@@ -166,6 +167,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       onCommit: ({ model }, outcome) => observations.add(model, outcome, now()),
     }),
     ...{ upstream, credit, routing },
+    counts: options.counts ?? { wants: () => false, take: () => {} },
     limits: { ...LIMITS, ...options.limits },
     now,
     protocolNow: () => Math.floor(now() / 1000),
