@@ -4,8 +4,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import { type Ack, audit, readBooks } from "./crash/audit.ts";
 import { type CrashNetwork, startCrashNetwork } from "./crash/network.ts";
 
-export type CrashOptions = { readonly points: number };
-export const CRASH_BENCH: CrashOptions = { points: 200 };
+export type CrashOptions = {
+  readonly points: number;
+  /** Processes that serve; above 1 all of them end with the one that is killed, which has the books. */
+  readonly workers: number;
+};
+export const CRASH_BENCH: CrashOptions = { points: 200, workers: 1 };
 
 const CLIENTS = 8;
 /** A relay is killed this long after it began to serve, at random. */
@@ -20,10 +24,10 @@ const DURABLE_MS = 1_000;
  */
 export async function benchCrash(
   progress: (text: string) => void,
-  { points }: CrashOptions = CRASH_BENCH,
+  { points, workers }: CrashOptions = CRASH_BENCH,
 ): Promise<Readonly<Record<string, unknown>>> {
   progress("deploying the contracts, starting a provider");
-  const network = await startCrashNetwork();
+  const network = await startCrashNetwork(workers);
   const acks: Ack[] = [];
   const kills: number[] = [];
   const restarts: number[] = [];

@@ -43,6 +43,7 @@ Options:
   --no-portkey
              relay: without Portkey's gateway, which is installed into bench/.portkey the first time
   --points   crash: how often the relay is killed (${CRASH_BENCH.points})
+  --workers  crash: processes that serve beside the one that is killed (${CRASH_BENCH.workers}: none)
   --minutes  soak: how long (${SOAK_BENCH.minutes})
   --help     this text`;
 
@@ -56,6 +57,7 @@ async function main(): Promise<void> {
     seconds: { type: "string", default: String(RELAY_BENCH.seconds) },
     "no-portkey": { type: "boolean", default: false },
     points: { type: "string", default: String(CRASH_BENCH.points) },
+    workers: { type: "string", default: String(CRASH_BENCH.workers) },
     minutes: { type: "string", default: String(SOAK_BENCH.minutes) },
   } as const;
   const { values, positionals } = readOptions(HELP, known, { allowPositionals: true });
@@ -74,6 +76,7 @@ async function main(): Promise<void> {
       portkey: !values["no-portkey"],
       pin: true,
       points: positive("points", values.points),
+      workers: positive("workers", values.workers),
     },
     minutes: positive("minutes", values.minutes),
   };

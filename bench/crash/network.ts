@@ -30,7 +30,7 @@ const MOST_ANSWER_MS = 40;
 const RELAY_CORE = 0;
 
 /** A chain and a real provider node in this process, and a relay in another that can be killed. */
-export async function startCrashNetwork(): Promise<CrashNetwork> {
+export async function startCrashNetwork(workers: number): Promise<CrashNetwork> {
   const started = new AsyncDisposableStack();
   try {
     const folder = await mkdtemp(join(tmpdir(), "aimo-crash-"));
@@ -39,6 +39,8 @@ export async function startCrashNetwork(): Promise<CrashNetwork> {
     const p2p = `/ip4/127.0.0.1/tcp/${p2pPort}`;
     // Posts all the time, so that kills find batches at every step.
     const settings = `
+workers = ${workers}
+
 [http]
 port = ${port}
 requests_per_minute = 10000000

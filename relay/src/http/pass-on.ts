@@ -48,17 +48,24 @@ export class PassOn {
     };
     for (const [name, value] of Object.entries(request.headers))
       if (!OWN_HEADERS.has(name) && value !== undefined) headers[name] = value;
+    let isAnswered = false;
     const onward = send({ socketPath: this.#socketPath, agent: this.#agent, method, path, headers });
     onward.on("response", (answer) => {
+      isAnswered = true;
       response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       // Comments and the first bytes of a stream must not wait for more.
       response.flushHeaders();
       // What breaks off on one side is broken off on the other: nothing looks whole that is not.
       pipeline(answer, response, () => {});
     });
-    onward.on("error", () => refuse(response));
-    // The client is gone: so is its request.
-    response.on("close", () => onward.destroy());
+    // An answer that comes before all of the request was taken stays as it is.
+    onward.on("error", () => {
+      if (!isAnswered) refuse(response);
+    });
+    response.on("close", () => {
+      // The client is gone: so is its request.
+      if (!response.writableFinished) onward.destroy();
+    });
     if (body) onward.end(body);
     else pipeline(request, onward, () => {});
   }
@@ -70,10 +77,6 @@ export class PassOn {
 
 /** The main process does not answer: it is ending, or its connection broke. */
 function refuse(response: ServerResponse): void {
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
   const error = new AimoError("overloaded", { retryAfterSeconds: 1 });
   response
     .writeHead(error.status, { "content-type": "application/json; charset=utf-8", "retry-after": "1" })
