@@ -26,24 +26,22 @@ export async function startListening(parameters: ListeningParameters): Promise<L
   const { host, port, requestsPerMinute } = config.http;
   const sessions = new AuthSessionStore(Date.now);
   const gate = new Gate({ keys, sessions, tiers, requestsPerMinute, now: Date.now });
+  const close = async () => {
+    await workers?.close();
+    const closed = app.close();
+    app.server.closeAllConnections();
+    await closed;
+  };
   const addressOf = () => workers?.address ?? (app.server.address() as AddressInfo);
   const app: FastifyInstance = await createApp(parameters, { gate, sessions, addressOf });
   try {
     if (workers) await workers.start({ app, gate, served });
     else await app.listen({ host, port });
   } catch (error) {
-    await app.close();
+    await close();
     throw listenError(error, { host, port });
   }
-  return {
-    url: urlOf(addressOf()),
-    close: async () => {
-      await workers?.close();
-      const closed = app.close();
-      app.server.closeAllConnections();
-      await closed;
-    },
-  };
+  return { url: urlOf(addressOf()), close };
 }
 
 type AppParts = {

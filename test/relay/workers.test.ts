@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Agent, request as send } from "node:http";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { Writable } from "node:stream";
 import { createLog } from "@aimo/node/log";
 import { expect } from "chai";
@@ -29,12 +29,17 @@ function watchWorkers() {
 describe("a relay with workers", function () {
   this.timeout(60_000);
   let network: RelayWithProvider;
+  let isOpen = false;
   let workers: ReturnType<typeof watchWorkers>;
   const start = async (settings: PartialConfig = {}) => {
     workers = watchWorkers();
     network = await startRelayWithProvider({ workers: 3, ...settings }, { log: workers.log });
+    isOpen = true;
   };
-  afterEach(() => network?.close());
+  afterEach(async () => {
+    if (isOpen) await network.close();
+    isOpen = false;
+  });
 
   /** By a connection of its own, so that the next worker gets it. */
   const ask = (body: object, headers: Record<string, string> = {}, path = "/v1/chat/completions") =>
@@ -206,6 +211,17 @@ describe("a relay with workers", function () {
     const count = (what: string) => statuses.filter((status) => status === what).length;
     expect([count("200"), count("429"), count("closed")]).to.deep.equal([4, 4, 2]);
     for (const socket of sockets) socket.destroy();
+  });
+
+  it("says when its port is taken, and leaves no worker behind", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const error = await start({ http: { port } }).catch((caught: unknown) => caught);
+    taken.close();
+    expect(error).to.include({ code: "port_in_use" });
+    expect(workers.pids.size).to.equal(3);
+    for (const pid of workers.pids.values()) expect(() => process.kill(pid, 0)).to.throw("ESRCH");
   });
 
   it("finishes what runs when it stops", async () => {

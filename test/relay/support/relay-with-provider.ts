@@ -94,7 +94,15 @@ export async function startRelayWithProvider(
     const client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: key, maxRetries: 0 });
     return { relay, gossip, client, journal };
   };
-  let running = await start();
+  const closeRest = async () => {
+    await world.provider.close(0);
+    await demo.close();
+    await db.close();
+  };
+  let running = await start().catch(async (error: unknown) => {
+    await closeRest();
+    throw error;
+  });
   const stop = async () => {
     await running.gossip.close();
     await running.relay.close();
@@ -115,9 +123,7 @@ export async function startRelayWithProvider(
     },
     close: async () => {
       await stop();
-      await world.provider.close(0);
-      await demo.close();
-      await db.close();
+      await closeRest();
     },
   };
 }
