@@ -105,7 +105,7 @@ async function readStream(target: Target, wish: Wish, seen: Seen, how: Reading):
       const parts = (rest + piece).split("\n\n");
       rest = parts.pop() ?? "";
       for (const part of parts) {
-        if (part.includes('"delta":{"content":"word')) frames++;
+        if (part.includes('"delta":{"content":" word')) frames++;
         if (part.includes('"aimo":')) last = part;
       }
       if (how.isSlow) await wait(SLOW_READ_MS);

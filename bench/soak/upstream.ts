@@ -87,7 +87,7 @@ function stream(response: ServerResponse, wish: Wish, written: Map<number, numbe
     frames++;
     written.set(wish.no, frames);
     const isLast = frames === wish.frames;
-    const choices = [{ index: 0, delta: { content: "word " }, finish_reason: isLast ? "stop" : null }];
+    const choices = [{ index: 0, delta: { content: " word" }, finish_reason: isLast ? "stop" : null }];
     response.write(`data: ${JSON.stringify({ ...head, choices, padding })}\n\n`);
     if (!isLast) return;
     clearInterval(timer);

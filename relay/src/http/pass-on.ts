@@ -1,5 +1,6 @@
 import {
   Agent,
+  type ClientRequest,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type ServerResponse,
@@ -52,6 +53,10 @@ export class PassOn {
     const onward = send({ socketPath: this.#socketPath, agent: this.#agent, method, path, headers });
     onward.on("response", (answer) => {
       isAnswered = true;
+      // What it did not wait for it does not want, and its connection waits for that.
+      answer.on("end", () => {
+        if (!onward.writableFinished) onward.destroy();
+      });
       response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       // Comments and the first bytes of a stream must not wait for more.
       response.flushHeaders();
@@ -67,12 +72,32 @@ export class PassOn {
       if (!response.writableFinished) onward.destroy();
     });
     if (body) onward.end(body);
-    else pipeline(request, onward, () => {});
+    else sendOn(request, onward);
   }
 
   close(): void {
     this.#agent.destroy();
   }
+}
+
+/**
+ * Sends a body on. When it is not wanted any more, because the answer came before its end, the rest is read and dropped:
+ * the client's next request stands behind it. (Node tells of no `drain` then.)
+ */
+function sendOn(body: IncomingMessage, onward: ClientRequest): void {
+  let isWanted = true;
+  const drop = () => {
+    isWanted = false;
+    body.resume();
+  };
+  onward.on("response", drop).on("close", drop);
+  onward.on("drain", () => body.resume());
+  body.on("data", (chunk: Buffer) => {
+    if (isWanted && !onward.write(chunk)) body.pause();
+  });
+  body.on("end", () => {
+    if (isWanted) onward.end();
+  });
 }
 
 /** The main process does not answer: it is ending, or its connection broke. */

@@ -39,10 +39,12 @@ export async function buildWorkerApp(dependencies: WorkerAppDependencies): Promi
   };
   const onNotFound = (request: FastifyRequest, reply: FastifyReply) => pass(request, reply, false);
   const app = createBaseApp({ settings, log, onRefusal, judgeConnection, onNotFound });
+  // Before anything of it is read, and whatever it says that it is.
+  app.addHook("onRequest", (request, reply, done) => {
+    if (request.is404) pass(request, reply, false);
+    else done();
+  });
   await allowOrigins(app, settings, { preflight: false });
-  // What goes on is not read here.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
   await app.register(async (inference) => {
     inference.addHook("onRequest", (request, reply, done) => {
       if (KEPT.some((name) => name in request.headers)) pass(request, reply, false);
