@@ -1,4 +1,4 @@
-import { availableParallelism } from "node:os";
+import { cpus } from "node:os";
 import { canPin, pinSelf } from "./relay/child.ts";
 import { type Figures, MODES, type Target } from "./relay/modes.ts";
 import { type Estimate, estimate } from "./relay/statistics.ts";
@@ -107,7 +107,7 @@ function report(rounds: Rounds, missing: Readonly<Record<string, string>>, optio
     targets,
     conditions: {
       ...{ rounds: options.rounds, secondsEach: options.seconds, warmUpSeconds: options.warmUpSeconds },
-      ...{ node: process.version, cores: availableParallelism(), pinned: String(canPin()) },
+      ...{ node: process.version, cores: cpus().length, pinned: String(canPin()) },
     },
   };
 }
