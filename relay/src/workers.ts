@@ -14,6 +14,8 @@ import { Front } from "./workers/front.ts";
 import type { MainNews } from "./workers/messages.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
+/** Of an address of this kind; the system's own limit is 104 or 108 with the end mark. */
+const MAX_SOCKET_PATH_BYTES = 100;
 /** How often prices that were not known are looked for, and the protocol's clock is compared. */
 const LOOK_MS = 250;
 const PROGRAM = programOf(import.meta.url, "worker");
@@ -88,10 +90,18 @@ export class Workers {
 
   /** This process answers workers where nobody else of this machine may connect: the folder is its user's alone. */
   async #openSocket(app: FastifyInstance): Promise<string> {
+    const { dataFolder } = this.#config;
+    const beside = join(dataFolder, "workers.sock");
     if (process.platform === "win32") {
       const pipe = `\\\\.\\pipe\\aimo-relay-${process.pid}-${Date.now()}`;
       await app.listen({ path: pipe });
       return pipe;
+    }
+    if (dataFolder !== "memory" && Buffer.byteLength(beside) <= MAX_SOCKET_PATH_BYTES) {
+      // What a relay that was killed has left; nobody else has this folder open.
+      await rm(beside, { force: true });
+      await app.listen({ path: beside });
+      return beside;
     }
     this.#folder = await mkdtemp(join(tmpdir(), "aimo-relay-"));
     const path = join(this.#folder, "main.sock");

@@ -6,7 +6,11 @@ import { createLog } from "@aimo/node/log";
 import { expect } from "chai";
 import OpenAI from "openai";
 import type { PartialConfig } from "../../relay/src/config.ts";
-import { type RelayWithProvider, startRelayWithProvider } from "./support/relay-with-provider.ts";
+import {
+  type RelayWithProvider,
+  SLOW_PER_MINUTE,
+  startRelayWithProvider,
+} from "./support/relay-with-provider.ts";
 import { type Json, until } from "./support/test-relay.ts";
 
 const messages = [{ role: "user" as const, content: "Tell me of the sea." }];
@@ -64,6 +68,7 @@ describe("a relay with workers", function () {
     await until(() => network.ledger.holds.size === 0);
     network.ledger.commits.length = 0;
   };
+  const slow = () => ({ authorization: `Bearer ${network.slowKey}` });
   const openStream = (body: string) => {
     const socket = connect(Number(new URL(network.url).port), "127.0.0.1");
     socket.on("error", () => {});
@@ -119,17 +124,14 @@ describe("a relay with workers", function () {
   });
 
   it("takes no more per minute than one process would, wherever the requests arrive", async () => {
-    await start({ http: { port: 0, requestsPerMinute: 60 } });
+    await start();
     await offered();
-    const about = { headers: { authorization: `Bearer ${network.key}` } };
-    const seen = await fetch(`${network.url}/v1/key`, about);
-    const left = Number(seen.headers.get("x-ratelimit-remaining"));
-    expect(left).to.be.within(1, 60);
-    const replies = await many(left + 9);
+    const began = Date.now();
+    const replies = await many(SLOW_PER_MINUTE + 20, CHAT, slow());
     const refused = replies.filter(({ status }) => status === 429);
-    // Of the others some find the provider's slots taken; they were counted as well.
-    expect(replies.length - refused.length).to.equal(left);
-    expect(refused).to.have.length(9);
+    // Of those that were taken some find the provider's slots taken; they were counted as well.
+    const comeBack = ((Date.now() - began) / 60_000) * SLOW_PER_MINUTE;
+    expect(replies.length - refused.length).to.be.within(SLOW_PER_MINUTE, SLOW_PER_MINUTE + comeBack);
     for (const { headers } of refused) expect(Number(headers["retry-after"])).to.be.at.least(1);
   });
 
@@ -150,18 +152,19 @@ describe("a relay with workers", function () {
   });
 
   it("passes on what names a preset, and counts it once", async () => {
-    await start({ http: { port: 0, requestsPerMinute: 60 } });
+    await start();
     await offered();
-    const [before, named, after] = [
-      await ask(CHAT),
-      await ask({ ...CHAT, preset: "mine" }),
-      await ask(CHAT),
-    ].map(({ json, headers }) => ({
+    const replies = [
+      await ask(CHAT, slow()),
+      await ask({ ...CHAT, preset: "mine" }, slow()),
+      await ask(CHAT, slow()),
+    ];
+    const [before, named, after] = replies.map(({ json, headers }) => ({
       code: json.error?.code,
       left: Number(headers["x-ratelimit-remaining"]),
     }));
     expect(named?.code).to.equal("not_found");
-    // One comes back each second.
+    // One may have come back meanwhile.
     expect((before?.left ?? 0) - (after?.left ?? 0)).to.be.within(1, 2);
   });
 

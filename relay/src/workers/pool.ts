@@ -140,6 +140,7 @@ export class WorkerPool {
       reject(new Error(`Worker ${number} ended with ${code ?? signal} before it was ready.`));
       this.#onEnd(seat, { number, code, signal });
     });
+    child.once("error", reject);
     seat.onReady = resolve;
     seat.link.tell("start", this.#m.start);
     const { offers, behind } = this.#m.greetings();

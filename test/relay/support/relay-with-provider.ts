@@ -39,6 +39,8 @@ const DEMO_NAMES = [
   ...["demo-speech", "demo-listen", "demo-moderation"],
 ];
 const models = MODELS.map((model, index) => ({ ...model, upstreamModel: DEMO_NAMES[index] ?? "" }));
+/** Requests per minute of the slow key: one comes back in three seconds. */
+export const SLOW_PER_MINUTE = 20;
 /** Below the budget of the tests. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
@@ -46,6 +48,8 @@ export type RelayWithProvider = {
   readonly client: OpenAI;
   readonly url: string;
   readonly key: string;
+  /** Another key of the same account, with a limit of its own. */
+  readonly slowKey: string;
   readonly ledger: PlainLedger;
   /** Groups as the provider signed them. */
   readonly signed: { readonly count: number; readonly genuine: boolean }[];
@@ -72,6 +76,7 @@ export async function startRelayWithProvider(
   });
   const db = await openMemory();
   const key = await makeKey(db, relayKey.address);
+  const slowKey = await makeKey(db, relayKey.address, SLOW_PER_MINUTE);
   let owed = 0n;
   const billing: Billing = {
     onGroup: async (group, signature, receipts, { signer }) => {
@@ -109,7 +114,7 @@ export async function startRelayWithProvider(
     await running.journal.close();
   };
   return {
-    ...{ ledger, signed, key },
+    ...{ ledger, signed, key, slowKey },
     get client() {
       return running.client;
     },
@@ -211,7 +216,7 @@ function announcement(world: World): Uint8Array {
   );
 }
 
-async function makeKey(db: Database, owner: `0x${string}`): Promise<string> {
+async function makeKey(db: Database, owner: `0x${string}`, requestsPerMinute?: number): Promise<string> {
   const keys = await KeyStore.open(db, Date.now);
   const settings = {
     name: "",
@@ -220,6 +225,9 @@ async function makeKey(db: Database, owner: `0x${string}`): Promise<string> {
     expiresAt: undefined,
     models: undefined,
   };
-  const { key } = await keys.create({ userId: 1, owner }, { ...settings, disabled: false });
+  const { key } = await keys.create(
+    { userId: 1, owner },
+    { ...settings, requestsPerMinute, disabled: false },
+  );
   return key;
 }
