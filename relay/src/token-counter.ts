@@ -39,6 +39,8 @@ const MAX_WAITING = 1_024;
 const MAX_WAITING_CHARACTERS = 8 * 1024 * 1024;
 /** A longer answer is not counted: it would hold all others up. */
 const MAX_CHARACTERS = 256 * 1024;
+/** Texts go to the thread together: waking it costs more than what is left of a request's own work. */
+const GATHER_MS = 100;
 /** In the published package the thread's program is a file of its own beside the command line. */
 const PROGRAM = programOf(import.meta.url, "token-counting");
 
@@ -49,6 +51,9 @@ const PROGRAM = programOf(import.meta.url, "token-counting");
 export class TokenCounter implements TokenCounts {
   readonly #m: TokenCounterParameters;
   readonly #waiting = new Map<number, DeliveredChat>();
+  /** What the thread has not got yet. */
+  #gathered: (readonly [number, string])[] = [];
+  #timer: NodeJS.Timeout | undefined;
   #characters = 0;
   #nextId = 1;
   #thread: Worker | undefined;
@@ -72,13 +77,22 @@ export class TokenCounter implements TokenCounts {
     const id = this.#nextId++;
     this.#waiting.set(id, chat);
     this.#characters += length;
-    this.#open().postMessage([id, chat.text]);
+    this.#gathered.push([id, chat.text]);
+    this.#timer ??= setTimeout(() => this.#send(), GATHER_MS).unref();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#forget();
     await this.#thread?.terminate();
+  }
+
+  #send(): void {
+    this.#timer = undefined;
+    const texts = this.#gathered;
+    this.#gathered = [];
+    if (texts.length > 0) this.#open().postMessage(texts);
   }
 
   /** Begun with the first text; a thread that failed is begun anew with the next. */
@@ -86,7 +100,9 @@ export class TokenCounter implements TokenCounts {
     if (this.#thread) return this.#thread;
     const thread = new Worker(PROGRAM);
     thread.unref();
-    thread.on("message", ([id, counted]: readonly [number, number]) => this.#onCount(id, counted));
+    thread.on("message", (counts: readonly (readonly [number, number])[]) => {
+      for (const [id, counted] of counts) this.#onCount(id, counted);
+    });
     thread.on("error", (error) => this.#m.onFault(error));
     thread.on("exit", () => {
       this.#thread = undefined;
@@ -110,6 +126,7 @@ export class TokenCounter implements TokenCounts {
   #forget(): void {
     for (const _chat of this.#waiting.values()) this.#m.onResult("skipped");
     this.#waiting.clear();
+    this.#gathered = [];
     this.#characters = 0;
   }
 }

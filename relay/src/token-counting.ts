@@ -3,6 +3,6 @@ import { countText } from "@aimo/node/tokens";
 
 /** The thread of `token-counter.ts`: gets texts, gives their counts. */
 
-parentPort?.on("message", ([id, text]: readonly [number, string]) => {
-  parentPort?.postMessage([id, countText(text)]);
+parentPort?.on("message", (texts: readonly (readonly [number, string])[]) => {
+  parentPort?.postMessage(texts.map(([id, text]) => [id, countText(text)]));
 });
