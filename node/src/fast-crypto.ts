@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { hash, toBytes, useHex, useKeccak } from "@aimo/protocol/bytes";
 import { createKeccak, type IHasher } from "hash-wasm";
 import secp256k1 from "secp256k1";
@@ -22,6 +23,20 @@ export function initFastCrypto(): Promise<void> {
 
 /** keccak-256 of the parts, concatenated: native once `initFastCrypto` has resolved. */
 export const keccak: (...parts: readonly Uint8Array[]) => Uint8Array = hash;
+
+/** Takes about a millisecond: what comes in between waits no longer. */
+const STEP_BYTES = 256 * 1024;
+
+/** keccak-256 of data that may be long: others have their turn in between. The data must not change until it resolves. */
+export async function keccakInSteps(data: Uint8Array): Promise<Uint8Array> {
+  if (data.length <= STEP_BYTES) return hash(data);
+  const hasher = (await createKeccak(256)).init();
+  for (let at = 0; at < data.length; at += STEP_BYTES) {
+    hasher.update(data.subarray(at, at + STEP_BYTES));
+    await turn();
+  }
+  return hasher.digest("binary");
+}
 
 /** Half of the curve's order, the highest `s` that the contracts take. */
 const MAX_S = Buffer.from("7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0", "hex");

@@ -3,6 +3,7 @@ import {
   initFastCrypto,
   isSignedBy,
   keccak,
+  keccakInSteps,
   publicKeyOf,
   recoverAddress,
   sharedSecret,
@@ -29,6 +30,21 @@ describe("node/fast-crypto", () => {
         expect(bytesToHex(keccak(data))).to.equal(keccak256(data));
         expect(bytesToHex(keccak(data.subarray(0, at), data.subarray(at)))).to.equal(keccak256(data));
       }),
+    );
+  });
+
+  it("hashes what is long in steps, to the same", async () => {
+    const step = 256 * 1024;
+    const lengths = fc.oneof(
+      fc.nat(64),
+      fc.nat(64).map((more) => step * (1 + (more % 3)) - 32 + more),
+    );
+    await fc.assert(
+      fc.asyncProperty(lengths, fc.nat(255), async (length, byte) => {
+        const data = new Uint8Array(length).fill(byte);
+        expect(bytesToHex(await keccakInSteps(data))).to.equal(keccak256(data));
+      }),
+      { numRuns: 20 },
     );
   });
 

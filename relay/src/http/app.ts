@@ -19,8 +19,9 @@ import { COUNTED_HEADER } from "./pass-on.ts";
 import { type PresetsOptions, presetsRoutes } from "./presets-routes.ts";
 
 export type HttpSettings = BaseSettings & {
-  /** Largest form with a recording, bytes. */
+  /** Largest form with a recording, and large bodies that are in memory together, bytes. */
   readonly maxAudioBytes: number;
+  readonly maxBodiesBytes: number;
   readonly requestsPerMinute: number;
   readonly authCallsPerMinute: number;
 };
@@ -33,7 +34,7 @@ export type AppDependencies = {
   readonly isInternal?: boolean;
   readonly gate: Gate;
   readonly accounts: Accounts;
-} & Omit<InferenceOptions, "maxAudioBytes" | "passOn" | "presets"> &
+} & Omit<InferenceOptions, "maxAudioBytes" | "maxBodiesBytes" | "passOn" | "presets"> &
   Omit<PresetsOptions, "access"> &
   ModelsOptions &
   Omit<AuthOptions, "callsPerMinute"> &
@@ -70,7 +71,8 @@ async function registerRoutes(
   const { settings } = dependencies;
   await app.register(metaRoutes, dependencies);
   await app.register(async (v1) => {
-    await v1.register(inferenceRoutes, { ...dependencies, maxAudioBytes: settings.maxAudioBytes });
+    const { maxAudioBytes, maxBodiesBytes } = settings;
+    await v1.register(inferenceRoutes, { ...dependencies, maxAudioBytes, maxBodiesBytes });
     await v1.register(modelsRoutes, dependencies);
     await v1.register(authRoutes, { ...dependencies, callsPerMinute: settings.authCallsPerMinute });
     await v1.register(keysRoutes, { ...dependencies, access });

@@ -16,6 +16,7 @@ import { type CacheWish, serveCached } from "../flow/serve-cached.ts";
 import { type ServeOnceDependencies, serveOnce } from "../flow/serve-once.ts";
 import type { ReplySink, ServeRequest } from "../flow/serve-ports.ts";
 import { keyOf } from "./access.ts";
+import { boundBodies } from "./body-room.ts";
 import { readCacheWish, tellFound } from "./cache-headers.ts";
 import { dialectSchemas } from "./dialect-schemas.ts";
 import { DialectSink } from "./dialect-sink.ts";
@@ -28,8 +29,9 @@ export type InferenceOptions = ServeOnceDependencies & {
   readonly presets: Pick<Presets, "find">;
   /** True: another process answers this one, because it needs what only that has. */
   readonly passOn?: (request: FastifyRequest, reply: FastifyReply) => boolean;
-  /** Largest form with a recording, bytes. */
+  /** Largest form with a recording, and large bodies that are in memory together, bytes. */
   readonly maxAudioBytes: number;
+  readonly maxBodiesBytes: number;
 };
 
 type InferenceRoute = {
@@ -58,6 +60,7 @@ const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
 
 /** Routes that infer. The body stays the client's bytes; it is parsed once, for what routing and price need. */
 export const inferenceRoutes: FastifyPluginAsync<InferenceOptions> = async (app, options) => {
+  boundBodies(app, options.maxBodiesBytes);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) =>
     done(null, body),

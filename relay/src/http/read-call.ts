@@ -1,3 +1,5 @@
+import { keccakInSteps } from "@aimo/node/fast-crypto";
+import { toHex } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import type { FastifyRequest } from "fastify";
@@ -34,45 +36,51 @@ export type ReadCall = {
   content(): string;
 };
 
-/** Reads a call that names no preset; a call that does comes as a promise. Throws what `readAsk` throws. */
+/** A longer body is hashed in steps: at once it would hold up everybody's streams. */
+const LONG_BYTES = 256 * 1024;
+
+/** Reads a call; one that is long or names a preset comes as a promise. Throws what `readAsk` throws. */
 export function readCall(
   call: CallParameters,
   presets: Pick<Presets, "find">,
   userId: number,
 ): ReadCall | Promise<ReadCall> {
-  const { request, route } = call;
-  const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-  if (route === "transcriptions") return readForm(request, sent);
-  const parsed = parseBody(sent);
-  const slug = isObject(parsed) ? presetNamed(parsed) : undefined;
-  if (slug === undefined) return readJson(call, { sent, parsed, preset: undefined });
-  return requirePreset(presets, userId, slug).then((preset) => readJson(call, { sent, parsed, preset }));
+  const sent = call.request.body instanceof Buffer ? call.request.body : Buffer.alloc(0);
+  const read = (bodyHash: Hex) => readHashed(call, { sent, bodyHash }, { presets, userId });
+  return sent.length > LONG_BYTES
+    ? keccakInSteps(sent).then((hash) => read(toHex(hash)))
+    : read(hashBody(sent));
 }
 
-function readForm({ headers }: FastifyRequest, sent: Buffer): ReadCall {
+type Sent = { readonly sent: Buffer; readonly bodyHash: Hex };
+type PresetsOf = { readonly presets: Pick<Presets, "find">; readonly userId: number };
+
+function readHashed(call: CallParameters, body: Sent, { presets, userId }: PresetsOf) {
+  if (call.route === "transcriptions") return readForm(call.request, body);
+  const parsed = parseBody(body.sent);
+  const slug = isObject(parsed) ? presetNamed(parsed) : undefined;
+  if (slug === undefined) return readJson(call, { ...body, parsed, preset: undefined });
+  return requirePreset(presets, userId, slug).then((preset) => readJson(call, { ...body, parsed, preset }));
+}
+
+function readForm({ headers }: FastifyRequest, { sent, bodyHash }: Sent): ReadCall {
   const ask = readFormAsk(sent, headers["content-type"] ?? "");
   const labels = readLabels({}, headers);
   const isRepeatable = headers[ROUTE_HEADERS.idempotencyKey] !== undefined;
   const contentHash = () => hashBody(contentOfForm(sent));
   return {
-    ...{
-      ask,
-      body: sent,
-      bodyHash: hashBody(sent),
-      labels,
-      asked: {},
-      preset: undefined,
-      content: contentHash,
-    },
+    ...{ ask, body: sent, bodyHash, labels, asked: {}, preset: undefined, content: contentHash },
     ...(isRepeatable ? { contentHash: contentHash() } : {}),
   };
 }
 
-type Sent = { readonly sent: Buffer; readonly parsed: unknown; readonly preset: Preset | undefined };
+type Parsed = Sent & { readonly parsed: unknown; readonly preset: Preset | undefined };
 
-function readJson({ request, route, dialect }: CallParameters, { sent, parsed, preset }: Sent): ReadCall {
+function readJson(
+  { request, route, dialect }: CallParameters,
+  { sent, bodyHash, parsed, preset }: Parsed,
+): ReadCall {
   const { headers } = request;
-  const bodyHash = hashBody(sent);
   const session = headers["x-session-id"];
   if (!isObject(parsed) || (!dialect && !preset)) {
     const ask = readAsk(route, parsed, sent.length, session);

@@ -52,7 +52,8 @@ export async function buildWorkerApp(dependencies: WorkerAppDependencies): Promi
     });
     inference.addHook("onRequest", admitting({ judge, now, isCounted: () => true }));
     await inference.register(inferenceRoutes, {
-      ...{ serving, ...ELSEWHERE, maxKeptBytes: 0, maxAudioBytes: settings.maxAudioBytes },
+      ...{ serving, ...ELSEWHERE, maxKeptBytes: 0 },
+      ...{ maxAudioBytes: settings.maxAudioBytes, maxBodiesBytes: settings.maxBodiesBytes },
       passOn: (request, reply) => {
         if (!(request.body instanceof Buffer && request.body.includes(PRESET))) return false;
         pass(request, reply, true);

@@ -21,6 +21,7 @@ export const HOOK_LIMITS = { timeLimitMs: 300, maxBodyBytes: 64 * 1024, maxReply
 export const SETTINGS: HttpSettings = {
   maxBodyBytes: 64 * 1024,
   maxAudioBytes: 1024 * 1024,
+  maxBodiesBytes: 1024 * 1024,
   corsOrigins: ["*"],
   requestsPerMinute: 100_000,
   trustedProxies: [],
