@@ -42,7 +42,7 @@ function tierSettings<T extends Tier>(
     [K in `${T}RequestsPerMinute` | `${T}TokensPerMinute` | `${T}Concurrency`]: ReturnType<typeof count>;
   } & { [K in `${T}Accounts`]: ReturnType<typeof list> };
 }
-/** Providers keep 16 sessions of one relay; a worker that was replaced leaves one behind until others push it out. */
+/** Providers keep 16 sessions of one relay, each process has one, and those of processes that are gone leave first. */
 const MAX_WORKERS = 12;
 const CLOSED = { additionalProperties: false, default: {} };
 const DAY_MS = 86_400_000;

@@ -133,6 +133,17 @@ describe("provider sessions", () => {
     expect((await relay.ack(0n)).status).to.equal(401);
   });
 
+  it("makes room for a relay's new session at the cost of one that nobody is connected for", async () => {
+    const listening = await world.connect();
+    await listening.listen();
+    const gone = await world.connect();
+    for (let i = 0; i < 14; i++) await (await world.connect()).listen();
+    const next = await world.connect();
+    expect(
+      [await gone.ack(0n), await listening.ack(0n), await next.ack(0n)].map(({ status }) => status),
+    ).to.deep.equal([401, 204, 204]);
+  });
+
   it("names what is wrong with paths, methods and messages", async () => {
     const relay = await world.connect();
     const { url } = world.provider;

@@ -131,6 +131,7 @@ export class SessionRoutes {
   #events(session: Session, path: string, response: ServerResponse): void {
     this.#streams.get(session.id)?.destroy();
     this.#streams.set(session.id, response);
+    session.connections += 1;
     response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-cache" });
     const send = (event: SessionEvent) => {
       const text = JSON.stringify(event);
@@ -145,6 +146,7 @@ export class SessionRoutes {
     response.once("close", () => {
       clearInterval(ping);
       unsubscribe();
+      session.connections -= 1;
       if (this.#streams.get(session.id) === response) this.#streams.delete(session.id);
     });
   }

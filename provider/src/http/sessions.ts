@@ -23,6 +23,8 @@ export type Session = {
   readonly window: ReplayWindow;
   /** Sequence of the events lines, over reconnections of the stream. */
   nextEventSeq: number;
+  /** Connections that stay open for it. A process of the relay that is gone has none. */
+  connections: number;
 };
 
 export type SessionsModules = {
@@ -38,7 +40,7 @@ export type SessionsModules = {
 const CONFIRM_WITHIN_MS = 10_000;
 /** Unconfirmed offers at once: anyone may send them, and each holds a key for 10 s. */
 const MAX_PENDING = 256;
-/** A relay may run several processes; its oldest session goes when there are more. */
+/** A relay may run several processes; when there are more, one goes that nobody is connected for, the oldest first. */
 const MAX_SESSIONS_PER_RELAY = 16;
 
 type Pending = { readonly relay: RelayOnChain; readonly handshake: Handshake; readonly expiresAt: number };
@@ -107,7 +109,8 @@ export class Sessions {
         `The signature is not of relay ${relay.relayId}'s registered key ${relay.signer}.`,
       );
     const mine = [...this.#open.values()].filter(({ relayId }) => relayId === relay.relayId);
-    for (const old of mine.slice(0, Math.max(0, mine.length + 1 - MAX_SESSIONS_PER_RELAY))) this.#close(old);
+    const last = mine.find(({ connections }) => connections === 0) ?? mine[0];
+    if (last && mine.length >= MAX_SESSIONS_PER_RELAY) this.#close(last);
     this.#open.set(sessionId, {
       id: sessionId,
       relayId: relay.relayId,
@@ -115,6 +118,7 @@ export class Sessions {
       macKey: handshake.macKey,
       window: createReplayWindow(),
       nextEventSeq: 1,
+      connections: 0,
     });
   }
 

@@ -41,7 +41,11 @@ export class StreamChannels {
       if (head.length > 0) socket.unshift(head);
       const channel = new StreamChannel(this.#m, session, socket);
       this.#open.set(channel, socket);
-      socket.once("close", () => this.#open.delete(channel));
+      session.connections += 1;
+      socket.once("close", () => {
+        this.#open.delete(channel);
+        session.connections -= 1;
+      });
     } catch (error) {
       if (!isAimoError(error)) this.#m.log.error({ err: error }, "A request failed unexpectedly.");
       refuse(socket, isAimoError(error) ? error : new AimoError("internal_error"));

@@ -1,5 +1,6 @@
 import { AimoError } from "@aimo/protocol/errors";
 import type { UsageStatement } from "@aimo/protocol/session";
+import type { Ask } from "../core/ask.ts";
 import { Exclusions, filterOf } from "../core/filters.ts";
 import type { Wanted } from "../core/preferences.ts";
 import { rankOffers } from "../core/routing.ts";
@@ -44,22 +45,32 @@ export type OfferName = {
 };
 
 /**
- * Of offers that another process of this relay chose, those that still stand and that the provider's credit covers, as
- * they are known here. Throws `model_unavailable` or `overloaded` when none does.
+ * Of offers that another process of this relay chose, those that stand as they are known here, in a newer form too: that
+ * fit the request and that the provider's credit covers. Throws `model_unavailable` or `overloaded` when none does.
  */
 export function confirmOffers(
   dependencies: Pick<ChoosingDependencies, "offers" | "credit" | "now">,
   { ask, route }: Pick<ServeRequest, "ask" | "route">,
   chosen: readonly OfferName[],
 ): readonly Offer[] {
-  const { offers, credit } = dependencies;
-  const live = ask.wanted.flatMap(({ model }) => offers.live(model));
+  const live = ask.wanted.flatMap(({ model }) => dependencies.offers.live(model));
+  const isAble = fits(dependencies, ask);
   const standing = chosen.flatMap(({ providerId, modelId }) => {
     const offer = live.find((one) => one.providerId === providerId && one.model.modelId === modelId);
-    return offer && credit.covers({ ask, offer, maxTokens: undefined }) ? [offer] : [];
+    return offer && isAble(offer) ? [offer] : [];
   });
   if (standing.length > 0) return standing;
   throw refusal(dependencies, { ask, route }, live);
+}
+
+/** Tells the offers that can serve a request. */
+function fits({ credit, now: clock }: Pick<ChoosingDependencies, "credit" | "now">, ask: Ask) {
+  const now = clock();
+  return (offer: Offer): boolean =>
+    offer.expiresAt > now &&
+    offer.model.route === ask.route &&
+    filterOf(ask, offer) === undefined &&
+    credit.covers({ ask, offer, maxTokens: undefined });
 }
 
 /** A key may be for some models only. Throws `permission_denied`. */
@@ -91,22 +102,15 @@ function chooseForModels(
 }
 
 function chooseForModel(
-  { offers, credit, routing, now: clock, random }: ChoosingDependencies,
+  dependencies: ChoosingDependencies,
   { ask, caller, body }: ServeRequest,
   { model, sort }: Wanted,
   limit: number,
 ): readonly Offer[] {
-  const now = clock();
-  const { route, sessionId, preferences } = ask;
-  const able = offers
-    .live(model)
-    .filter(
-      (offer) =>
-        offer.expiresAt > now &&
-        offer.model.route === route &&
-        filterOf(ask, offer) === undefined &&
-        credit.covers({ ask, offer, maxTokens: undefined }),
-    );
+  const { offers, routing, random } = dependencies;
+  const now = dependencies.now();
+  const { sessionId, preferences } = ask;
+  const able = offers.live(model).filter(fits(dependencies, ask));
   if (able.length <= 1) return able;
   const stickyTo =
     sessionId === undefined
