@@ -1,4 +1,4 @@
-import { initFastCrypto } from "@aimo/node/fast-crypto";
+import { initFastCrypto, recoverAddress } from "@aimo/node/fast-crypto";
 import { createLog } from "@aimo/node/log";
 import { randomHex } from "@aimo/node/random";
 import { domainSeparator } from "@aimo/protocol/typed-data";
@@ -103,23 +103,15 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
     onFlag: ({ generationId, providerId }, flag) => link.tell("counted", { flag, generationId, providerId }),
     onFault: (error) => log.error({ err: error }, "The token counter failed."),
   });
+  const separator = domainSeparator({ chainId, verifyingContract: settlement });
+  const signatures = { relayId, separator, recover: recoverAddress };
   const serving = await openServing(config, {
-    ...{
-      relayId,
-      offers,
-      upstream,
-      routing,
-      tiers,
-      counts,
-      log,
-      protocolNow,
-      now: Date.now,
-      random: Math.random,
-    },
-    desk: new RemoteDesk({ link, tiers, shedding }),
+    ...{ relayId, offers, upstream, routing, tiers, counts, log, protocolNow },
+    ...{ now: Date.now, random: Math.random },
+    desk: new RemoteDesk({ link, tiers, shedding, signatures }),
     // The main process knows what providers lend; it leaves out whom that does not cover.
     credit: { covers: () => true },
-    separator: domainSeparator({ chainId, verifyingContract: settlement }),
+    separator,
     limits: { ...config.serving, maxReplyBytes },
     randomHex: (bytes) => `0x${randomHex(bytes)}`,
   });

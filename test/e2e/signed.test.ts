@@ -32,7 +32,7 @@ const DEADLINE_MS = 60_000;
 const POLL_MS = 100;
 const MESSAGES = [{ role: "user" as const, content: "How does a market settle?" }];
 
-/** A user whose session key pays request by request, and a relay in a process of its own that is killed under it. */
+/** A user whose session key pays request by request, and a relay of two workers that is killed under it. */
 describe("e2e/a signed channel", function () {
   this.timeout(180_000);
   let chain: LocalChain;
@@ -75,7 +75,7 @@ describe("e2e/a signed channel", function () {
   });
 
   const startRelayProcess = async (): Promise<string> => {
-    const args = ["cli/src/main.ts", "relay", "start", "--config", relay.configFile];
+    const args = ["cli/src/main.ts", "relay", "start", "--config", relay.configFile, "--workers", "2"];
     child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "ignore", "pipe"] });
     if (!child.stderr) throw new Error("The relay has no stderr.");
     for await (const line of createInterface({ input: child.stderr })) {

@@ -111,7 +111,7 @@ export class BooksDesk implements Desk {
     };
     const tokens = admission.takeTokens(caller, expectedTokens(ask, maxTokens));
     try {
-      vouchers.admit(caller.userId, request.voucher, hold);
+      vouchers.admit(caller.userId, request.voucher, hold, request.signer);
       ledger.hold(start, caller, hold);
     } catch (error) {
       tokens.used(0);

@@ -4,6 +4,7 @@ import type { RoutingState } from "../core/routing-state.ts";
 import type { Caller, ChannelBalance, Offer, Outcome, Route } from "../core/types.ts";
 import type { ProviderCredit } from "./credit.ts";
 import type { OfferBook, Upstream } from "./ports.ts";
+import type { VoucherSigner } from "./vouchers.ts";
 
 /** Where a reply goes. `http` implements it over a socket; a recorder stands before it for repeated requests. */
 export interface ReplySink {
@@ -69,7 +70,10 @@ export type ServeLimits = {
 export type OpenRequest = Pick<
   ServeRequest,
   "ask" | "caller" | "bodyHash" | "route" | "voucher" | "labels" | "isBackground"
->;
+> & {
+  /** Of the voucher, where it was found out before. */
+  readonly signer?: VoucherSigner | undefined;
+};
 
 export type OpenOptions = {
   /** The offers to try, in order; asked when there is room. Throws what `chooseOffers` throws. */

@@ -8,27 +8,34 @@ export interface VoucherGate {
   /**
    * Takes in the voucher of a request that is about to be held for. Returns at once for METERED channels. Throws
    * `voucher_required` and `voucher_invalid` with all that is needed to sign; whether the highest voucher covers the
-   * hold is judged by the ledger, with the hold itself.
+   * hold is judged by the ledger, with the hold itself. `signer`: as another process of this relay found it.
    */
-  admit(userId: number, text: string | undefined, hold: bigint): void;
+  admit(userId: number, text: string | undefined, hold: bigint, signer?: VoucherSigner): void;
 }
 
-export type VoucherGateParameters = {
+/** Whose key signed a voucher; null: no key did. */
+export type VoucherSigner = Address | null;
+
+export type VoucherSignatures = {
   readonly relayId: number;
   /** EIP-712 separator of Settlement. */
   readonly separator: Uint8Array;
   readonly recover: (digest: Uint8Array, signature: Hex) => Address | undefined;
+};
+
+export type VoucherGateParameters = VoucherSignatures & {
   readonly book: Pick<VoucherBook, "voucherStateOf" | "takeVoucher">;
 };
 
 /**
  * Vouchers are checked in the request's own turn, by native recovery: about as long as the rest of a request takes, and
- * far below what a worker thread would add to it (`npm run bench -- vouchers`).
+ * far below what a worker thread would add to it (`npm run bench -- vouchers`). Processes without books find the signer
+ * before they ask (`signerOf`).
  */
 export function createVoucherGate(parameters: VoucherGateParameters): VoucherGate {
   const { book } = parameters;
   return {
-    admit(userId, text, hold) {
+    admit(userId, text, hold, signer) {
       const state = book.voucherStateOf(userId);
       // The ledger says better than a voucher could why a channel without room for the hold is not served.
       if (!state || state.free < hold) return;
@@ -39,7 +46,7 @@ export function createVoucherGate(parameters: VoucherGateParameters): VoucherGat
       // Was checked when it came first: a client signs anew only when it needs more.
       const isKnown = highest?.cumulative === voucher.cumulative && highest.signature === voucher.signature;
       if (isKnown && voucher.epoch === state.epoch) return;
-      refuse(parameters, { state, voucher, hold });
+      refuse(parameters, { state, voucher, hold, signer });
       book.takeVoucher(userId, voucher);
     },
   };
@@ -49,14 +56,21 @@ type Offered = {
   readonly state: VoucherState & { readonly spent: bigint };
   readonly voucher: SignedVoucher;
   readonly hold: bigint;
+  readonly signer: VoucherSigner | undefined;
 };
 
-function refuse(
-  { relayId, separator, recover }: VoucherGateParameters,
-  { state, voucher, hold }: Offered,
-): void {
+/** Finds whose key signed a voucher for a user's channel: the dear part of checking it. */
+export function signerOf(
+  { relayId, separator, recover }: VoucherSignatures,
+  userId: number,
+  { epoch: channelEpoch, cumulative, signature }: SignedVoucher,
+): VoucherSigner {
+  return recover(voucherDigest(separator, { relayId, userId, channelEpoch, cumulative }), signature) ?? null;
+}
+
+function refuse(parameters: VoucherGateParameters, { state, voucher, hold, signer }: Offered): void {
   const { userId, epoch, sessionKey, spent } = state;
-  const { cumulative, signature } = voucher;
+  const { cumulative } = voucher;
   if (voucher.epoch !== epoch)
     throw invalid(
       state,
@@ -67,9 +81,8 @@ function refuse(
   const most = highestPostable(spent);
   if (cumulative > most)
     throw invalid(state, hold, "amount", `A voucher above ${formatUsd(most)} USD cannot be posted.`);
-  const digest = voucherDigest(separator, { relayId, userId, channelEpoch: epoch, cumulative });
-  const signer = recover(digest, signature);
-  if (signer?.toLowerCase() === sessionKey.toLowerCase()) return;
+  const by = signer === undefined ? signerOf(parameters, userId, voucher) : signer;
+  if (by?.toLowerCase() === sessionKey.toLowerCase()) return;
   throw invalid(state, hold, "signature", "The voucher is not signed by the channel's session key.");
 }
 

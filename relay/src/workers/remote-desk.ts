@@ -1,8 +1,10 @@
 import { AimoError } from "@aimo/protocol/errors";
+import { parseVoucher } from "@aimo/protocol/vouchers";
 import type { Shedding } from "../core/shedding.ts";
 import type { Tiers } from "../core/tiers.ts";
 import type { ChannelBalance, Outcome } from "../core/types.ts";
 import type { BegunTry, Desk, Held, HeldTerms, OpenOptions, OpenRequest } from "../flow/serve-ports.ts";
+import { signerOf, type VoucherSignatures } from "../flow/vouchers.ts";
 import type { Link } from "./link.ts";
 import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
 
@@ -13,6 +15,7 @@ export type RemoteDeskParameters = {
   readonly tiers: Tiers;
   /** Of this process; the main one judges its own load. */
   readonly shedding: Shedding;
+  readonly signatures: VoucherSignatures;
 };
 
 /** The desk of a process without books: asks the one that has them. */
@@ -38,13 +41,20 @@ export class RemoteDesk implements Desk {
     const answer = await link.ask("open", {
       ...{ ticket, keyHash: caller.keyHash },
       ...{ ask: request.ask, bodyHash: request.bodyHash, route: request.route },
-      ...{ voucher: request.voucher, labels: request.labels },
+      ...{ voucher: request.voucher, signer: this.#signerOf(caller.userId, request.voucher) },
+      labels: request.labels,
       offers: offers.map(({ providerId, model, price }) => ({
         ...{ providerId, modelId: model.modelId, priceVersion: price.version },
       })),
     });
     const chosen = answer.offers.flatMap((at) => (typeof at === "number" ? (offers[at] ?? []) : [at]));
     return new RemoteHeld(link, ticket, { ...answer, offers: chosen });
+  }
+
+  /** Recovery is the dearest part of a request that pays by voucher: it is done here, so that the books only compare. */
+  #signerOf(userId: number, text: string | undefined) {
+    const voucher = text === undefined ? undefined : parseVoucher(text);
+    return voucher && signerOf(this.#parameters.signatures, userId, voucher);
   }
 }
 

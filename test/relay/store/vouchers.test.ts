@@ -4,6 +4,7 @@ import { type AimoError, isAimoError } from "@aimo/protocol/errors";
 import { formatVoucher, highestPostable, parseVoucher } from "@aimo/protocol/vouchers";
 import { expect } from "chai";
 import fc from "fast-check";
+import { createVoucherGate } from "../../../relay/src/flow/vouchers.ts";
 import { SESSION_ADDRESS, signVoucher, voucherText } from "../support/session-key.ts";
 import { billAll, DRIVERS, RELAY_ID, USD, usageFor } from "./books-world.ts";
 import { claimed, DOMAIN, openSigned, SigningClient, USER } from "./signed-world.ts";
@@ -71,6 +72,21 @@ describe("vouchers of a SIGNED channel", () => {
     expect(low?.details["voucher_signature"]).to.equal(signature);
     // The one that was too low was valid: with it a smaller request is served.
     hold(voucherText(DOMAIN, 3n), 5n);
+  });
+
+  it("are not recovered again where their signer was found before", async () => {
+    const { world } = await openSigned(disk.db);
+    const recover = () => {
+      throw new Error("It was recovered again.");
+    };
+    const gate = createVoucherGate({ ...DOMAIN, recover, book: world.ledger.vouchers });
+    const other = `0x${"77".repeat(20)}` as const;
+    for (const signer of [null, other]) {
+      const refused = refusalOf(() => gate.admit(USER, voucherText(DOMAIN, 7n), 7n, signer));
+      expect([refused?.code, refused?.details["reason"]]).to.deep.equal(["voucher_invalid", "signature"]);
+    }
+    gate.admit(USER, voucherText(DOMAIN, 7n), 7n, SESSION_ADDRESS);
+    expect(world.ledger.balanceOf(USER)?.voucher).to.equal(7n);
   });
 
   it("are refused by another key, for another epoch, relay or user, malleable, or too high to be posted", async () => {
