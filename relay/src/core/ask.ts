@@ -86,7 +86,7 @@ function readSpeech(body: Json): number {
 }
 
 function readChat(body: Json): Pick<Ask, "includeUsage" | "maxTokens" | "count" | "hasMedia"> {
-  const { messages, stream_options: options } = body;
+  const { messages } = body;
   if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES)
     throw invalid(`messages must be an array of 1 to ${MAX_MESSAGES} messages.`, "messages");
   let hasMedia = false;
@@ -96,18 +96,27 @@ function readChat(body: Json): Pick<Ask, "includeUsage" | "maxTokens" | "count" 
     if (typeof message["role"] !== "string") throw invalid(`${at}.role must be a string.`, `${at}.role`);
     if (readContent(message["content"], `${at}.content`)) hasMedia = true;
   });
-  if (options !== undefined && options !== null && !isObject(options))
-    throw invalid("stream_options must be an object.", "stream_options");
-  const includeUsage =
-    isObject(options) && readFlag(options, "include_usage", "stream_options.include_usage");
   const wanted = readInteger(body, "max_completion_tokens", 1, MAX_TOKENS);
   const older = readInteger(body, "max_tokens", 1, MAX_TOKENS);
   return {
-    includeUsage,
+    includeUsage: readUsageWish(body),
     maxTokens: wanted ?? older,
     count: readInteger(body, "n", 1, MAX_CHOICES) ?? 1,
     hasMedia,
   };
+}
+
+/** Whether the client wants to see usage in a stream: OpenAI's field, or OpenRouter's. Both are judged. */
+function readUsageWish(body: Json): boolean {
+  const inOptions = readFlagOf(body, "stream_options", "include_usage");
+  return readFlagOf(body, "usage", "include") || inOptions;
+}
+
+function readFlagOf(body: Json, field: string, flag: string): boolean {
+  const value = body[field];
+  if (value === undefined || value === null) return false;
+  if (!isObject(value)) throw invalid(`${field} must be an object.`, field);
+  return readFlag(value, flag, `${field}.${flag}`);
 }
 
 /** True when a message's content has a part that is not text. */

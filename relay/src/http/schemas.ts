@@ -40,6 +40,7 @@ const ChatBody = Type.Object(
     messages: Type.Array(Type.Object({ role: Type.String() }, ANY), { minItems: 1, maxItems: 10_000 }),
     stream: Type.Optional(Type.Boolean()),
     stream_options: Type.Optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) }, ANY)),
+    usage: Type.Optional(Type.Object({ include: Type.Optional(Type.Boolean()) }, ANY)),
     max_completion_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
     max_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
     n: Type.Optional(Type.Integer({ minimum: 1, maximum: 128 })),

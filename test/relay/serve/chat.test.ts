@@ -95,6 +95,26 @@ describe("serving a chat", () => {
     expect(last.aimo.cost_pusd).to.match(/^\d+$/);
   });
 
+  it("shows usage in a stream to who asks in OpenRouter's words, and names a request for it that makes no sense", async () => {
+    providerOf(relay).onAsk = (ask) => {
+      ask.say("Hi");
+      ask.finish();
+    };
+    const asking = (usage: unknown) =>
+      relay.post("/v1/chat/completions", { ...CHAT, stream: true, usage });
+    const lastOf = async (usage: unknown) => eventsOf(await (await asking(usage)).text()).at(-2);
+    expect((await lastOf({ include: true })).usage).to.include({ prompt_tokens: 10 });
+    for (const usage of [{ include: false }, {}, null])
+      expect(await lastOf(usage)).to.not.have.property("usage");
+    for (const [usage, param] of [
+      [true, "usage"],
+      [{ include: "yes" }, "usage.include"],
+    ]) {
+      const refused = await asking(usage);
+      expect([refused.status, (await jsonOf(refused)).error.param]).to.deep.equal([400, param]);
+    }
+  });
+
   it("serves embeddings, as numbers and in base64, and hashes both alike", async () => {
     const vector = [0.5, -1.25, 3];
     const base64 = Buffer.from(Float32Array.from(vector).buffer).toString("base64");
