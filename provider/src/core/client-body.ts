@@ -19,12 +19,14 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Images per request: four times what image servers commonly allow; beyond it a worst case means little. */
 const MAX_IMAGES = 16;
-/** What a client tells the relay: who shall serve, and for its own books. Some inference servers refuse such fields. */
+/**
+ * What a client tells the relay, in OpenRouter's words and our own: who shall serve, at what cost, what it wants to see,
+ * and what is for its own books. Some inference servers refuse such fields.
+ */
 const FOR_THE_RELAY: MemberEdits = {
-  models: undefined,
-  provider: undefined,
-  session_id: undefined,
-  metadata: undefined,
+  ...{ models: undefined, provider: undefined, preset: undefined, aimo: undefined, usage: undefined },
+  ...{ route: undefined, transforms: undefined, plugins: undefined },
+  ...{ session_id: undefined, metadata: undefined },
 };
 
 export type PrepareParameters = {

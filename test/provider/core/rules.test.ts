@@ -159,6 +159,22 @@ describe("provider/core client body", () => {
     });
   });
 
+  it("takes out what is for the relay, on every route: strict servers refuse fields that they do not know", () => {
+    const forRelay = {
+      ...{ models: ["a"], provider: { sort: "price" }, session_id: "s", metadata: { a: "b" }, preset: null },
+      ...{ usage: { include: true }, aimo: { max_cost: "0.01" }, route: "fallback" },
+      ...{ transforms: ["middle-out"], plugins: [{ id: "web" }] },
+    };
+    const kept = { seed: 7, user: "u", input: "text" };
+    for (const model of [CHAT, MODELS[1]]) {
+      if (!model) throw new Error("No model.");
+      const body = JSON.stringify({ model: "acme/text", ...forRelay, ...kept });
+      const about = { model, vendor: VENDORS.generic, body, bodyBytes: body.length, clamp: undefined };
+      const { max_tokens: _limit, ...sent } = JSON.parse(prepareBody(about).content as string);
+      expect(sent).to.deep.equal({ model: "served-name", ...kept });
+    }
+  });
+
   it("names the field at fault", () => {
     for (const field of ["n", "max_tokens", "max_completion_tokens"])
       expect(() => prepare({ [field]: "many" })).to.throw(`'${field}'`);
