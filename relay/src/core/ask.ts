@@ -6,6 +6,7 @@ import {
   readModels,
   readPreferences,
   readSession,
+  readUsd,
   steeringFields,
   type Wanted,
 } from "./preferences.ts";
@@ -34,6 +35,8 @@ export type Ask = {
   readonly steering: readonly string[];
   /** The conversation, where the client names it. */
   readonly sessionId: string | undefined;
+  /** What the client lets it cost at most, with the relay's fee; pUSD. */
+  readonly maxCost: bigint | undefined;
 };
 
 /** OpenAI's own limits. */
@@ -59,6 +62,7 @@ export function readAsk(route: Route, body: unknown, bodyBytes: number, sessionH
     preferences: readPreferences(body),
     steering: steeringFields(body),
     sessionId: readSession(body, sessionHeader),
+    maxCost: readMaxCost(body["aimo"]),
   };
   if (route === "chat") return { ...base, ...readChat(body) };
   if (stream) throw invalid(`stream is not offered for ${route}.`, "stream");
@@ -74,6 +78,15 @@ export function readAsk(route: Route, body: unknown, bodyBytes: number, sessionH
   if (!isInput) throw invalid("input must be a string or a non-empty array.", "input");
   if (route === "moderations") return { ...base, ...plain, count: 1, inputUnits: charactersOf(input) };
   return { ...base, ...plain, count: 1 };
+}
+
+/** Of the `aimo` object. A limit that the relay does not know is refused: to ignore it would be to break it. */
+export function readMaxCost(aimo: unknown): bigint | undefined {
+  if (aimo === undefined || aimo === null) return undefined;
+  if (!isObject(aimo)) throw invalid("aimo must be an object.", "aimo");
+  for (const name in aimo)
+    if (name !== "max_cost") throw invalid(`aimo.${name} is not offered; aimo has max_cost.`, `aimo.${name}`);
+  return readUsd(aimo["max_cost"], "aimo.max_cost");
 }
 
 /** Characters to be spoken. */

@@ -79,10 +79,12 @@ export type PlanParameters = {
 };
 
 /**
- * Decides how much to hold. The output is clamped to what `free` covers; where even a short answer is not covered the
- * plan holds more than is free, and the ledger refuses it with the numbers.
+ * Decides how much to hold. The output is clamped to what `free` covers, and the client's own limit; where even a short
+ * answer is not covered the plan holds more than is free, and the ledger refuses it with the numbers. What is above the
+ * client's limit was left out before: see `offersWithin`.
  */
-export function planHold({ ask, offers, free, feeBps }: PlanParameters): Plan {
+export function planHold({ ask, offers, free: covered, feeBps }: PlanParameters): Plan {
+  const free = ask.maxCost !== undefined && ask.maxCost < covered ? ask.maxCost : covered;
   if (ask.route !== "chat")
     return { hold: holdAt(ask, offers, 0, feeBps), maxTokens: undefined, clamped: false };
   // Each is sent what it can give at most: a fallback that gives less does not cut the others short.
@@ -90,9 +92,15 @@ export function planHold({ ask, offers, free, feeBps }: PlanParameters): Plan {
   const hold = holdAt(ask, offers, wanted, feeBps);
   if (hold <= free) return { hold, maxTokens: wanted, clamped: (ask.maxTokens ?? wanted) > wanted };
   const least = Math.min(wanted, MIN_OUTPUT_TOKENS);
-  const covered = Math.min(...offers.map((offer) => coveredTokens(ask, offer, { free, feeBps })));
-  const maxTokens = Math.max(Math.min(covered, wanted), least);
+  const most = Math.min(...offers.map((offer) => coveredTokens(ask, offer, { free, feeBps })));
+  const maxTokens = Math.max(Math.min(most, wanted), least);
   return { hold: holdAt(ask, offers, maxTokens, feeBps), maxTokens, clamped: true };
+}
+
+/** What is held at one offer for the shortest answer that is one, pUSD. */
+export function leastHold(ask: Ask, offer: Offer, feeBps: number): bigint {
+  const least = ask.route === "chat" ? Math.min(wantedTokens(ask, offer), MIN_OUTPUT_TOKENS) : 0;
+  return holdAt(ask, [offer], least, feeBps);
 }
 
 /** What an offer is sent as its limit, of what is held for. */

@@ -2,7 +2,7 @@ import { longestAudioMs } from "@aimo/protocol/audio";
 import { concat, utf8 } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { boundaryOf, type Part, readMultipart, textOfPart } from "@aimo/protocol/multipart";
-import type { Ask } from "./ask.ts";
+import { type Ask, readMaxCost } from "./ask.ts";
 import { readModels, readPreferences } from "./preferences.ts";
 
 /** What a transcription's form asks for. The file is the provider's business; only its length has a price. */
@@ -34,6 +34,7 @@ export function readFormAsk(body: Uint8Array, contentType: string): Ask {
     inputUnits: longestAudioMs(body.subarray(file.start, file.end)),
     ...{ wanted: readModels({ model }), steering: [], sessionId: undefined },
     preferences: readPreferences({ provider: readJson(text("provider"), "provider") }),
+    maxCost: readMaxCost(readJson(text("aimo"), "aimo")),
   };
 }
 

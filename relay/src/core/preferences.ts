@@ -184,7 +184,8 @@ function readMaxPrice(value: unknown): MaxPrice | undefined {
   };
 }
 
-function readUsd(value: unknown, name: string): bigint | undefined {
+/** An amount of a body, in pUSD. Throws `invalid_request` that names it and its limit. */
+export function readUsd(value: unknown, name: string): bigint | undefined {
   if (isAbsent(value)) return undefined;
   try {
     // As a decimal: a number below 1e-6 prints with an exponent.

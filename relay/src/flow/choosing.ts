@@ -2,6 +2,7 @@ import { AimoError } from "@aimo/protocol/errors";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Ask } from "../core/ask.ts";
 import { Exclusions, filterOf } from "../core/filters.ts";
+import { preferWithin } from "../core/max-cost.ts";
 import type { Wanted } from "../core/preferences.ts";
 import { rankOffers } from "../core/routing.ts";
 import type { Caller, Offer } from "../core/types.ts";
@@ -110,7 +111,7 @@ function chooseForModel(
   const { offers, routing, random } = dependencies;
   const now = dependencies.now();
   const { sessionId, preferences } = ask;
-  const able = offers.live(model).filter(fits(dependencies, ask));
+  const able = preferWithin(ask, offers.live(model).filter(fits(dependencies, ask)));
   if (able.length <= 1) return able;
   const stickyTo =
     sessionId === undefined

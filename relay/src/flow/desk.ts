@@ -1,6 +1,7 @@
 import { type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import { expectedTokens, planHold } from "../core/estimate.ts";
 import { RateLimiter } from "../core/gcra.ts";
+import { offersWithin } from "../core/max-cost.ts";
 import type { Caller, ChannelBalance, GenerationStart, Offer, Outcome } from "../core/types.ts";
 import type { Admission, TokenGrant } from "./admission.ts";
 import type { ProviderCredit } from "./credit.ts";
@@ -100,9 +101,9 @@ export class BooksDesk implements Desk {
   #tryHold(request: OpenRequest, choose: () => readonly Offer[]): Held {
     const { admission, ledger, vouchers, randomHex, feeBps: feeNow, now, onHold } = this.#parameters;
     const { ask, caller, bodyHash, route } = request;
-    const offers = choose();
-    const { epoch, free } = ledger.balanceOf(caller.userId) ?? NOTHING;
     const feeBps = feeNow();
+    const offers = offersWithin(ask, choose(), feeBps);
+    const { epoch, free } = ledger.balanceOf(caller.userId) ?? NOTHING;
     const { hold, maxTokens, clamped } = planHold({ ask, offers, free: this.#freeOf(caller, free), feeBps });
     const id = `gen-${randomHex(12).slice(2)}`;
     const start = {

@@ -66,6 +66,12 @@ export const RoutingFields = {
   models: Type.Optional(Type.Array(ModelName, { minItems: 1, maxItems: MAX_MODELS })),
   provider: Type.Optional(ProviderPreferences),
   session_id: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+  aimo: Type.Optional(
+    Type.Object(
+      { max_cost: Type.Optional(Usd) },
+      { ...about("max_cost: USD that the request may cost at most"), additionalProperties: false },
+    ),
+  ),
 };
 /** Every body that is JSON may name one. */
 export const PresetField = {

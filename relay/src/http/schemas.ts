@@ -97,6 +97,7 @@ const TranscriptionsBody = Type.Object(
     model: Model,
     response_format: Type.Optional(Type.String()),
     provider: Type.Optional(Type.String({ description: "The provider object, as JSON." })),
+    aimo: Type.Optional(Type.String({ description: "The aimo object, as JSON." })),
   },
   ANY,
 );

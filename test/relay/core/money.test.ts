@@ -8,6 +8,7 @@ import type { Hex } from "viem";
 import { readAsk } from "../../../relay/src/core/ask.ts";
 import { MIN_OUTPUT_TOKENS, planHold, tokensFor, worstUnits } from "../../../relay/src/core/estimate.ts";
 import { type Judgement, judgeStatement } from "../../../relay/src/core/judge.ts";
+import { offersWithin } from "../../../relay/src/core/max-cost.ts";
 import { outcomeOf } from "../../../relay/src/core/outcome.ts";
 import type { Offer } from "../../../relay/src/core/types.ts";
 
@@ -88,6 +89,33 @@ describe("planHold", () => {
       fc.property(asks, offers, feeBps, fc.bigInt({ min: 0n, max: 10n ** 16n }), (ask, list, fee, free) => {
         const { hold, maxTokens = 0 } = planHold({ ask, offers: list, free, feeBps: fee });
         expect(hold <= free || maxTokens <= MIN_OUTPUT_TOKENS).to.equal(true);
+      }),
+    );
+  });
+
+  it("never holds more than the client allows: dearer offers are left out, or all is refused with the numbers", () => {
+    const limits = fc.bigInt({ min: 0n, max: 10n ** 15n });
+    fc.assert(
+      fc.property(asks, offers, feeBps, limits, fc.boolean(), (ask, list, fee, maxCost, isShort) => {
+        const limited = { ...ask, maxCost };
+        const free = isShort ? maxCost / 2n : 10n ** 20n;
+        const least = (offer: Offer) =>
+          planHold({ ask, offers: [offer], free: 0n, feeBps: fee }).hold <= maxCost;
+        const within = list.filter(least);
+        if (within.length === 0) {
+          expect(() => offersWithin(limited, list, fee)).to.throw(/aimo\.max_cost/);
+          return;
+        }
+        expect(offersWithin(limited, list, fee)).to.deep.equal(within);
+        const {
+          hold,
+          maxTokens = 0,
+          clamped,
+        } = planHold({ ask: limited, offers: within, free, feeBps: fee });
+        expect(hold <= maxCost).to.equal(true);
+        const open = planHold({ ask, offers: within, free, feeBps: fee });
+        if (maxTokens < (open.maxTokens ?? 0)) expect(clamped).to.equal(true);
+        if (open.hold <= maxCost) expect(hold).to.equal(open.hold);
       }),
     );
   });

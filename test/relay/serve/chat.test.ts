@@ -100,8 +100,7 @@ describe("serving a chat", () => {
       ask.say("Hi");
       ask.finish();
     };
-    const asking = (usage: unknown) =>
-      relay.post("/v1/chat/completions", { ...CHAT, stream: true, usage });
+    const asking = (usage: unknown) => relay.post("/v1/chat/completions", { ...CHAT, stream: true, usage });
     const lastOf = async (usage: unknown) => eventsOf(await (await asking(usage)).text()).at(-2);
     expect((await lastOf({ include: true })).usage).to.include({ prompt_tokens: 10 });
     for (const usage of [{ include: false }, {}, null])
