@@ -1,4 +1,5 @@
 import type { Address, Hex } from "viem";
+import type { CompletionDetails, PromptDetails } from "./usage-details.ts";
 
 /**
  * What a relay's HTTP interface says beyond OpenAI's own shapes. Amounts named `…_pusd` are exact decimal strings of
@@ -76,7 +77,8 @@ export type UsageJson = {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
-  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  readonly prompt_tokens_details: PromptDetails & { readonly cached_tokens: number };
+  readonly completion_tokens_details?: CompletionDetails;
   readonly cost: number;
   readonly cost_details: { readonly upstream_inference_cost: number; readonly relay_fee: number };
   readonly is_byok: false;

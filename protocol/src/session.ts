@@ -3,6 +3,7 @@ import { hash, toBytes, uint, utf8, writeText, writeUint } from "./bytes.ts";
 import type { ReceiptGroup } from "./groups.ts";
 import type { UsageReceipt } from "./receipts.ts";
 import type { Units } from "./units.ts";
+import type { UsageDetails } from "./usage-details.ts";
 
 /**
  * Session between a relay and a provider over HTTP (protocol section 12).
@@ -144,6 +145,8 @@ export type UsageStatement = {
   readonly responseHash: Hex;
   /** EIP-712 digest of the receipt that will be in a group. */
   readonly receiptHash: Hex;
+  /** What the inference server said of the counts of a stream, for the client: in no receipt, under the MAC only. */
+  readonly details?: UsageDetails;
 };
 
 /** A statement with its MAC, over the JSON text of `statement` exactly as it stands in the frame. */

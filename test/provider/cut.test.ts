@@ -65,6 +65,28 @@ describe("provider, when the relay cuts a stream", () => {
     expect(statement?.responseHash).to.equal(textResponseHash([{ text: "alpha beta gamma " }]));
   });
 
+  it("keeps what was said of the whole answer's tokens from the statement of a part", async () => {
+    const usage = {
+      ...{ prompt_tokens: 9, prompt_tokens_details: { audio_tokens: 2 } },
+      ...{ completion_tokens: 8, completion_tokens_details: { reasoning_tokens: 3 } },
+    };
+    upstream.play((_, response) => {
+      writeFrames(response, [
+        ...words.map((content) => chunkOf({ content }, { finish: "stop" })),
+        ...[usageChunk(usage), "[DONE]"],
+      ]);
+      response.end();
+    });
+    const query = attemptOn();
+    const { text, seq } = await relay.send("POST", chatPath(query), chatBody({ stream: true }));
+    const { prompt_tokens_details, completion_tokens_details } = usage;
+    expect(relay.usageOf(text, seq, chatPath(query)).details).to.deep.equal({
+      ...{ prompt_tokens_details, completion_tokens_details },
+    });
+    const part = await relay.abort(query.attempt, 2);
+    expect(part?.details).to.deep.equal({ prompt_tokens_details });
+  });
+
   it("bills a cut stream by what a server states in its chunks, to the token", async () => {
     upstream.play((_, response) => {
       writeFrames(

@@ -1,4 +1,4 @@
-import type { ReportedUsage } from "./usage.ts";
+import { type ReportedUsage, withCompletion } from "./usage.ts";
 
 /**
  * How the counts are meant that a server states inside a stream: tokens of the chunk's own choice so far, or of all
@@ -41,8 +41,8 @@ export class RunningCounts {
       newest = count;
     }
     if (!newest) return undefined;
-    const completion = latest.values().reduce((sum, { usage }) => sum + usage.completion, 0);
+    const sum = latest.values().reduce((all, { usage }) => all + usage.completion, 0);
     const upTo = (choice: number) => latest.get(this.#isPerChoice ? choice : ALL)?.frame ?? 0;
-    return { usage: { ...newest.usage, completion }, upTo };
+    return { usage: latest.size === 1 ? newest.usage : withCompletion(newest.usage, sum), upTo };
   }
 }

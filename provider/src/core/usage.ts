@@ -1,4 +1,5 @@
 import { MAX_U32, type Units } from "@aimo/protocol/units";
+import { NO_DETAILS, readUsageDetails, type UsageDetails } from "@aimo/protocol/usage-details";
 
 /**
  * A receipt may state at most one completion token per delivered UTF-8 byte, plus this many per choice for tokens
@@ -7,7 +8,13 @@ import { MAX_U32, type Units } from "@aimo/protocol/units";
 export const SILENT_TOKENS_PER_CHOICE = 8;
 
 /** What the upstream itself counted. */
-export type ReportedUsage = { readonly prompt: number; readonly cached: number; readonly completion: number };
+export type ReportedUsage = {
+  readonly prompt: number;
+  readonly cached: number;
+  readonly completion: number;
+  /** For the client only. */
+  readonly details?: UsageDetails;
+};
 
 /** Reads OpenAI's `usage` object; undefined when it is absent or its numbers make no sense. */
 export function readUsage(value: unknown): ReportedUsage | undefined {
@@ -18,7 +25,20 @@ export function readUsage(value: unknown): ReportedUsage | undefined {
   if (!isCount(prompt) || !isCount(completion)) return undefined;
   const details = usage["prompt_tokens_details"] as Record<string, unknown> | null | undefined;
   const cached = details?.["cached_tokens"];
-  return { prompt, completion, cached: isCount(cached) ? Math.min(cached, prompt) : 0 };
+  const counted = { prompt, completion, cached: isCount(cached) ? Math.min(cached, prompt) : 0 };
+  const said = readUsageDetails(usage, counted);
+  return said === NO_DETAILS ? counted : { ...counted, details: said };
+}
+
+/** The same with another count of the completion, to which its details do not belong. */
+export function withCompletion(usage: ReportedUsage, completion: number): ReportedUsage {
+  const { details, ...counted } = usage;
+  const { prompt_tokens_details } = details ?? NO_DETAILS;
+  return {
+    ...counted,
+    ...(prompt_tokens_details ? { details: { prompt_tokens_details } } : {}),
+    completion,
+  };
 }
 
 function isCount(value: unknown): value is number {

@@ -1,12 +1,18 @@
 import { binaryResponseHash, textResponseHash } from "@aimo/protocol/receipts";
 import type { Units } from "@aimo/protocol/units";
+import type { UsageDetails } from "@aimo/protocol/usage-details";
 import type { Hex } from "viem";
 import { ChatRecord } from "../core/chat-record.ts";
 import type { Route } from "../core/types.ts";
-import { type ReportedUsage, readUsage, textUnits } from "../core/usage.ts";
+import { type ReportedUsage, readUsage, textUnits, withCompletion } from "../core/usage.ts";
 
 /** What a whole JSON answer of an upstream holds, as far as receipts go. */
-export type JsonAnswer = { readonly units: Units; readonly responseHash: Hex };
+export type JsonAnswer = {
+  readonly units: Units;
+  readonly responseHash: Hex;
+  /** What the upstream said of its counts, where the answer does not say it itself. */
+  readonly details?: UsageDetails;
+};
 
 /** Counts what the upstream did not. */
 export type Counter = {
@@ -60,24 +66,26 @@ function secondsOf(usage: unknown, duration: unknown): number | undefined {
 function readChat(body: unknown, count: Counter): JsonAnswer {
   const record = new ChatRecord();
   record.addBody(body);
-  return textAnswer(record, record.frames, count);
+  const { units, responseHash } = textAnswer(record, record.frames, count);
+  return { units, responseHash };
 }
 
-/** Units and hash of the first `frames` content frames of a chat. */
+/** Units, hash and details of the first `frames` content frames of a chat. */
 export function textAnswer(record: ChatRecord, frames: number, count: Counter): JsonAnswer {
   const { choices, bytes, text, usage, uncounted } = record.deliveredUpTo(frames);
   const stated = usage
     ? withUncounted(usage, record.final, uncounted === "" ? 0 : count.text(uncounted))
     : countedUsage(record.final, text, count);
   const units = textUnits(stated, { bytes, choices: choices.length });
-  return { units, responseHash: textResponseHash(choices) };
+  const { details } = stated;
+  return { units, responseHash: textResponseHash(choices), ...(details ? { details } : {}) };
 }
 
 /** Of part of an answer: the prompt as the upstream counted it if it did, and never more completion than in all. */
 function countedUsage(final: ReportedUsage | undefined, text: string, count: Counter): ReportedUsage {
   const completion = count.text(text);
   if (!final) return { prompt: count.prompt(), cached: 0, completion };
-  return { ...final, completion: Math.min(final.completion, completion) };
+  return withCompletion(final, Math.min(final.completion, completion));
 }
 
 /** A running count, and what came after it; never more than in all. */

@@ -207,7 +207,7 @@ export class Serving {
   }
 
   #receiptOf(request: RequestNames, price: Price, answer: JsonAnswer): Receipt {
-    const { units, responseHash } = answer;
+    const { units, responseHash, details } = answer;
     const receipt: UsageReceipt = {
       relayId: request.relayId,
       providerId: this.#m.providerId,
@@ -227,6 +227,7 @@ export class Serving {
       cost: receipt.cost.toString(),
       responseHash,
       receiptHash: toHex(digest),
+      ...(details ? { details } : {}),
     };
     return { receipt, digest, statement };
   }

@@ -1,4 +1,5 @@
 import { AimoError } from "@aimo/protocol/errors";
+import type { UsageStatement } from "@aimo/protocol/session";
 import { chargeBound } from "@aimo/protocol/units";
 import type { Hex } from "viem";
 import { type Judgement, judgeStatement } from "./judge.ts";
@@ -49,7 +50,7 @@ export function outcomeOf(parameters: OutcomeParameters): { outcome: Outcome; re
     modelId: offer.model.modelId,
     ...(offer.model.slug === parameters.model ? {} : { model: offer.model.slug }),
     priceVersion: offer.price.version,
-    statement,
+    statement: signedOf(statement),
     charge,
     finishReason,
     cancelled,
@@ -59,6 +60,12 @@ export function outcomeOf(parameters: OutcomeParameters): { outcome: Outcome; re
   };
   const { units, receiptHash } = statement;
   return { outcome, result: { billing: { units, cost, charge, receiptHash }, note: undefined } };
+}
+
+/** What is kept of a statement: what a receipt will say, and nothing that a provider may have put beside it. */
+function signedOf(statement: UsageStatement): UsageStatement {
+  const { attempt, issuedAt, units, cost, responseHash, receiptHash } = statement;
+  return { attempt, issuedAt, units, cost, responseHash, receiptHash };
 }
 
 /** What a client is told whom none of the providers served. */

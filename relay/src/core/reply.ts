@@ -1,5 +1,6 @@
 import type { AimoMeta, AttemptJson, UsageJson } from "@aimo/protocol/routes";
 import { PUSD_PER_USD, type Units } from "@aimo/protocol/units";
+import { readUsageDetails } from "@aimo/protocol/usage-details";
 import type { Hex } from "viem";
 import type { Attempt, ChannelBalance, Offer } from "./types.ts";
 
@@ -17,13 +18,20 @@ export type Billing = {
   readonly receiptHash: Hex;
 };
 
-export function usageJson({ units, cost, charge }: Pick<Billing, "units" | "cost" | "charge">): UsageJson {
+/** Usage as it is billed. `stated`: where the inference server's own details are, if there are any. */
+export function usageJson(
+  { units, cost, charge }: Pick<Billing, "units" | "cost" | "charge">,
+  stated?: unknown,
+): UsageJson {
   const prompt = units[0] + units[1];
+  const details = readUsageDetails(stated, { prompt, completion: units[2] });
+  const { completion_tokens_details } = details;
   return {
     prompt_tokens: prompt,
     completion_tokens: units[2],
     total_tokens: prompt + units[2],
-    prompt_tokens_details: { cached_tokens: units[1] },
+    prompt_tokens_details: { ...details.prompt_tokens_details, cached_tokens: units[1] },
+    ...(completion_tokens_details ? { completion_tokens_details } : {}),
     cost: toUsdNumber(charge),
     cost_details: { upstream_inference_cost: toUsdNumber(cost), relay_fee: toUsdNumber(charge - cost) },
     is_byok: false,
@@ -138,11 +146,14 @@ export type ReplyAdditions = {
 
 /** A whole body with `usage.cost` and `aimo` in it. */
 export function withAdditions(body: object, { usage, aimo, replaceCounts }: ReplyAdditions): object {
-  const stated = "usage" in body && typeof body.usage === "object" ? body.usage : {};
+  const stated: object = usageIn(body) ?? {};
   const { cost, cost_details, is_byok } = usage;
-  return {
-    ...body,
-    usage: { ...stated, ...(replaceCounts ? usage : { cost, cost_details, is_byok }) },
-    aimo,
-  };
+  if (!replaceCounts) return { ...body, usage: { ...stated, cost, cost_details, is_byok }, aimo };
+  const { completion_tokens_details: _stated, ...others } = stated as Readonly<Record<string, unknown>>;
+  return { ...body, usage: { ...others, ...usage }, aimo };
+}
+
+/** What the inference server says of usage in its body. */
+export function usageIn(body: object): object | undefined {
+  return "usage" in body && typeof body.usage === "object" && body.usage !== null ? body.usage : undefined;
 }

@@ -4,7 +4,7 @@ import { requestHashOf } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
 import { tokensFor, worstUnits } from "../core/estimate.ts";
 import { failureOf, outcomeOf, type Result } from "../core/outcome.ts";
-import { errorChunk, lastChunk, metaJson, usageJson, withAdditions } from "../core/reply.ts";
+import { errorChunk, lastChunk, metaJson, usageIn, usageJson, withAdditions } from "../core/reply.ts";
 import { DONE_FRAME, dataFrame, KEEP_ALIVE } from "../core/sse.ts";
 import type { Attempt as AttemptRecord, ChannelBalance, Offer, Outcome } from "../core/types.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
@@ -149,7 +149,7 @@ export class Run {
     if (end.kind === "complete") {
       this.#record(tried);
       return this.#judge({ tried, statement: end.statement, wasCut: false }, (result) => {
-        this.#reply(tried, end.body, result);
+        this.#reply(tried, end, result);
         return result.billing !== undefined;
       });
     }
@@ -218,10 +218,11 @@ export class Run {
   }
 
   /** Ends a whole answer: the added chunk of a stream, or the body with what the relay adds. */
-  #reply(tried: Try, body: object | string | undefined, result: Result): void {
+  #reply(tried: Try, { body, statement }: Extract<AttemptEnd, { kind: "complete" }>, result: Result): void {
     const { sink, request, held } = this.#parameters;
     const { id } = held.terms;
-    const usage = usageJson(result.billing ?? FREE);
+    const details = typeof body === "object" ? usageIn(body) : statement.details;
+    const usage = usageJson(result.billing ?? FREE, details);
     const aimo = this.#meta(tried, result);
     if (sink.closed) return;
     if (typeof body === "string") sink.sendJson(id, body, tried.attempt.contentType);

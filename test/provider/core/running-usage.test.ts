@@ -38,6 +38,22 @@ describe("provider/core running usage", () => {
       );
     });
 
+  it("gives details with the count that they belong to, and none of several choices together", () => {
+    const record = new ChatRecord("per_choice");
+    const usage = (completion_tokens: number, reasoning_tokens: number) => ({
+      ...{ prompt_tokens: 7, completion_tokens, completion_tokens_details: { reasoning_tokens } },
+    });
+    const add = (index: number, stated: object) =>
+      record.addChunk({ choices: [{ index, delta: { content: "x" } }], usage: stated });
+    add(0, usage(4, 2));
+    add(0, usage(5, 3));
+    add(1, usage(1, 1));
+    const detailsAt = (frames: number) => record.deliveredUpTo(frames).usage?.details;
+    expect(detailsAt(1)).to.deep.equal({ completion_tokens_details: { reasoning_tokens: 2 } });
+    expect(detailsAt(2)).to.deep.equal({ completion_tokens_details: { reasoning_tokens: 3 } });
+    expect(detailsAt(3)).to.equal(undefined);
+  });
+
   it("takes no count of one choice from a chunk that has several", () => {
     const record = new ChatRecord("per_choice");
     const choices = [0, 1].map((index) => ({ index, delta: { content: "x" } }));

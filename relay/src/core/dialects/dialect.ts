@@ -103,6 +103,7 @@ export function countsOf(usage: unknown) {
   return {
     prompt: countOf(counts["prompt_tokens"]),
     cached: countOf(objectOf(counts["prompt_tokens_details"])["cached_tokens"]),
+    written: countOf(objectOf(counts["prompt_tokens_details"])["cache_write_tokens"]),
     completion: countOf(counts["completion_tokens"]),
     reasoning: countOf(objectOf(counts["completion_tokens_details"])["reasoning_tokens"]),
     /** USD; absent from what the relay has not billed. */

@@ -9,12 +9,14 @@ export const emptyMessage = (chat: Json): Json => ({
   ...{ content: [], stop_reason: null, stop_sequence: null, usage: usageOf(undefined) },
 });
 
-/** Anthropic counts cached prompt tokens apart from the others. */
+/** Anthropic counts prompt tokens that were read from a cache, or written to one, apart from the others. */
 export function usageOf(usage: unknown): Json {
-  const { prompt, cached, completion, cost } = countsOf(usage);
+  const { prompt, cached, written, completion, cost } = countsOf(usage);
+  // The first is billed, and the second only said: together they may be more than there are.
+  const created = Math.min(written, prompt - cached);
   return {
-    input_tokens: prompt - cached,
-    cache_creation_input_tokens: 0,
+    input_tokens: prompt - cached - created,
+    cache_creation_input_tokens: created,
     cache_read_input_tokens: cached,
     output_tokens: completion,
     ...(cost === undefined ? {} : { cost }),
