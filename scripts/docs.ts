@@ -35,6 +35,7 @@ function errorsPage(): string {
     "# Errors",
     "",
     "A failed request is answered with this status and a body of OpenAI's shape; `error.code` is the code below.",
+    "Where an inference server refused the request, its own code for that is in `error.metadata.provider_code`.",
     "",
     tableRow(["Code", "Status", "What happened", "What to do"]),
     tableRow(["---", "---", "---", "---"]),

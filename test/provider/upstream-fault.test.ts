@@ -47,6 +47,20 @@ describe("provider, when its upstream fails", () => {
     expect(text).to.contain("temperature is above 2");
   });
 
+  it("passes on the code that the upstream gives a mistake, in few characters", async () => {
+    const codeFor = async (refusal: object) => {
+      upstream.play((_, response) => response.writeHead(400).end(JSON.stringify(refusal)));
+      const { text } = await relay.send("POST", chatPath(attemptOn()), chatBody());
+      return JSON.parse(text).error.metadata.provider_code;
+    };
+    const code = "context_length_exceeded";
+    expect(await codeFor({ error: { message: "too long", code } })).to.equal(code);
+    expect(await codeFor({ object: "error", message: "too long", code: 400 })).to.equal("400");
+    expect(await codeFor({ error: { message: "too long", code: "c".repeat(900) } })).to.equal("c".repeat(64));
+    for (const none of [{ message: "x" }, { message: "x", code: null }, { message: "x", code: ["a"] }])
+      expect(await codeFor({ error: none })).to.equal(undefined);
+  });
+
   it("breaks the stream off and signs nothing when the upstream breaks off", async () => {
     upstream.play((_, response) => {
       writeFrames(response, [chunkOf({ content: "half" })]);

@@ -38,6 +38,7 @@ const AUDIO = /^(audio\/|application\/octet-stream)/;
 /** An error body is for reading, not for storing. */
 const MAX_ERROR_BYTES = 16 * 1024;
 const MAX_ERROR_MESSAGE = 500;
+const MAX_PROVIDER_CODE = 64;
 
 /** Calls a provider once: forwards the frames of a stream as they come, and meters them in passing. */
 export class Attempt implements UpstreamHandler {
@@ -213,7 +214,8 @@ export class Attempt implements UpstreamHandler {
         0,
         MAX_ERROR_MESSAGE,
       );
-      const about = { message, details: { generation_id: this.#parameters.request.id } };
+      const code = own.code === undefined ? {} : { provider_code: own.code };
+      const about = { message, details: { generation_id: this.#parameters.request.id, ...code } };
       const error = new AimoError("invalid_request", own.param ? { ...about, param: own.param } : about);
       return { kind: "refused", error };
     }
@@ -253,10 +255,15 @@ export class Attempt implements UpstreamHandler {
 const fault = (code: ErrorCode, message: string, cause?: unknown) =>
   new AimoError(code, cause === undefined ? { message } : { message, cause });
 
-function readError(text: string): { message?: string; param?: string } {
+/** What a provider's node says; `code` is its inference server's. */
+function readError(text: string): { message?: string; param?: string; code?: string } {
   try {
-    const { error } = JSON.parse(text) as { error?: { message?: unknown; param?: unknown } };
+    const { error } = JSON.parse(text) as {
+      error?: { message?: unknown; param?: unknown; metadata?: { provider_code?: unknown } };
+    };
+    const code = error?.metadata?.provider_code;
     return {
+      ...(typeof code === "string" ? { code: code.slice(0, MAX_PROVIDER_CODE) } : {}),
       ...(typeof error?.message === "string" ? { message: error.message } : {}),
       ...(typeof error?.param === "string" ? { param: error.param } : {}),
     };

@@ -118,11 +118,14 @@ describe("failing over", () => {
   it("passes on what a provider says against the request itself, and asks nobody else", async () => {
     relay = await startTestRelay({ providers: 2 });
     const error = { message: "temperature must be at most 2.", param: "temperature" };
-    for (const provider of relay.providers) provider.onAsk = refuse(400, { error });
+    const metadata = { provider_code: "invalid_value".padEnd(100, "!"), hint: "Buy something else." };
+    for (const provider of relay.providers) provider.onAsk = refuse(400, { error: { ...error, metadata } });
     const response = await relay.post("/v1/chat/completions", CHAT);
     const body = await jsonOf(response);
     expect(response.status).to.equal(400);
     expect(body.error).to.include({ code: "invalid_request", ...error });
+    expect(body.error.metadata.provider_code).to.equal("invalid_value".padEnd(64, "!"));
+    expect(body.error.metadata.hint).to.not.equal(metadata.hint);
     expect(providerOf(relay, 0).asks.length + providerOf(relay, 1).asks.length).to.equal(1);
     expect(relay.ledger.commits[0]?.outcome).to.include({ kind: "free", reason: "invalid_request" });
   });
