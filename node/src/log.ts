@@ -9,6 +9,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Names that never reach a log, whatever the caller passes: keys, and what users and models say. */
 const SECRETS = [
   "authorization",
+  "x-api-key",
   "apiKey",
   "cookie",
   "key",
@@ -39,7 +40,7 @@ export type LogOptions = {
 /** A log of JSON lines in which secrets, prompts and completions stand as `[redacted]`. */
 export function createLog({ level, name, destination }: LogOptions): Log {
   const paths = DEPTHS.flatMap((depth) => [
-    ...SECRETS.map((secret) => `${depth}${secret}`),
+    ...SECRETS.map((secret) => pathOf(depth, secret)),
     `${depth}headers["aimo-mac"]`,
     `${depth}headers["set-cookie"]`,
   ]);
@@ -51,6 +52,10 @@ export function createLog({ level, name, destination }: LogOptions): Log {
   };
   return destination ? pino(options, destination) : pino(options);
 }
+
+/** A name with a hyphen stands in brackets, without the dot in front. */
+const pathOf = (depth: string, name: string): string =>
+  name.includes("-") ? `${depth.slice(0, -1)}["${name}"]` : depth + name;
 
 /** A log that says nothing, for tests and for tools that print their own lines. */
 export function silentLog(): Log {

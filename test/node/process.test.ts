@@ -32,6 +32,7 @@ describe("node/log", () => {
     const secrets = {
       privateKey: "SECRET",
       authorization: "Bearer SECRET",
+      "x-api-key": "SECRET",
       key: "SECRET",
       password: "SECRET",
       body: { messages: ["SECRET"] },
