@@ -26,13 +26,20 @@ const MAX_CREDENTIAL_LENGTH = 256;
 /** Owners whose user id is remembered; an id never changes once assigned. */
 const MAX_KNOWN_OWNERS = 10_000;
 
+/** What a reply says of its caller's limit. */
+export const LIMIT_HEADERS = {
+  limit: "x-ratelimit-limit",
+  remaining: "x-ratelimit-remaining",
+  reset: "x-ratelimit-reset",
+} as const;
+
 /** A hook for every request: knows the caller and counts. Every reply says what is left of the tighter limit. */
 export function admitting({ judge, now, isCounted }: AdmitOptions) {
   const take = (request: FastifyRequest, reply: FastifyReply, { principal, verdict }: Judged): void => {
     request.principal = principal;
-    reply.header("x-ratelimit-limit", verdict.limit);
-    reply.header("x-ratelimit-remaining", verdict.remaining);
-    reply.header("x-ratelimit-reset", Math.ceil((now() + verdict.resetMs) / 1000));
+    reply.header(LIMIT_HEADERS.limit, verdict.limit);
+    reply.header(LIMIT_HEADERS.remaining, verdict.remaining);
+    reply.header(LIMIT_HEADERS.reset, Math.ceil((now() + verdict.resetMs) / 1000));
     if (verdict.allowed) return;
     throw new AimoError("rate_limit_exceeded", {
       message: `More than ${verdict.limit} requests in a minute.`,

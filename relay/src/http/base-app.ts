@@ -10,6 +10,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from "fastify";
+import { LIMIT_HEADERS } from "./access.ts";
 import {
   type ConnectionJudge,
   type ConnectionSettings,
@@ -91,7 +92,7 @@ export async function allowOrigins(
     preflight,
     origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
     methods: ["GET", "POST", "PATCH", "DELETE"],
-    exposedHeaders: [...Object.values(ROUTE_HEADERS), "retry-after"],
+    exposedHeaders: [...Object.values(ROUTE_HEADERS), ...Object.values(LIMIT_HEADERS), "retry-after"],
   });
 }
 

@@ -59,6 +59,17 @@ describe("what is open to all", () => {
     expect(response.headers.get("access-control-allow-origin")).to.equal("*");
   });
 
+  it("lets web pages read the headers that it documents", async () => {
+    const response = await get("/v1/models", { origin: "https://app.test" });
+    const exposed = response.headers.get("access-control-expose-headers")?.split(/,\s*/) ?? [];
+    expect(exposed).to.include.members([
+      ...["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after"],
+      ...["x-request-id", "x-client-request-id", "x-generation-id", "x-aimo-cache-status"],
+    ]);
+    for (const name of ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id"])
+      expect(response.headers.get(name), name).to.be.a("string");
+  });
+
   it("tells every caller its limit, and holds a key to it", async () => {
     const authorization = `Bearer ${relay.key}`;
     const responses = [];
