@@ -1,3 +1,4 @@
+import { utf8Length } from "@aimo/protocol/bytes";
 import type { TextChoice } from "@aimo/protocol/receipts";
 import { type CountedBy, RunningCounts, type RunningUsage } from "./running-usage.ts";
 import { type ReportedUsage, readUsage } from "./usage.ts";
@@ -123,12 +124,15 @@ export class ChatRecord {
     const counted = this.#usageUpTo(frames);
     let all = "";
     let uncounted = "";
+    let bytes = 0;
     for (const piece of this.#pieces) {
       if (piece.frame > frames) break;
       if (counted && piece.frame > counted.upTo(piece.choice)) uncounted += textOfPiece(piece);
       const choice = choices.get(piece.choice) ?? { text: "", tools: new Map() };
       choices.set(piece.choice, choice);
       all += textOfPiece(piece);
+      // Piece by piece, as the relay counts: half a surrogate pair weighs the same on both sides.
+      bytes += utf8Length(piece.text) + (piece.kind === "tool" ? utf8Length(piece.name) : 0);
       if (piece.kind === "text") choice.text += piece.text;
       if (piece.kind !== "tool") continue;
       const tool = choice.tools.get(piece.tool) ?? { name: "", arguments: "" };
@@ -139,7 +143,7 @@ export class ChatRecord {
     }
     return {
       choices: this.#listChoices(choices, frames),
-      bytes: utf8Length(all),
+      bytes,
       text: all,
       usage: counted?.usage,
       uncounted,
@@ -169,7 +173,3 @@ export class ChatRecord {
 }
 
 const textOfPiece = (piece: Piece): string => piece.text + (piece.kind === "tool" ? piece.name : "");
-
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
-}

@@ -1,12 +1,12 @@
+import { utf8Length } from "@aimo/protocol/bytes";
 import { binaryResponseHash, textResponseHash } from "@aimo/protocol/receipts";
-import type { Units } from "@aimo/protocol/units";
 import type { Hex } from "viem";
 import { ChatRecord } from "../core/chat-record.ts";
 import type { Route } from "../core/types.ts";
-import { type ReportedUsage, readUsage, textUnits } from "../core/usage.ts";
+import { type Counted, type ReportedUsage, readUsage, textUnits } from "../core/usage.ts";
 
 /** What a whole JSON answer of an upstream holds, as far as receipts go. */
-export type JsonAnswer = { readonly units: Units; readonly responseHash: Hex };
+export type JsonAnswer = Counted & { readonly responseHash: Hex };
 
 /** Counts what the upstream did not. */
 export type Counter = {
@@ -31,23 +31,26 @@ export function readAnswer(route: Route, body: unknown, count: Counter): JsonAns
   if (route === "moderations") {
     if (!Array.isArray(results) || results.length === 0) throw new RangeError("The reply has no results.");
     const items = results.map((result) => Buffer.from(JSON.stringify(result)));
-    return { units: [count.input(undefined), 0, 1], responseHash: binaryResponseHash(items) };
+    return ofItems([count.input(undefined), 0, 1], items);
   }
   if (!Array.isArray(data)) throw new RangeError("The reply has no data.");
   if (route === "images") {
     const images = data.map(imageBytes);
-    return { units: [0, 0, images.length], responseHash: binaryResponseHash(images) };
+    return ofItems([0, 0, images.length], images);
   }
   const prompt = readUsage(usage)?.prompt ?? count.prompt();
-  return {
-    units: [data.length > 0 ? prompt : 0, 0, 0],
-    responseHash: binaryResponseHash(data.map(vectorBytes)),
-  };
+  return ofItems([prompt, 0, 0], data.map(vectorBytes));
+}
+
+function ofItems(units: Counted["units"], items: readonly Uint8Array[]): JsonAnswer {
+  const bytes = items.reduce((sum, item) => sum + item.length, 0);
+  return { units, delivered: { bytes, count: items.length }, responseHash: binaryResponseHash(items) };
 }
 
 /** A transcription. One without a word is free: nothing was delivered. */
 export function heardAnswer(text: string, ms: number): JsonAnswer {
-  return { units: [text === "" ? 0 : ms, 0, 0], responseHash: textResponseHash([{ text }]) };
+  const delivered = { bytes: utf8Length(text), count: 1 };
+  return { units: [ms, 0, 0], delivered, responseHash: textResponseHash([{ text }]) };
 }
 
 /** Seconds of a recording as the upstream counted them: OpenAI's `usage`, or `duration` of its verbose answers. */
@@ -69,8 +72,8 @@ export function textAnswer(record: ChatRecord, frames: number, count: Counter): 
   const stated = usage
     ? withUncounted(usage, record.final, uncounted === "" ? 0 : count.text(uncounted))
     : countedUsage(record.final, text, count);
-  const units = textUnits(stated, { bytes, choices: choices.length });
-  return { units, responseHash: textResponseHash(choices) };
+  const delivered = { bytes, count: choices.length };
+  return { units: textUnits(stated), delivered, responseHash: textResponseHash(choices) };
 }
 
 /** Of part of an answer: the prompt as the upstream counted it if it did, and never more completion than in all. */

@@ -1,4 +1,4 @@
-import { hash, toHex, utf8 } from "@aimo/protocol/bytes";
+import { hash, toHex, utf8, utf8Length } from "@aimo/protocol/bytes";
 import {
   binaryResponseHash,
   embeddingsResponseHash,
@@ -151,18 +151,6 @@ function parseJson(text: string): unknown {
   } catch (cause) {
     throw new RangeError("A chunk of the stream is not JSON.", { cause });
   }
-}
-
-/** UTF-8 bytes of a string, without encoding it. */
-export function utf8Length(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x80) continue;
-    // A surrogate pair is two units and four bytes: two each.
-    bytes += code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 1 : 2;
-  }
-  return bytes;
 }
 
 /** Meters a reply of images or embeddings. `decodeBase64` is the runtime's own. Throws a RangeError on junk. */

@@ -60,10 +60,17 @@ export type RelayWithProvider = {
   close(): Promise<void>;
 };
 
+export type RelayWithProviderOptions = {
+  readonly creditLimit?: bigint;
+  readonly log?: Log;
+  /** Base URL of an inference server, instead of the demo models. */
+  readonly upstream?: string;
+};
+
 /** A relay and a provider, whole but for the chain: libp2p, sessions, demo models, and the official client in front. */
 export async function startRelayWithProvider(
   settings: PartialConfig = {},
-  { creditLimit, log = silentLog() }: { creditLimit?: bigint; log?: Log } = {},
+  { creditLimit, log = silentLog(), upstream }: RelayWithProviderOptions = {},
 ): Promise<RelayWithProvider> {
   const relayKey = generateKey();
   const ledger = new PlainLedger();
@@ -71,7 +78,7 @@ export async function startRelayWithProvider(
   const signed: { count: number; genuine: boolean }[] = [];
   const demo = await startDemoServer();
   const world = await startWorld({
-    ...{ upstream: demo.url, relayKey, models, maxBodyBytes: MAX_BODY_BYTES },
+    ...{ upstream: upstream ?? demo.url, relayKey, models, maxBodyBytes: MAX_BODY_BYTES },
     ...(creditLimit === undefined ? {} : { creditLimit }),
   });
   const db = await openMemory();
