@@ -39,6 +39,6 @@ export function statedUnits({ units, delivered }: Counted, model: Model, ask: As
   if (delivered.bytes === 0) return [0, 0, 0];
   const [prompt, , output] = worstUnits(model, ask);
   const cached = Math.min(units[1], prompt);
-  const seen = mostOutput(kindsOf(model.route)[2], delivered, false);
+  const seen = mostOutput(kindsOf(model.route)[2], delivered, model.claims?.hiddenReasoning === true);
   return [Math.min(units[0], prompt - cached), cached, Math.min(units[2], output, seen)];
 }

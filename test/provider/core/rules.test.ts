@@ -103,6 +103,16 @@ describe("provider/core stated units", () => {
   });
 });
 
+describe("provider/core stated units of a model that thinks unseen", () => {
+  const thinker = { ...CHAT, claims: { hiddenReasoning: true } };
+  const stated = (completion: number, bytes: number) =>
+    statedUnits({ units: [1, 0, completion], delivered: { bytes, count: 1 } }, thinker, ASK)[2];
+
+  it("are what its server counted, up to what may be written, and nothing for no answer", () => {
+    expect([stated(200, 2), stated(900, 2), stated(200, 0)]).to.deep.equal([200, 256, 0]);
+  });
+});
+
 describe("provider/core chat record", () => {
   const chunk = (index: number, delta: object, usage?: object) => ({
     choices: [{ index, delta }],

@@ -52,8 +52,7 @@ describe("the money of a request", () => {
       return (await jsonOf(await relay.post("/v1/chat/completions", CHAT))).aimo;
     };
     expect((await ask(10)).attempts[0]).to.include({ status: "ok" });
-    for (let i = 0; i < FAILURES_TO_EJECT; i++)
-      expect((await ask(11)).attempts).to.have.length(1);
+    for (let i = 0; i < FAILURES_TO_EJECT; i++) expect((await ask(11)).attempts).to.have.length(1);
     expect((await ask(11)).attempts[0]).to.include({ status: "failed", error: "provider_unavailable" });
     const { status, requests, uptime_last_5m: uptime } = await endpoint();
     expect(requests.last_5m).to.deep.equal({ ok: 1, failed: FAILURES_TO_EJECT + 1 });
