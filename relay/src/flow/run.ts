@@ -156,7 +156,7 @@ export class Run {
       : this.#concludeStopped(tried, end.statement);
   }
 
-  /** The provider broke off: without a statement nothing is owed for what came. */
+  /** The provider broke off: nothing is owed for what came. */
   #concludeCut(tried: Try, error: AimoError): boolean | Promise<boolean> {
     noteFault(this.#parameters.dependencies, tried, error);
     this.#record(tried, error.code);
