@@ -58,7 +58,7 @@ function mostOf(kind: UnitKind, slot: 0 | 2, asked: Asked, of: AskedOf): number 
 
 /** What was delivered of an answer. */
 export type Answered = {
-  /** UTF-8 bytes of text, reasoning and tool calls; bytes of items for other routes. */
+  /** UTF-8 bytes of all that an answer says, and bytes of what it shows or sounds; bytes of items for other routes. */
   readonly bytes: number;
   /** Choices, images or vectors. */
   readonly count: number;
