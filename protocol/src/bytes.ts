@@ -85,6 +85,18 @@ export function utf8(text: string): Uint8Array {
   return ENCODER.encode(text);
 }
 
+/** UTF-8 bytes of a string, without encoding it. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x80) continue;
+    // A surrogate pair is two units and four bytes: two each.
+    bytes += code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 1 : 2;
+  }
+  return bytes;
+}
+
 /** UTF-8 of a text into place, of which there is enough. Gives how many bytes it took. */
 export function writeText(out: Uint8Array, offset: number, text: string): number {
   for (let i = 0; i < text.length; i++) {

@@ -59,10 +59,11 @@ describe("provider config", () => {
       'zero_retention = true\nresidency = "eu"\n[[upstreams]]',
     ).replace(
       "context_tokens",
-      'quantization = "fp8"\nsupported_parameters = ["tools"]\nresidency = "eu-west"\ncontext_tokens',
+      'quantization = "fp8"\nsupported_parameters = ["tools"]\nresidency = "eu-west"\nhidden_reasoning = true\ncontext_tokens',
     );
     expect(parseConfig(text, options).models[0]?.claims).to.deep.equal({
       ...{ zeroRetention: true, residency: "eu-west", quantization: "fp8", supportedParameters: ["tools"] },
+      hiddenReasoning: true,
     });
     expect(parseConfig(TEXT, options).models[0]?.claims).to.deep.equal({});
   });

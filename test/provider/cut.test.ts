@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { countText } from "@aimo/node/tokens";
 import { textResponseHash } from "@aimo/protocol/receipts";
 import { expect } from "chai";
 import {
@@ -8,7 +9,7 @@ import {
   usageChunk,
   writeFrames,
 } from "./support/fault-upstream.ts";
-import { attemptOn, chatBody, chatPath, startWorld, type World } from "./support/provider.ts";
+import { attemptOn, chatBody, chatPath, MODELS, startWorld, type World } from "./support/provider.ts";
 import { type RelayClient, readFrames, textOf } from "./support/relay-client.ts";
 
 describe("provider, when the relay cuts a stream", () => {
@@ -111,6 +112,37 @@ describe("provider, when the relay cuts a stream", () => {
     } finally {
       other.close();
       await counting.provider.close(0);
+    }
+  });
+
+  it("bills unseen tokens of a cut stream as far as the server had counted, and not at all without its count", async () => {
+    const [text] = MODELS;
+    if (!text) throw new Error("No model.");
+    const models = [{ ...text, claims: { hiddenReasoning: true } }];
+    for (const [vendor, expected] of [
+      ["vllm", 180],
+      ["generic", countText("alpha beta gamma ")],
+    ] as const) {
+      upstream.play((_, response) => {
+        const counted = (at: number) =>
+          vendor === "vllm" ? { usage: { prompt_tokens: 9, completion_tokens: 60 * (at + 1) } } : {};
+        writeFrames(
+          response,
+          words.map((content, at) => chunkOf({ content }, counted(at))),
+        );
+      });
+      const thinking = await startWorld({ upstream: upstream.url, vendor, models });
+      const other = await thinking.connect();
+      try {
+        const query = attemptOn();
+        const { response, request } = await other.open(chatPath(query), chatBody({ stream: true }));
+        request.on("error", () => {});
+        await readFrames(response, 4);
+        expect((await other.abort(query.attempt, 3))?.units[2]).to.equal(expected);
+      } finally {
+        other.close();
+        await thinking.provider.close(0);
+      }
     }
   });
 

@@ -1,4 +1,5 @@
 import type { UsageFrame } from "@aimo/protocol/session";
+import { TEMPLATE_TOKENS } from "@aimo/protocol/unit-bounds";
 import { costOf } from "@aimo/protocol/units";
 import { expect } from "chai";
 import type { Hex } from "viem";
@@ -37,7 +38,7 @@ describe("provider limits", () => {
   it("refuses above the credit limit with a named error, and serves again once the relay has paid", async () => {
     // Room for one worst case (200 completion tokens and a short prompt), but not beside a receipt.
     const body = chatBody({ stream: true, max_tokens: 200 });
-    const worst = costOf([body.length, 0, 200], PRICES);
+    const worst = costOf([body.length + TEMPLATE_TOKENS, 0, 200], PRICES);
     const world = await startWorld({ upstream: upstream.url, creditLimit: worst });
     const relay = await world.connect();
     await relay.listen();
@@ -66,7 +67,7 @@ describe("provider limits", () => {
 
   it("serves as far above its limit as the relay's reserve for it goes, and no further", async () => {
     const body = chatBody({ stream: true, max_tokens: 200 });
-    const worst = costOf([body.length, 0, 200], PRICES);
+    const worst = costOf([body.length + TEMPLATE_TOKENS, 0, 200], PRICES);
     const world = await startWorld({ upstream: upstream.url, creditLimit: 0n });
     const relay = await world.connect();
     const ask = async () => (await relay.send("POST", chatPath(attemptOn()), body)).status;

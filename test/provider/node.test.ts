@@ -120,6 +120,7 @@ kind = "demo"
 [[models]]
 id = "demo-text"
 upstream = "demo"
+hidden_reasoning = true
 [models.pricing]
 prompt = "${changes.prompt ?? "0.15"}"
 completion = "0.60"
@@ -184,10 +185,12 @@ image = "0.002"
     expect([endpoint, region]).to.deep.equal([node.url, "test"]);
     expect(expiresAt - issuedAt).to.be.at.most(30_000);
     expect(
-      models.map(({ slug, priceVersion, route, freeSlots }) => [slug, priceVersion, route, freeSlots]),
+      models.map(({ slug, priceVersion, route, freeSlots, hiddenReasoning }) => [
+        ...[slug, priceVersion, route, freeSlots, hiddenReasoning],
+      ]),
     ).to.deep.equal([
-      ["demo-text", 1, "chat", 32],
-      ["demo-image", 1, "images", 32],
+      ["demo-text", 1, "chat", 32, true],
+      ["demo-image", 1, "images", 32, undefined],
     ]);
     const left = untilHeard(({ models: all }) => all.length === 0);
     await node.close();

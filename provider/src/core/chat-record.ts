@@ -1,18 +1,20 @@
+import { utf8Length } from "@aimo/protocol/bytes";
+import { otherContent } from "@aimo/protocol/chat-content";
 import type { TextChoice } from "@aimo/protocol/receipts";
 import { type CountedBy, RunningCounts, type RunningUsage } from "./running-usage.ts";
 import { type ReportedUsage, readUsage } from "./usage.ts";
 
 /** Content of a chat response, of one JSON body or of the frames so far, with where each piece ended. */
 
-type Piece = { readonly frame: number; readonly choice: number } & (
-  | { readonly kind: "text" | "hidden"; readonly text: string }
+type Piece = { readonly frame: number; readonly choice: number; readonly bytes: number } & (
+  | { readonly kind: "text" | "unhashed"; readonly text: string }
   | { readonly kind: "tool"; readonly tool: number; readonly name: string; readonly text: string }
 );
 
 /** What was delivered up to some frame. */
 export type Delivered = {
   readonly choices: readonly TextChoice[];
-  /** UTF-8 bytes of text, reasoning and tool calls. */
+  /** Of all that was delivered, sound and pictures too. Piece by piece, as the relay counts. */
   readonly bytes: number;
   /** All of it in one text, to be counted by a tokenizer. */
   readonly text: string;
@@ -99,16 +101,16 @@ export class ChatRecord {
     const content = asObject(choice[field]);
     const at = { frame: this.#frames, choice: index };
     const text = asText(content["content"]);
-    if (text) this.#pieces.push({ ...at, kind: "text", text });
-    for (const name of ["reasoning_content", "reasoning", "refusal"]) {
-      const hidden = asText(content[name]);
-      if (hidden) this.#pieces.push({ ...at, kind: "hidden", text: hidden });
-    }
+    if (text) this.#pieces.push({ ...at, bytes: utf8Length(text), kind: "text", text });
+    const other = otherContent(content);
+    const bytes = utf8Length(other.text) + other.opaqueBytes;
+    if (bytes > 0) this.#pieces.push({ ...at, bytes, kind: "unhashed", text: other.text });
     asList(content["tool_calls"]).forEach((call, position) => {
       const { index: given, function: fn } = asObject(call);
-      const { name, arguments: args } = asObject(fn);
+      const named = { name: asText(asObject(fn)["name"]), text: asText(asObject(fn)["arguments"]) };
       const tool = typeof given === "number" ? given : position;
-      this.#pieces.push({ ...at, kind: "tool", tool, name: asText(name), text: asText(args) });
+      const size = utf8Length(named.name) + utf8Length(named.text);
+      this.#pieces.push({ ...at, bytes: size, kind: "tool", tool, ...named });
     });
     if (typeof choice["finish_reason"] === "string") this.#open.delete(index);
     return index;
@@ -123,12 +125,14 @@ export class ChatRecord {
     const counted = this.#usageUpTo(frames);
     let all = "";
     let uncounted = "";
+    let bytes = 0;
     for (const piece of this.#pieces) {
       if (piece.frame > frames) break;
       if (counted && piece.frame > counted.upTo(piece.choice)) uncounted += textOfPiece(piece);
       const choice = choices.get(piece.choice) ?? { text: "", tools: new Map() };
       choices.set(piece.choice, choice);
       all += textOfPiece(piece);
+      bytes += piece.bytes;
       if (piece.kind === "text") choice.text += piece.text;
       if (piece.kind !== "tool") continue;
       const tool = choice.tools.get(piece.tool) ?? { name: "", arguments: "" };
@@ -139,7 +143,7 @@ export class ChatRecord {
     }
     return {
       choices: this.#listChoices(choices, frames),
-      bytes: utf8Length(all),
+      bytes,
       text: all,
       usage: counted?.usage,
       uncounted,
@@ -169,7 +173,3 @@ export class ChatRecord {
 }
 
 const textOfPiece = (piece: Piece): string => piece.text + (piece.kind === "tool" ? piece.name : "");
-
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
-}

@@ -1,5 +1,6 @@
 import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
+import { isMediaPart } from "@aimo/protocol/unit-bounds";
 import { MAX_CHOICES } from "./chat-record.ts";
 import { editMembers, type MemberEdits } from "./json-edit.ts";
 import type { Model } from "./types.ts";
@@ -44,22 +45,30 @@ export type PrepareParameters = {
  */
 export function prepareBody({ model, vendor, body, bodyBytes, clamp }: PrepareParameters): PreparedBody {
   const fields = parseFields(body);
+  const { route } = model;
   const name: MemberEdits = { ...FOR_THE_RELAY, model: JSON.stringify(model.upstreamModel) };
-  if (model.route !== "chat") {
+  if (route !== "chat") {
     if (fields["stream"] === true) throw invalid("stream", "cannot be true for this kind of model");
-    const count = model.route === "images" ? readCount(fields, "n", MAX_IMAGES) : 1;
+    const count = (route === "images" ? readCount(fields, "n", MAX_IMAGES) : 1) ?? 1;
+    const inputUnits = readInputUnits(fields, model);
     return {
       content: editMembers(body, name),
       // Audio is passed on as it is made.
-      streamed: model.route === "speech",
-      ask: { bodyBytes, count: count ?? 1, maxTokens: 0, inputUnits: readInputUnits(fields, model) },
+      streamed: route === "speech",
+      ask: { route, bodyBytes, hasMedia: false, count, maxTokens: 0, inputUnits },
     };
   }
   const streamed = fields["stream"] === true;
   const limits = limitOf(fields, model, vendor, clamp);
   const edits = { ...name, ...limits.edits, ...(streamed ? streamOptions(fields, vendor) : {}) };
   const count = readCount(fields, "n", MAX_CHOICES) ?? 1;
-  return { content: editMembers(body, edits), streamed, ask: { bodyBytes, count, maxTokens: limits.tokens } };
+  const ask = { route, bodyBytes, hasMedia: hasMedia(fields), count, maxTokens: limits.tokens };
+  return { content: editMembers(body, edits), streamed, ask };
+}
+
+function hasMedia({ messages }: Fields): boolean {
+  const contents = Array.isArray(messages) ? messages.map((message: unknown) => Object(message).content) : [];
+  return contents.some((content: unknown) => Array.isArray(content) && content.some(isMediaPart));
 }
 
 /** Characters of what is to be spoken or judged; 0 on other routes. */

@@ -24,7 +24,10 @@ export function prepareForm(model: Model, body: Uint8Array): PreparedForm {
     content: replacePart(body, name, new TextEncoder().encode(model.upstreamModel)),
     contentType: `multipart/form-data; boundary="${boundary}"`,
     streamed: false,
-    ask: { bodyBytes: body.length, count: 1, maxTokens: 0, inputUnits: longestAudioMs(recording) },
+    ask: {
+      ...{ route: model.route, bodyBytes: body.length, hasMedia: true, count: 1, maxTokens: 0 },
+      inputUnits: longestAudioMs(recording),
+    },
     recording,
   };
 }

@@ -1,11 +1,9 @@
+import { type Answered, mostOutput } from "@aimo/protocol/unit-bounds";
 import { MAX_U32, type Units } from "@aimo/protocol/units";
 import { NO_DETAILS, readUsageDetails, type UsageDetails } from "@aimo/protocol/usage-details";
-
-/**
- * A receipt may state at most one completion token per delivered UTF-8 byte, plus this many per choice for tokens
- * that print nothing. Source: protocol section 12; the relay rejects more, so the provider never signs it.
- */
-export const SILENT_TOKENS_PER_CHOICE = 8;
+import { kindsOf } from "./prices.ts";
+import type { Model } from "./types.ts";
+import { type Ask, worstUnits } from "./worst-case.ts";
 
 /** What the upstream itself counted. */
 export type ReportedUsage = {
@@ -45,12 +43,22 @@ function isCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_U32;
 }
 
-/** Units of a text response, completion tokens held to what the delivered bytes bear out. */
-export function textUnits(
-  usage: ReportedUsage,
-  delivered: { readonly bytes: number; readonly choices: number },
-): Units {
+/** Units of a text response, as they were counted. */
+export function textUnits({ prompt, cached, completion }: ReportedUsage): Units {
+  return [prompt - cached, cached, completion];
+}
+
+/** What was counted of an answer, and what was delivered of it. */
+export type Counted = { readonly units: Units; readonly delivered: Answered };
+
+/**
+ * Units as a receipt may state them: what was counted, held to what the request can cost and the delivered answer bears
+ * out. The relay rejects more, and a rejected statement is paid by nobody. Cached tokens stay: they are the cheaper ones.
+ */
+export function statedUnits({ units, delivered }: Counted, model: Model, ask: Ask): Units {
   if (delivered.bytes === 0) return [0, 0, 0];
-  const bound = delivered.bytes + SILENT_TOKENS_PER_CHOICE * delivered.choices;
-  return [usage.prompt - usage.cached, usage.cached, Math.min(usage.completion, bound)];
+  const [prompt, , output] = worstUnits(model, ask);
+  const cached = Math.min(units[1], prompt);
+  const seen = mostOutput(kindsOf(model.route)[2], delivered, model.claims?.hiddenReasoning === true);
+  return [Math.min(units[0], prompt - cached), cached, Math.min(units[2], output, seen)];
 }

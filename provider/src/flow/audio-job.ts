@@ -120,7 +120,8 @@ export class AudioJob implements UpstreamHandler {
   }
 
   #stateOf(responseHash: UsageStatement["responseHash"]): UsageStatement {
-    return this.#events.state({ units: [this.#count.input(undefined), 0, 0], responseHash });
+    const delivered = { bytes: this.#audio.bytes, count: 1 };
+    return this.#events.state({ units: [this.#count.input(undefined), 0, 0], delivered, responseHash });
   }
 
   #onSent(): void {

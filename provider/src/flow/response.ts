@@ -1,14 +1,13 @@
+import { utf8Length } from "@aimo/protocol/bytes";
 import { binaryResponseHash, textResponseHash } from "@aimo/protocol/receipts";
-import type { Units } from "@aimo/protocol/units";
 import type { UsageDetails } from "@aimo/protocol/usage-details";
 import type { Hex } from "viem";
 import { ChatRecord } from "../core/chat-record.ts";
 import type { Route } from "../core/types.ts";
-import { type ReportedUsage, readUsage, textUnits, withCompletion } from "../core/usage.ts";
+import { type Counted, type ReportedUsage, readUsage, textUnits, withCompletion } from "../core/usage.ts";
 
 /** What a whole JSON answer of an upstream holds, as far as receipts go. */
-export type JsonAnswer = {
-  readonly units: Units;
+export type JsonAnswer = Counted & {
   readonly responseHash: Hex;
   /** What the upstream said of its counts, where the answer does not say it itself. */
   readonly details?: UsageDetails;
@@ -37,23 +36,26 @@ export function readAnswer(route: Route, body: unknown, count: Counter): JsonAns
   if (route === "moderations") {
     if (!Array.isArray(results) || results.length === 0) throw new RangeError("The reply has no results.");
     const items = results.map((result) => Buffer.from(JSON.stringify(result)));
-    return { units: [count.input(undefined), 0, 1], responseHash: binaryResponseHash(items) };
+    return ofItems([count.input(undefined), 0, 1], items);
   }
   if (!Array.isArray(data)) throw new RangeError("The reply has no data.");
   if (route === "images") {
     const images = data.map(imageBytes);
-    return { units: [0, 0, images.length], responseHash: binaryResponseHash(images) };
+    return ofItems([0, 0, images.length], images);
   }
   const prompt = readUsage(usage)?.prompt ?? count.prompt();
-  return {
-    units: [data.length > 0 ? prompt : 0, 0, 0],
-    responseHash: binaryResponseHash(data.map(vectorBytes)),
-  };
+  return ofItems([prompt, 0, 0], data.map(vectorBytes));
+}
+
+function ofItems(units: Counted["units"], items: readonly Uint8Array[]): JsonAnswer {
+  const bytes = items.reduce((sum, item) => sum + item.length, 0);
+  return { units, delivered: { bytes, count: items.length }, responseHash: binaryResponseHash(items) };
 }
 
 /** A transcription. One without a word is free: nothing was delivered. */
 export function heardAnswer(text: string, ms: number): JsonAnswer {
-  return { units: [text === "" ? 0 : ms, 0, 0], responseHash: textResponseHash([{ text }]) };
+  const delivered = { bytes: utf8Length(text), count: 1 };
+  return { units: [ms, 0, 0], delivered, responseHash: textResponseHash([{ text }]) };
 }
 
 /** Seconds of a recording as the upstream counted them: OpenAI's `usage`, or `duration` of its verbose answers. */
@@ -66,8 +68,8 @@ function secondsOf(usage: unknown, duration: unknown): number | undefined {
 function readChat(body: unknown, count: Counter): JsonAnswer {
   const record = new ChatRecord();
   record.addBody(body);
-  const { units, responseHash } = textAnswer(record, record.frames, count);
-  return { units, responseHash };
+  const { details: _inTheBody, ...answer } = textAnswer(record, record.frames, count);
+  return answer;
 }
 
 /** Units, hash and details of the first `frames` content frames of a chat. */
@@ -76,9 +78,10 @@ export function textAnswer(record: ChatRecord, frames: number, count: Counter): 
   const stated = usage
     ? withUncounted(usage, record.final, uncounted === "" ? 0 : count.text(uncounted))
     : countedUsage(record.final, text, count);
-  const units = textUnits(stated, { bytes, choices: choices.length });
+  const delivered = { bytes, count: choices.length };
   const { details } = stated;
-  return { units, responseHash: textResponseHash(choices), ...(details ? { details } : {}) };
+  const responseHash = textResponseHash(choices);
+  return { units: textUnits(stated), delivered, responseHash, ...(details ? { details } : {}) };
 }
 
 /** Of part of an answer: the prompt as the upstream counted it if it did, and never more completion than in all. */

@@ -9,6 +9,7 @@ import type { Exposure } from "../core/exposure.ts";
 import { usableVersion } from "../core/prices.ts";
 import { Slots } from "../core/slots.ts";
 import type { PriceVersion, ServedModel } from "../core/types.ts";
+import { statedUnits } from "../core/usage.ts";
 import { worstCaseCost } from "../core/worst-case.ts";
 import { AudioJob } from "./audio-job.ts";
 import { inputOf, prepare } from "./input.ts";
@@ -167,7 +168,7 @@ export class Serving {
   #eventsOf(admitted: Admitted, job: () => AnyJob, forgetBody: () => void): JobEvents {
     // Only what is small is kept: these closures live on while the stream is remembered, the body must not.
     const { price, worst, slots } = admitted;
-    const { streamed } = admitted.prepared;
+    const { streamed, ask } = admitted.prepared;
     const { relayId, attempt, requestHash } = admitted.request;
     const request = { relayId, attempt, requestHash };
     const began = performance.now();
@@ -184,7 +185,10 @@ export class Serving {
       onFirst: () => slots.note(performance.now() - began),
       onUpstreamDone: () => this.#giveSlot(slots),
       state: (answer) => {
-        const made = this.#receiptOf(request, price, answer);
+        const made = this.#receiptOf(request, price, {
+          ...answer,
+          units: statedUnits(answer, price.model, ask),
+        });
         receipts.set(made.statement, made);
         return made.statement;
       },
@@ -206,8 +210,11 @@ export class Serving {
     };
   }
 
-  #receiptOf(request: RequestNames, price: Price, answer: JsonAnswer): Receipt {
-    const { units, responseHash, details } = answer;
+  #receiptOf(
+    request: RequestNames,
+    price: Price,
+    { units, responseHash, details }: Pick<JsonAnswer, "units" | "responseHash" | "details">,
+  ): Receipt {
     const receipt: UsageReceipt = {
       relayId: request.relayId,
       providerId: this.#m.providerId,

@@ -1,5 +1,6 @@
 import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
+import { isMediaPart } from "@aimo/protocol/unit-bounds";
 import { refuseDepth } from "./dialects/dialect.ts";
 import {
   type Preferences,
@@ -139,7 +140,7 @@ function readContent(content: unknown, at: string): boolean {
   return content.some((part: unknown, index) => {
     if (!isObject(part) || typeof part["type"] !== "string")
       throw invalid(`${at}[${index}] must be an object with a type.`, `${at}[${index}]`);
-    return part["type"] !== "text" && part["type"] !== "refusal";
+    return isMediaPart(part);
   });
 }
 

@@ -1,40 +1,17 @@
-import { chargeBound, costOf, MAX_U32, type Price, type UnitKind, type Units } from "@aimo/protocol/units";
+import { mostUnits } from "@aimo/protocol/unit-bounds";
+import { chargeBound, costOf, MAX_U32, type Price, type Units } from "@aimo/protocol/units";
 import type { Ask } from "./ask.ts";
 import type { Offer } from "./types.ts";
 
-/**
- * What a request can cost at most. A prompt has at most one token per byte of the body, and fits the model's context;
- * a prompt with pictures or sound counts as a full context. Nothing is tokenized before dispatch.
- */
+/** What a request can cost at most. Nothing is tokenized before dispatch. */
 
-/** Tokens that a model's own template adds around a prompt. The longest in use (tool preambles) stay below this. */
-export const TEMPLATE_TOKENS = 256;
 /** An answer shorter than this is no answer: below it a request is refused rather than clamped. */
 export const MIN_OUTPUT_TOKENS = 16;
 const BPS = 10_000n;
 
 /** Units at most for one offer, or undefined when its price counts something that the relay cannot bound. */
-export function worstUnits(ask: Ask, offer: Offer, maxTokens: number): Units | undefined {
-  const units = offer.price.kinds.map((kind, slot) => unitsOf(kind, slot, { ask, offer, maxTokens }));
-  const [first, , third] = units;
-  // Cached prompt tokens are among the prompt's, at a price that is not above theirs: one bound serves both.
-  if (first === undefined || third === undefined) return undefined;
-  return [first, 0, third];
-}
-
-type Context = { readonly ask: Ask; readonly offer: Offer; readonly maxTokens: number };
-
-function unitsOf(kind: UnitKind, slot: number, { ask, offer, maxTokens }: Context): number | undefined {
-  if (kind === "none") return 0;
-  if (kind === "request") return 1;
-  if (kind === "image") return ask.count;
-  if (kind === "character") return ask.inputUnits ?? ask.bodyBytes;
-  if (kind === "millisecond") return ask.inputUnits;
-  if (kind !== "token") return undefined;
-  if (slot === 2) return Math.min(ask.count * maxTokens, MAX_U32);
-  if (ask.route === "embeddings") return ask.bodyBytes + TEMPLATE_TOKENS;
-  if (ask.hasMedia) return offer.model.contextTokens;
-  return Math.min(ask.bodyBytes + TEMPLATE_TOKENS, offer.model.contextTokens);
+export function worstUnits(ask: Ask, { model, price }: Offer, maxTokens: number): Units | undefined {
+  return mostUnits(ask, { contextTokens: model.contextTokens, maxTokens, kinds: price.kinds });
 }
 
 /**

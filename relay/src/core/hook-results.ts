@@ -1,7 +1,7 @@
+import { utf8Length } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { HOOK_HEADERS } from "@aimo/protocol/relay-hooks";
 import { isObject, type Json } from "./dialects/dialect.ts";
-import { utf8Length } from "./meter.ts";
 
 /** What an operator's hooks are given, and what they gave back, judged. */
 

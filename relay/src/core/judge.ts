@@ -1,14 +1,12 @@
 import { toHex } from "@aimo/protocol/bytes";
 import { usageDigest } from "@aimo/protocol/receipts";
 import type { UsageStatement } from "@aimo/protocol/session";
+import { mostOutput } from "@aimo/protocol/unit-bounds";
 import { costOf, type Units } from "@aimo/protocol/units";
 import { CLOCK_TOLERANCE_SECONDS } from "@aimo/protocol/windows";
 import type { Hex } from "viem";
 import type { Delivered } from "./meter.ts";
 import type { Offer } from "./types.ts";
-
-/** Tokens that print nothing: end marks and the like, per choice. Source: protocol section 12, Counting. */
-export const SILENT_TOKENS_PER_CHOICE = 8;
 
 export type Judgement = {
   readonly statement: UsageStatement;
@@ -56,13 +54,10 @@ function judgeUnits({ statement: { units }, worst, delivered, offer }: Judgement
   if (prompt > worst[0]) return `It counts ${prompt} prompt units; at most ${worst[0]} are possible.`;
   if (units[2] > worst[2]) return `It counts ${units[2]} output units; at most ${worst[2]} were allowed.`;
   const kind = offer.price.kinds[2];
-  const seen = delivered.bytes + SILENT_TOKENS_PER_CHOICE * delivered.count;
-  // Of a model that says that it thinks unseen only the hold is a bound; its users have chosen it.
-  if (kind === "token" && units[2] > seen && !offer.model.hiddenReasoning)
-    return `It counts ${units[2]} completion tokens; ${delivered.bytes} bytes were delivered.`;
-  if (kind === "image" && units[2] > delivered.count)
-    return `It counts ${units[2]} images; ${delivered.count} were delivered.`;
-  return undefined;
+  if (units[2] <= mostOutput(kind, delivered, offer.model.hiddenReasoning === true)) return undefined;
+  return kind === "image"
+    ? `It counts ${units[2]} images; ${delivered.count} were delivered.`
+    : `It counts ${units[2]} completion tokens; ${delivered.bytes} bytes were delivered.`;
 }
 
 function judgeContent({ statement, delivered, sentAt }: Judgement): string | undefined {

@@ -1,4 +1,5 @@
-import { hash, toHex, utf8 } from "@aimo/protocol/bytes";
+import { hash, toHex, utf8, utf8Length } from "@aimo/protocol/bytes";
+import { otherContent } from "@aimo/protocol/chat-content";
 import {
   binaryResponseHash,
   embeddingsResponseHash,
@@ -24,15 +25,13 @@ export type FrameKind = "content" | "usage" | "error" | "none";
 
 /** What was delivered, as the judge of a provider's statement needs it. */
 export type Delivered = {
-  /** UTF-8 bytes of text, reasoning and tool calls; bytes of items for other routes. */
+  /** UTF-8 bytes of all that an answer says, and bytes of what it shows or sounds; bytes of items for other routes. */
   readonly bytes: number;
   /** Choices, images or vectors. */
   readonly count: number;
   readonly responseHash: Hex;
 };
 
-/** Fields of text beside the answer itself. */
-const UNHASHED = ["reasoning_content", "reasoning", "refusal"] as const;
 const asObject = (value: unknown): Json =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
 const asText = (value: unknown): string => (typeof value === "string" ? value : "");
@@ -44,7 +43,10 @@ export class ChatMeter {
   #unhashed = "";
   /** Content frames so far. */
   frames = 0;
+  /** Of text, tool calls and all else that a tokenizer can count. */
   bytes = 0;
+  /** Of sound and pictures. They are not kept, so that nothing grows with them. */
+  opaqueBytes = 0;
   /** Of the first chunk, for the chunk that the relay adds. */
   created: number | undefined;
   model: string | undefined;
@@ -94,7 +96,11 @@ export class ChatMeter {
         text,
         tools: [...tools].sort(([a], [b]) => a - b).map(([, tool]) => tool),
       }));
-    return { bytes: this.bytes, count: choices.length, responseHash: textResponseHash(choices) };
+    return {
+      bytes: this.bytes + this.opaqueBytes,
+      count: choices.length,
+      responseHash: textResponseHash(choices),
+    };
   }
 
   #keepHead(chunk: Json): void {
@@ -115,11 +121,10 @@ export class ChatMeter {
     const text = asText(content["content"]);
     choice.text += text;
     this.#count(text);
-    for (const name of UNHASHED) {
-      const more = asText(content[name]);
-      this.#unhashed += more;
-      this.#count(more);
-    }
+    const other = otherContent(content);
+    this.#unhashed += other.text;
+    this.#count(other.text);
+    this.opaqueBytes += other.opaqueBytes;
     const calls = content["tool_calls"];
     if (Array.isArray(calls))
       for (const [at, call] of calls.entries()) this.#addTool(choice, asObject(call), at);
@@ -151,18 +156,6 @@ function parseJson(text: string): unknown {
   } catch (cause) {
     throw new RangeError("A chunk of the stream is not JSON.", { cause });
   }
-}
-
-/** UTF-8 bytes of a string, without encoding it. */
-export function utf8Length(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x80) continue;
-    // A surrogate pair is two units and four bytes: two each.
-    bytes += code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 1 : 2;
-  }
-  return bytes;
 }
 
 /** Meters a reply of images or embeddings. `decodeBase64` is the runtime's own. Throws a RangeError on junk. */

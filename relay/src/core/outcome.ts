@@ -25,7 +25,7 @@ export type OutcomeParameters = {
 
 /**
  * Turns a provider's statement into how the request ends: billed when it agrees with the relay's own count, at cost plus
- * fee and never above the hold; free otherwise. `why` says what is wrong with a rejected statement.
+ * fee and never above the hold; free for good otherwise. `why` says what is wrong with a rejected statement.
  */
 export function outcomeOf(parameters: OutcomeParameters): { outcome: Outcome; result: Result; why?: string } {
   const { judgement, nonce, feeBps, hold, attempts, finishReason, cancelled } = parameters;

@@ -1,8 +1,8 @@
 import { AudioHash } from "@aimo/protocol/audio";
-import { utf8 } from "@aimo/protocol/bytes";
+import { utf8, utf8Length } from "@aimo/protocol/bytes";
 import { binaryResponseHash, textResponseHash } from "@aimo/protocol/receipts";
 import { isDeeper } from "./dialects/dialect.ts";
-import { type Delivered, type FrameKind, meterItems, utf8Length } from "./meter.ts";
+import { type Delivered, type FrameKind, meterItems } from "./meter.ts";
 import type { Route } from "./types.ts";
 
 /** The relay's own count of replies that are no chat: whole bodies, and audio as it streams. */

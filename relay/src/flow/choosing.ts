@@ -194,7 +194,9 @@ export function noteCount(
   const { price, model, providerId } = offer;
   // What a model thinks unseen cannot be counted.
   const isCountable = model.route === "chat" && price.kinds[2] === "token" && !model.hiddenReasoning;
-  if (!isCountable || !("content" in attempt.meter) || !counts.wants()) return;
+  // Nor what is no text.
+  if (!isCountable || !("content" in attempt.meter) || attempt.meter.opaqueBytes > 0) return;
+  if (!counts.wants()) return;
   counts.take({ generationId, providerId, stated: units[2], text: attempt.meter.content() });
 }
 

@@ -146,19 +146,17 @@ export class Run {
         throw end.error;
       });
     }
-    if (end.kind === "complete") {
-      this.#record(tried);
+    if (end.kind === "complete")
       return this.#judge({ tried, statement: end.statement, wasCut: false }, (result) => {
         this.#reply(tried, end, result);
         return result.billing !== undefined;
       });
-    }
     return end.kind === "cut"
       ? this.#concludeCut(tried, end.error)
       : this.#concludeStopped(tried, end.statement);
   }
 
-  /** The provider broke off: without a statement nothing is owed for what came. */
+  /** The provider broke off: nothing is owed for what came. */
   #concludeCut(tried: Try, error: AimoError): boolean | Promise<boolean> {
     noteFault(this.#parameters.dependencies, tried, error);
     this.#record(tried, error.code);
@@ -172,7 +170,7 @@ export class Run {
   #concludeStopped(tried: Try, statement: UsageStatement | undefined): boolean | Promise<boolean> {
     const error = this.#stopError();
     if (!tried.attempt.started) return this.#giveUp();
-    this.#record(tried);
+    if (!statement) this.#record(tried);
     const end = (result: Result) => {
       this.#endCut(tried, error, result);
       return result.billing !== undefined;
@@ -206,6 +204,8 @@ export class Run {
       latencyMs: (this.#firstByteAt ?? dependencies.now()) - this.#startedAt,
       generationMs: this.#elapsed(),
     });
+    // Into the list that the outcome has: whose statement is rejected has failed, though its answer was delivered.
+    this.#record(tried, why === undefined ? undefined : "provider_unavailable");
     if (why) {
       log.warn({ generation: id, provider: offer.providerId, reason: why }, "statement rejected");
       noteFault(dependencies, tried, new AimoError("provider_unavailable"));

@@ -5,7 +5,7 @@ import { ChatRecord } from "@aimo/provider/core/chat-record";
 import { prepareBody } from "@aimo/provider/core/client-body";
 import { currentVersion, usableVersion } from "@aimo/provider/core/prices";
 import { isMaterial, Slots } from "@aimo/provider/core/slots";
-import { readUsage, textUnits } from "@aimo/provider/core/usage";
+import { readUsage, statedUnits } from "@aimo/provider/core/usage";
 import { VENDORS } from "@aimo/provider/core/vendors";
 import { worstCaseCost } from "@aimo/provider/core/worst-case";
 import { expect } from "chai";
@@ -14,6 +14,7 @@ import { MODELS } from "../support/provider.ts";
 
 const [CHAT] = MODELS;
 if (!CHAT) throw new Error("No model.");
+const ASK = { route: "chat", bodyBytes: 100, hasMedia: false, count: 1, maxTokens: 256 } as const;
 
 describe("provider/core prices", () => {
   const versions = [100, 200].map((effectiveFrom, index) => ({
@@ -49,7 +50,7 @@ describe("provider/core worst case", () => {
         fc.nat(256),
         fc.integer({ min: 1, max: 8 }),
         (prompt, cached, out, count) => {
-          const ask = { bodyBytes: prompt, count, maxTokens: 256 };
+          const ask = { ...ASK, bodyBytes: prompt, count };
           const hit = Math.min(cached, prompt);
           const cost = costOf([prompt - hit, hit, out * count], prices);
           expect(cost <= worstCaseCost(CHAT, prices, ask)).to.equal(true);
@@ -74,8 +75,41 @@ describe("provider/core usage", () => {
   });
 
   it("states nothing when nothing was delivered", () => {
-    const usage = { prompt: 9, cached: 0, completion: 4 };
-    expect(textUnits(usage, { bytes: 0, choices: 1 })).to.deep.equal([0, 0, 0]);
+    const counted = { units: [9, 0, 4] as const, delivered: { bytes: 0, count: 1 } };
+    expect(statedUnits(counted, CHAT, ASK)).to.deep.equal([0, 0, 0]);
+  });
+});
+
+describe("provider/core stated units", () => {
+  const stated = (units: readonly [number, number, number], changes: object = {}, bytes = 5_000) =>
+    statedUnits({ units, delivered: { bytes, count: 1 } }, CHAT, { ...ASK, ...changes });
+
+  it("are at most a token per byte of the body and the template's, and a context", () => {
+    expect(stated([356, 0, 1])).to.deep.equal([356, 0, 1]);
+    expect(stated([9_000, 0, 1])).to.deep.equal([356, 0, 1]);
+    expect(stated([90_000, 0, 1], { bodyBytes: 100_000 })).to.deep.equal([8_192, 0, 1]);
+    expect(stated([9_000, 0, 1], { hasMedia: true })).to.deep.equal([8_192, 0, 1]);
+  });
+
+  it("give up the dearer prompt tokens first", () => {
+    expect(stated([300, 100, 1])).to.deep.equal([256, 100, 1]);
+    expect(stated([300, 400, 1])).to.deep.equal([0, 356, 1]);
+  });
+
+  it("are at most what may be written, and what was delivered bears out", () => {
+    expect(stated([1, 0, 9_000])).to.deep.equal([1, 0, 256]);
+    expect(stated([1, 0, 9_000], { count: 2 })).to.deep.equal([1, 0, 512]);
+    expect(stated([1, 0, 9_000], {}, 2)).to.deep.equal([1, 0, 10]);
+  });
+});
+
+describe("provider/core stated units of a model that thinks unseen", () => {
+  const thinker = { ...CHAT, claims: { hiddenReasoning: true } };
+  const stated = (completion: number, bytes: number) =>
+    statedUnits({ units: [1, 0, completion], delivered: { bytes, count: 1 } }, thinker, ASK)[2];
+
+  it("are what its server counted, up to what may be written, and nothing for no answer", () => {
+    expect([stated(200, 2), stated(900, 2), stated(200, 0)]).to.deep.equal([200, 256, 0]);
   });
 });
 

@@ -106,6 +106,7 @@ export type World = {
   readonly funds: { -readonly [Field in keyof RelayFunds]: RelayFunds[Field] };
   readonly files: Map<number, Voucher>;
   readonly db: Database;
+  readonly models: readonly ServedModel[];
   connect(changes?: Partial<ConnectParameters>): Promise<RelayClient>;
 };
 export type WorldOptions = {
@@ -190,6 +191,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     funds,
     files,
     db,
+    models,
     connect: (changes) => connectRelay({ ...base, ...changes }),
   };
 }

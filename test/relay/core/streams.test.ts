@@ -1,7 +1,8 @@
+import { utf8Length } from "@aimo/protocol/bytes";
 import { textResponseHash } from "@aimo/protocol/receipts";
 import { expect } from "chai";
 import fc from "fast-check";
-import { ChatMeter, meterItems, utf8Length } from "../../../relay/src/core/meter.ts";
+import { ChatMeter, meterItems } from "../../../relay/src/core/meter.ts";
 import { FrameSplitter, MAX_FRAME_BYTES, readFrame } from "../../../relay/src/core/sse.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

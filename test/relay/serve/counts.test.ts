@@ -1,4 +1,5 @@
 import { countText } from "@aimo/node/tokens";
+import { textResponseHash } from "@aimo/protocol/receipts";
 import { expect } from "chai";
 import fc from "fast-check";
 import { isFlagged } from "../../../relay/src/core/count-flag.ts";
@@ -94,7 +95,7 @@ describe("the relay's own count", () => {
     }
   }).timeout(30_000);
 
-  it("counts streams with their reasoning, and leaves models alone that think unseen", async () => {
+  it("counts streams with their reasoning, and leaves sound alone, and models that think unseen", async () => {
     const { counter, results } = startCounter();
     const relay = await startTestRelay({ counts: counter });
     try {
@@ -107,6 +108,11 @@ describe("the relay's own count", () => {
       await stream.text();
       await until(() => results.length === 1, 20_000);
       expect(results).to.deep.equal(["agrees"]);
+      const audio = { data: "AAEC".repeat(100), transcript: "Yes." };
+      const choices = [{ index: 0, message: { content: null, audio }, finish_reason: "stop" }];
+      const responseHash = textResponseHash([{ text: "" }]);
+      provider.onAsk = (ask) => ask.replyJson({ choices }, { units: [10, 0, 300], responseHash });
+      expect((await relay.post("/v1/chat/completions", { ...CHAT, max_tokens: 400 })).status).to.equal(200);
       relay.offers = relay.offers.map((offer) => ({
         ...offer,
         model: { ...offer.model, hiddenReasoning: true },

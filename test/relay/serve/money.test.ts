@@ -1,6 +1,7 @@
 import { openData } from "@aimo/node/data-dir";
 import { ZERO_32 } from "@aimo/protocol/bytes";
 import { expect } from "chai";
+import { FAILURES_TO_EJECT } from "../../../relay/src/core/breaker.ts";
 import { Journal } from "../../../relay/src/store/journal.ts";
 import { LevelLedger } from "../../../relay/src/store/ledger.ts";
 import { UnpostedReceipts } from "../../../relay/src/store/unposted.ts";
@@ -41,6 +42,22 @@ describe("the money of a request", () => {
       expect(relay.ledger.commits[0]?.outcome).to.include({ kind: "free", reason: "rejected" });
     });
   }
+
+  it("shows a rejected statement as its provider's failure, and none that passes", async () => {
+    relay = await startTestRelay();
+    const endpoint = async () =>
+      (await jsonOf(await fetch(`${relay.url}/v1/models/stand-in/endpoints`))).data.endpoints[0];
+    const ask = async (completion: number) => {
+      providerOf(relay).onAsk = (asked) => asked.reply("Hi", { completion });
+      return (await jsonOf(await relay.post("/v1/chat/completions", CHAT))).aimo;
+    };
+    expect((await ask(10)).attempts[0]).to.include({ status: "ok" });
+    for (let i = 0; i < FAILURES_TO_EJECT; i++) expect((await ask(11)).attempts).to.have.length(1);
+    expect((await ask(11)).attempts[0]).to.include({ status: "failed", error: "provider_unavailable" });
+    const { status, requests, uptime_last_5m: uptime } = await endpoint();
+    expect(requests.last_5m).to.deep.equal({ ok: 1, failed: FAILURES_TO_EJECT + 1 });
+    expect([status, uptime]).to.deep.equal([-2, 1 / (FAILURES_TO_EJECT + 2)]);
+  });
 
   it("is charged at a provider's lower cost", async () => {
     relay = await startTestRelay();

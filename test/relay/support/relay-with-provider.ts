@@ -9,6 +9,7 @@ import { PROTOCOL_VERSION } from "@aimo/protocol/deployment";
 import { groupDigest } from "@aimo/protocol/groups";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { kindsOf } from "@aimo/provider/core/prices";
+import type { Claims } from "@aimo/provider/core/types";
 import { startDemoServer } from "@aimo/provider/demo/server";
 import OpenAI from "openai";
 import { type Assembled, assemble } from "../../../relay/src/assemble.ts";
@@ -38,7 +39,7 @@ const DEMO_NAMES = [
   ...["demo-text", "demo-embed", "demo-image"],
   ...["demo-speech", "demo-listen", "demo-moderation"],
 ];
-const models = MODELS.map((model, index) => ({ ...model, upstreamModel: DEMO_NAMES[index] ?? "" }));
+const DEMO_MODELS = MODELS.map((model, index) => ({ ...model, upstreamModel: DEMO_NAMES[index] ?? "" }));
 /** Requests per minute of the slow key: one comes back in three seconds. */
 export const SLOW_PER_MINUTE = 20;
 /** Below the budget of the tests. */
@@ -63,15 +64,18 @@ export type RelayWithProvider = {
 export type RelayWithProviderOptions = {
   readonly creditLimit?: bigint;
   readonly log?: Log;
-  /** Address of another inference server than the demo one. */
+  /** Base URL of an inference server, instead of the demo models. */
   readonly upstream?: string;
+  /** What the provider promises of its models. */
+  readonly claims?: Claims;
 };
 
 /** A relay and a provider, whole but for the chain: libp2p, sessions, demo models, and the official client in front. */
 export async function startRelayWithProvider(
   settings: PartialConfig = {},
-  { creditLimit, log = silentLog(), upstream }: RelayWithProviderOptions = {},
+  { creditLimit, log = silentLog(), upstream, claims = {} }: RelayWithProviderOptions = {},
 ): Promise<RelayWithProvider> {
+  const models = DEMO_MODELS.map((model) => ({ ...model, claims }));
   const relayKey = generateKey();
   const ledger = new PlainLedger();
   ledger.open(1, 5n * USD);
@@ -180,10 +184,11 @@ function startRelay({ world, ...parts }: RelayParameters, settings: PartialConfi
       refusal: (id, signer) =>
         id === PROVIDER_ID && signer === world.key.address ? undefined : "not registered",
       priceOf: (_provider, modelId, version) => {
-        const model = models.find((one) => one.modelId === modelId);
+        const model = world.models.find((one) => one.modelId === modelId);
         return model && { version, prices: model.prices, kinds: kindsOf(model.route) };
       },
-      isModel: (modelId, slug) => models.some((model) => model.modelId === modelId && model.slug === slug),
+      isModel: (modelId, slug) =>
+        world.models.some((model) => model.modelId === modelId && model.slug === slug),
     },
     covers: { watch: () => {}, coverOf: () => undefined, readPaid: async () => 0n },
     credit: { covers: () => true, begin: () => () => {} } as unknown as ProviderCredit,
@@ -205,10 +210,13 @@ async function announce(world: World, relay: Assembled): Promise<P2p> {
 
 function announcement(world: World): Uint8Array {
   const now = Date.now();
-  const offered = models.map(({ modelId, slug, route, contextTokens, maxOutputTokens, description }) => ({
-    ...{ modelId, slug, route, contextTokens, maxOutputTokens, description },
-    ...{ priceVersion: 1, freeSlots: 8, queued: 0, latencyMs: 0 },
-  }));
+  const offered = world.models.map((model) => {
+    const { modelId, slug, route, contextTokens, maxOutputTokens, description, claims } = model;
+    return {
+      ...{ modelId, slug, route, contextTokens, maxOutputTokens, description, ...claims },
+      ...{ priceVersion: 1, freeSlots: 8, queued: 0, latencyMs: 0 },
+    };
+  });
   const about = {
     version: PROTOCOL_VERSION,
     chainId,
