@@ -80,6 +80,16 @@ describe("a line of a batch", () => {
     expect(bodyOf(saved[0] as JobLine).error.code).to.equal("overloaded");
   });
 
+  it("ends at once when it may use more tokens than its key may in a whole minute", async () => {
+    const { record } = relay.keys.authenticate(relay.key);
+    await relay.keys.change(record.userId, record.hash, { tokensPerMinute: 10 });
+    await run();
+    expect(waits).to.deep.equal([]);
+    expect(bodyOf(saved[0] as JobLine).error).to.include({ code: "request_above_limit" });
+    expect(JSON.parse(saved[0]?.text ?? "").response.status_code).to.equal(400);
+    expect(providerOf(relay).asks.length).to.equal(0);
+  });
+
   it("waits for a model that may not have been heard of yet", async () => {
     const { offers } = relay;
     relay.offers = [];
