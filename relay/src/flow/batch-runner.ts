@@ -8,12 +8,14 @@ import { expiredLine, type LineModules, runLine } from "./batch-line.ts";
 import type { JobLine } from "./batch-ports.ts";
 import { BatchRoom, type RoomModules } from "./batch-room.ts";
 import type { Keys } from "./ports.ts";
+import type { RequestRates } from "./request-rates.ts";
 import type { Serving } from "./serve.ts";
 
 export type BatchModules = FileModules &
   RoomModules & {
     readonly serving: Pick<Serving, "serve">;
-    readonly keys: Pick<Keys, "byHash">;
+    readonly keys: Pick<Keys, "byHash" | "find">;
+    readonly rates: Pick<RequestRates, "takeSpare">;
     readonly randomHex: (bytes: number) => string;
     readonly log: {
       error(fields: object, message: string): void;
@@ -207,19 +209,31 @@ export class BatchRunner {
     return aside;
   }
 
-  /** Waits for the batch's pause to end and for a place. False: the batch's time is over, or its signal fired. */
+  /**
+   * Waits for the batch's pause to end, for a place, and for a request of the key's rate. False: the batch's time is over,
+   * or its signal fired.
+   */
   async #enter({ job, signal, pace }: Running): Promise<boolean> {
     const { now } = this.#m;
+    let ms = pace.waitMs(now());
     while (!signal.aborted && now() <= job.expiresAt) {
-      const ms = Math.min(pace.waitMs(now()), job.expiresAt + 1 - now());
-      if (ms > 0) await wait(ms, undefined, { signal }).catch(() => {});
-      else if (await this.#room.enter(job.userId, signal)) {
-        // Another line may have been refused meanwhile.
-        if (pace.waitMs(now()) === 0) return true;
+      if (ms > 0) {
+        await wait(Math.min(ms, job.expiresAt + 1 - now()), undefined, { signal }).catch(() => {});
+        ms = 0;
+      } else if (await this.#room.enter(job.userId, signal)) {
+        // Another line may have been refused while this one waited for its place.
+        ms = pace.waitMs(now()) || this.#takeRate(job);
+        if (ms === 0) return true;
         this.#room.leave(job.userId);
       }
     }
     return false;
+  }
+
+  /** Milliseconds to wait; 0: taken. A key that is gone has no rate, its lines end with that. */
+  #takeRate({ userId, keyHash }: JobRecord): number {
+    const record = this.#m.keys.find(userId, keyHash);
+    return record ? this.#m.rates.takeSpare(record) : 0;
   }
 
   /** True: the line is to be sent again. */

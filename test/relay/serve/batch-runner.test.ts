@@ -5,11 +5,14 @@ import { AimoError } from "@aimo/protocol/errors";
 import { expect } from "chai";
 import { hasEnded, type JobRecord } from "../../../relay/src/core/batch-job.ts";
 import { type BatchModules, BatchRunner } from "../../../relay/src/flow/batch-runner.ts";
+import type { KeyRecord } from "../../../relay/src/flow/ports.ts";
+import type { RequestRates } from "../../../relay/src/flow/request-rates.ts";
 import { FileStore } from "../../../relay/src/store/files.ts";
 import { JobStore } from "../../../relay/src/store/jobs.ts";
 import { Journal } from "../../../relay/src/store/journal.ts";
 import { KeyStore } from "../../../relay/src/store/keys.ts";
 import { openMemory } from "../../provider/support/provider.ts";
+import { testLimits } from "../support/test-limits.ts";
 import { owner, USER_ID, until } from "../support/test-relay.ts";
 
 const ENDPOINT = "/v1/chat/completions";
@@ -30,6 +33,8 @@ describe("the runner of batches", () => {
   let runner: BatchRunner;
   let jobs: JobStore;
   let sent: number;
+  let key: KeyRecord;
+  let rates: RequestRates;
   beforeEach(async () => {
     now = 1_700_000_000_000;
     sent = 0;
@@ -42,9 +47,12 @@ describe("the runner of batches", () => {
   });
 
   /** Runs a batch of so many lines; `serve` may throw what a line is refused with. */
-  const run = async (lines: number, serve: () => void): Promise<JobRecord> => {
+  const run = async (lines: number, serve: () => void, requestsPerMinute?: number): Promise<JobRecord> => {
     const keys = await KeyStore.open(db, () => now);
-    const { record } = await keys.create({ userId: USER_ID, owner: owner.address }, SETTINGS);
+    const settings = { ...SETTINGS, requestsPerMinute };
+    const { record } = await keys.create({ userId: USER_ID, owner: owner.address }, settings);
+    key = record;
+    rates = testLimits({ now: () => now }).rates;
     const files = await FileStore.open(db, LIMITS, () => now);
     const serving: BatchModules["serving"] = {
       serve: async (_request, sink) => {
@@ -55,7 +63,7 @@ describe("the runner of batches", () => {
       },
     };
     runner = new BatchRunner({
-      ...{ jobs, files, keys, serving, limits: LIMITS, log: silentLog(), now: () => now },
+      ...{ jobs, files, keys, rates, serving, limits: LIMITS, log: silentLog(), now: () => now },
       ...{ admission: { inFlight: 0 }, maxInFlight: 64, maxBodyBytes: MIB },
       randomHex: (bytes) => `0x${randomHex(bytes)}`,
     });
@@ -102,6 +110,17 @@ describe("the runner of batches", () => {
     await until(() => hasEnded(read(job)));
     expect(read(job)).to.deep.include({ status: "completed", counts: { total: 6, completed: 6, failed: 0 } });
     expect(sent).to.equal(7);
+  });
+
+  it("takes each line from the requests of its key, and leaves half of a minute's to those who wait", async () => {
+    const job = await run(35, () => {}, 60);
+    await until(() => read(job).counts.completed === 30);
+    expect(sent).to.equal(30);
+    for (let i = 0; i < 30; i++) expect(rates.takeOfKey(key).allowed).to.equal(true);
+    expect(rates.takeOfKey(key).allowed).to.equal(false);
+    now += 35_000;
+    await until(() => hasEnded(read(job)));
+    expect(read(job)).to.deep.include({ counts: { total: 35, completed: 35, failed: 0 } });
   });
 
   it("stops at once while it waits, and ends nothing by that", async () => {
