@@ -8,6 +8,11 @@ export const ERRORS = {
     message: "The request is not valid.",
     hint: "Correct the field that the message names.",
   },
+  request_above_limit: {
+    status: 400,
+    message: "The request may use more tokens than its account or key may use in a whole minute.",
+    hint: "Lower max_tokens, shorten the prompt, or use an account or key with a higher limit; waiting does not help.",
+  },
   authentication_failed: {
     status: 401,
     message: "The API key or session is missing, unknown, expired or revoked.",

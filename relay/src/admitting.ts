@@ -2,6 +2,7 @@ import type { RelayConfig } from "./config.ts";
 import { Shedding } from "./core/shedding.ts";
 import { TIERS, type Tier, type TierLimits, Tiers } from "./core/tiers.ts";
 import { Admission } from "./flow/admission.ts";
+import { RequestRates } from "./flow/request-rates.ts";
 
 /** How often the event loop's lag is looked at. */
 const LAG_MS = 100;
@@ -9,15 +10,21 @@ const LAG_MS = 100;
 const NEWEST = 0.2;
 
 /** The relay's limits, and its watch over its own lag; `stop` ends that. */
-export function openAdmission({ serving, tiers: config }: Pick<RelayConfig, "serving" | "tiers">): {
+export function openAdmission({
+  http: { requestsPerMinute },
+  serving,
+  tiers: config,
+}: Pick<RelayConfig, "http" | "serving" | "tiers">): {
   readonly tiers: Tiers;
+  readonly rates: RequestRates;
   readonly admission: Admission;
   stop(): void;
 } {
   const tiers = tiersOf(config);
   const shedding = new Shedding(serving.shedAtLagMs);
   const admission = new Admission({ tiers, shedding, limits: serving, now: Date.now });
-  return { tiers, admission, stop: watchLag(shedding) };
+  const rates = new RequestRates({ requestsPerMinute, tiers, now: Date.now });
+  return { tiers, rates, admission, stop: watchLag(shedding) };
 }
 
 /** Tells how late the event loop of this process is; gives what ends that. */

@@ -59,7 +59,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
       ...{ listen: config.gossip.listen, bootstrap: config.gossip.bootstrap },
     });
     started.defer(() => gossip.close());
-    const { tiers, admission, stop: stopWatching } = openAdmission(config);
+    const { tiers, rates, admission, stop: stopWatching } = openAdmission(config);
     started.defer(stopWatching);
     const cache = new MemoryReplyCache(config.cache, Date.now);
     const metrics = createMetrics({
@@ -81,13 +81,13 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     const observers = startObservers(config, parts, metrics);
     started.defer(() => observers.close());
     const rooms = {
-      ...{ offers, upstream, metrics, observers, tiers, admission, counts },
+      ...{ offers, upstream, metrics, observers, tiers, rates, admission, counts },
       ...{ routing: createRouting(config, workers), observations: new Observations() },
     };
     const desk = createDesk(parts, rooms);
     const serving = await createServing(config, parts, { ...rooms, desk });
     const keys = await KeyStore.open(parts.db, Date.now);
-    const batching = await openBatching(config, { ...parts, keys, serving, admission });
+    const batching = await openBatching(config, { ...parts, keys, serving, admission, rates });
     const served = { ...rooms, desk, inFlight, serving, keys, batching, cache };
     const listening = await startListening({ config, parts, served, workers });
     started.defer(() => listening.close());

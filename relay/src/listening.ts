@@ -22,10 +22,10 @@ export type Listening = { readonly url: string; close(): Promise<void> };
 /** Starts to take clients' connections. Throws `port_in_use` and `config_invalid`. */
 export async function startListening(parameters: ListeningParameters): Promise<Listening> {
   const { config, served, workers } = parameters;
-  const { tiers, keys } = served;
-  const { host, port, requestsPerMinute } = config.http;
+  const { rates, keys } = served;
+  const { host, port } = config.http;
   const sessions = new AuthSessionStore(Date.now);
-  const gate = new Gate({ keys, sessions, tiers, requestsPerMinute, now: Date.now });
+  const gate = new Gate({ keys, sessions, rates });
   const close = async () => {
     await workers?.close();
     const closed = app.close();

@@ -10,6 +10,7 @@ import type { Tiers } from "./core/tiers.ts";
 import type { Admission } from "./flow/admission.ts";
 import type { ReplyCache } from "./flow/cache-ports.ts";
 import type { BooksDesk } from "./flow/desk.ts";
+import type { RequestRates } from "./flow/request-rates.ts";
 import type { Serving } from "./flow/serve.ts";
 import type { LiveOffers } from "./gossip/offer-book.ts";
 import type { RelayMetrics } from "./metrics.ts";
@@ -53,6 +54,7 @@ export type Rooms = {
   readonly routing: RoutingState;
   readonly observations: Observations;
   readonly tiers: Tiers;
+  readonly rates: RequestRates;
   readonly admission: Admission;
   readonly counts: TokenCounter;
 };

@@ -1,18 +1,25 @@
-/** Whether an endpoint may be called, as its failures in a row tell. Time is given; wall-clock milliseconds. */
+import { RecentOutcomes } from "./recent-outcomes.ts";
+
+/** Whether an endpoint may be called, as its failures tell. Time is given; wall-clock milliseconds. */
 
 /** Source: Envoy's outlier detection. Who is wrong this often in a row rests. */
 export const FAILURES_TO_EJECT = 5;
 export const EJECTION_MS = 30_000;
-/** Rests grow with each ejection in a row, up to this many times the first. */
+/** Rests grow with each ejection, up to this many times the first. */
 export const MAX_EJECTION_FACTOR = 10;
 
 /**
- * Closed, open (ejected) or half-open: after its rest an endpoint gets one request at a time, until one of them
- * succeeds. A failure before that ejects it again, for longer.
+ * Closed, open (ejected) or half-open: failures in a row eject, and a share of the newest requests that failed. After its
+ * rest an endpoint gets one request at a time, until one of them succeeds. A failure before that ejects it again, for
+ * longer.
  */
 export class Breaker {
+  readonly #recent = new RecentOutcomes();
   #failures = 0;
   #ejections = 0;
+  /** Ejections that a success has ended, but which the newest requests do not let be forgotten. */
+  #before = 0;
+  #ejectedAt = 0;
   #ejectedUntil = 0;
   #probes = 0;
 
@@ -33,7 +40,11 @@ export class Breaker {
     if (isProbe && this.#probes > 0) this.#probes--;
   }
 
-  onSuccess(): void {
+  /** What was sent before an ejection and comes late says nothing; when that is not known, it is taken for new. */
+  onSuccess(sentAt = Number.POSITIVE_INFINITY): void {
+    if (this.#ejections > 0 && sentAt < this.#ejectedAt) return;
+    this.#recent.add(false);
+    this.#before = this.#recent.isCalm ? 0 : Math.min(this.#before + this.#ejections, MAX_EJECTION_FACTOR);
     this.#failures = 0;
     this.#ejections = 0;
     this.#ejectedUntil = 0;
@@ -42,10 +53,13 @@ export class Breaker {
 
   onFailure(now: number): void {
     if (now < this.#ejectedUntil) return;
+    this.#recent.add(true);
     this.#failures++;
-    if (this.#ejections === 0 && this.#failures < FAILURES_TO_EJECT) return;
+    const isWrong = this.#failures >= FAILURES_TO_EJECT || this.#recent.isFailing;
+    if (this.#ejections === 0 && !isWrong) return;
     this.#failures = 0;
     this.#ejections = Math.min(this.#ejections + 1, MAX_EJECTION_FACTOR);
-    this.#ejectedUntil = now + EJECTION_MS * this.#ejections;
+    this.#ejectedAt = now;
+    this.#ejectedUntil = now + EJECTION_MS * Math.min(this.#ejections + this.#before, MAX_EJECTION_FACTOR);
   }
 }

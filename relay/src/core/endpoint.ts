@@ -13,6 +13,7 @@ const MS_PER_SECOND = 1_000;
 
 /** What an answer showed of its endpoint. */
 export type Served = {
+  readonly sentAt: number;
   /** Of a stream only: a whole body comes at once, when all is done. */
   readonly firstTokenMs: number | undefined;
   readonly tokens: number;
@@ -39,8 +40,8 @@ export class Endpoint {
     this.breaker.end(isProbe);
   }
 
-  onSuccess({ firstTokenMs, tokens, generationMs }: Served, now: number): void {
-    this.breaker.onSuccess();
+  onSuccess({ sentAt, firstTokenMs, tokens, generationMs }: Served, now: number): void {
+    this.breaker.onSuccess(sentAt);
     this.cap.onSuccess();
     if (firstTokenMs !== undefined) this.firstToken.add(firstTokenMs, now);
     if (tokens >= MIN_TOKENS_FOR_SPEED && generationMs > 0)

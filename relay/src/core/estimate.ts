@@ -32,9 +32,18 @@ function costAt(units: Units, { prices }: Price): bigint {
 /** A token is about four bytes of English and of JSON. */
 const BYTES_PER_TOKEN = 4;
 
-/** Tokens that a request may use, for limits per minute: what it does use puts them right. At least 1. */
-export function expectedTokens({ bodyBytes, count }: Ask, maxTokens: number | undefined): number {
-  return Math.max(1, Math.ceil(bodyBytes / BYTES_PER_TOKEN) + count * (maxTokens ?? 0));
+/**
+ * Tokens that a request may use, for limits per minute: what it does use puts them right. At least 1. The bytes of a
+ * picture say little, but no prompt of a chat is longer than the longest context among the offers.
+ */
+export function expectedTokens(
+  { route, bodyBytes, count }: Ask,
+  { maxTokens, offers }: { readonly maxTokens: number | undefined; readonly offers: readonly Offer[] },
+): number {
+  const byBytes = Math.ceil(bodyBytes / BYTES_PER_TOKEN);
+  const context = Math.max(...offers.map(({ model }) => model.contextTokens));
+  const prompt = route === "chat" ? Math.min(byBytes, context) : byBytes;
+  return Math.max(1, prompt + count * (maxTokens ?? 0));
 }
 
 export type Plan = {

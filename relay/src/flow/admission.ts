@@ -99,15 +99,20 @@ export class Admission {
     if (this.#inFlight === 0) this.#onIdle?.();
   }
 
-  /** Takes what a request may use of the account's and the key's tokens per minute. Throws `rate_limit_exceeded`. */
+  /**
+   * Takes what a request may use of the account's and the key's tokens per minute. Throws `rate_limit_exceeded` when it
+   * has to wait, and `request_above_limit` when no wait would help.
+   */
   takeTokens(caller: Caller, estimate: number): TokenGrant {
     const now = this.#parameters.now();
+    const limits = this.#tokenLimits(caller);
+    for (const [, limit, whose] of limits) if (estimate > limit) throw aboveLimit({ limit, estimate, whose });
     const taken: [string, number][] = [];
     const giveBack = (amount: number) => {
       for (const [subject, limit] of taken)
         this.#tokens.giveBack(subject, limit, { now: this.#parameters.now(), amount });
     };
-    for (const [subject, limit, whose] of this.#tokenLimits(caller)) {
+    for (const [subject, limit, whose] of limits) {
       const verdict = this.#tokens.take(subject, limit, { now, cost: estimate });
       if (!verdict.allowed) {
         giveBack(estimate);
@@ -209,15 +214,24 @@ const tooManyAtOnce = (whose: string, own: number, most: number) =>
     retryAfterSeconds: BUSY_SECONDS,
   });
 
+type Tokens = { readonly limit: number; readonly estimate: number; readonly whose: string };
+
+const tokensWords = ({ limit, estimate, whose }: Tokens) =>
+  `The request may use ${estimate} tokens; this ${whose} may use ${limit} a minute`;
+
 function tooManyTokens(
   { limit, remaining, retryMs }: RateVerdict,
   { estimate, whose }: { estimate: number; whose: string },
 ): AimoError {
-  const isHopeless = retryMs === Number.POSITIVE_INFINITY;
-  const message = `The request may use ${estimate} tokens; this ${whose} may use ${limit} a minute, and has ${remaining} left.`;
   return new AimoError("rate_limit_exceeded", {
-    message: isHopeless ? `${message} Lower max_tokens or shorten the prompt.` : message,
+    message: `${tokensWords({ limit, estimate, whose })}, and has ${remaining} left.`,
     details: { tokens_estimated: estimate, tokens_per_minute: limit, tokens_remaining: remaining },
-    ...(isHopeless ? {} : { retryAfterSeconds: Math.ceil(retryMs / 1_000) }),
+    retryAfterSeconds: Math.ceil(retryMs / 1_000),
   });
 }
+
+const aboveLimit = (tokens: Tokens) =>
+  new AimoError("request_above_limit", {
+    message: `${tokensWords(tokens)}.`,
+    details: { tokens_estimated: tokens.estimate, tokens_per_minute: tokens.limit },
+  });

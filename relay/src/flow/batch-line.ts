@@ -18,8 +18,10 @@ import type { Serving } from "./serve.ts";
 import type { ReplySink } from "./serve-ports.ts";
 
 /** Failures that time may mend, without limit: nobody was asked yet, or all were busy. */
-const BUSY: ReadonlySet<ErrorCode> = new Set(["overloaded", "rate_limit_exceeded", "request_in_progress"]);
-/** Failures of providers: tried again this often. */
+const BUSY: ReadonlySet<ErrorCode> = new Set([
+  ...(["overloaded", "rate_limit_exceeded", "request_in_progress", "shutting_down"] as const),
+]);
+/** Failures of providers: tried again this often, at once. */
 const PASSING: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "model_unavailable", "timeout"]);
 const MAX_TRIES = 3;
 
@@ -39,12 +41,15 @@ export type LineModules = {
   readonly randomHex: (bytes: number) => string;
 };
 
-/** Sends one request of a batch and keeps its reply. Never throws; a line that was not kept has not ended. */
+/**
+ * Sends one request of a batch and keeps its reply; gives why it is to be sent again later, when nothing stands against
+ * it but the time. Never throws; a line that was not kept has not ended.
+ */
 export async function runLine(
   modules: LineModules,
   { endpoint, keyHash }: Pick<JobRecord, "endpoint" | "keyHash">,
   text: string,
-): Promise<void> {
+): Promise<AimoError | undefined> {
   const lineId = `batch_req_${modules.randomHex(12).slice(2)}`;
   let customId = "";
   for (let tries = 1; ; tries++) {
@@ -52,23 +57,20 @@ export async function runLine(
       const line = readLine(text, endpoint);
       customId = line.customId;
       await send(modules, { lineId, endpoint, keyHash, ...line });
-      return;
+      return undefined;
     } catch (cause) {
       const error = isAimoError(cause) ? cause : new AimoError("internal_error", { cause });
-      if (error.code === "shutting_down") return;
-      const mayPass =
-        BUSY.has(error.code) ||
-        (PASSING.has(error.code) && tries < MAX_TRIES) ||
-        (error.code === "model_not_found" && modules.isYoung());
+      if (BUSY.has(error.code) || (error.code === "model_not_found" && modules.isYoung())) return error;
+      const mayPass = PASSING.has(error.code) && tries < MAX_TRIES;
       const then = mayPass ? await modules.waitBefore(tries) : "over";
       if (then === "again") continue;
-      if (then === "left") return;
+      if (then === "left") return undefined;
       const body = JSON.stringify(errorBody(error, lineId));
       modules.save({
         isError: true,
         text: outputLine(lineId, customId, { status: error.status, id: lineId, body }),
       });
-      return;
+      return undefined;
     }
   }
 }

@@ -2,17 +2,20 @@ import { setTimeout as wait } from "node:timers/promises";
 import { MAX_ANNOUNCEMENT_LIFE_MS } from "@aimo/protocol/announcement";
 import { AimoError } from "@aimo/protocol/errors";
 import { hasEnded, type JobRecord, moveTo } from "../core/batch-job.ts";
+import { BatchPace } from "../core/batch-pace.ts";
 import { checkInput, type FileModules, finish, inputLines } from "./batch-files.ts";
 import { expiredLine, type LineModules, runLine } from "./batch-line.ts";
 import type { JobLine } from "./batch-ports.ts";
 import { BatchRoom, type RoomModules } from "./batch-room.ts";
 import type { Keys } from "./ports.ts";
+import type { RequestRates } from "./request-rates.ts";
 import type { Serving } from "./serve.ts";
 
 export type BatchModules = FileModules &
   RoomModules & {
     readonly serving: Pick<Serving, "serve">;
-    readonly keys: Pick<Keys, "byHash">;
+    readonly keys: Pick<Keys, "byHash" | "find">;
+    readonly rates: Pick<RequestRates, "takeSpare">;
     readonly randomHex: (bytes: number) => string;
     readonly log: {
       error(fields: object, message: string): void;
@@ -25,8 +28,7 @@ const DAY_MS = 86_400_000;
 const WINDOW_MS = DAY_MS;
 /** Batches of one account that have not ended. */
 const MAX_ACTIVE = 64;
-const FIRST_BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 30_000;
+const FIRST_RETRY_MS = 500;
 const SWEEP_MS = 3_600_000;
 
 type JobRequest = Pick<JobRecord, "userId" | "keyHash" | "endpoint" | "inputFileId" | "metadata" | "keepMs">;
@@ -35,11 +37,13 @@ type Running = {
   readonly job: JobRecord;
   readonly signal: AbortSignal;
   readonly counts: { completed: number; failed: number };
+  readonly pace: BatchPace;
 };
 
 /**
  * Runs batches in the background: a bounded number of their lines at a time, and none while the relay is busy with
- * others. A line that ended is kept before anything is said of it, so that no restart sends it again.
+ * others. A line that ended is kept before anything is said of it, so that no restart sends it again. One that is refused
+ * for now gives its place back and is sent again after the lines behind it; its batch begins no other for a while.
  */
 export class BatchRunner {
   readonly #m: BatchModules;
@@ -134,7 +138,7 @@ export class BatchRunner {
   #launch(job: JobRecord): void {
     const cancelled = new AbortController();
     const signal = AbortSignal.any([this.#stopped.signal, cancelled.signal]);
-    const done = this.#run({ job, signal, counts: { completed: 0, failed: 0 } })
+    const done = this.#run({ job, signal, counts: { completed: 0, failed: 0 }, pace: new BatchPace() })
       .catch((error: unknown) => this.#m.log.error({ err: error, batch: job.id }, "A batch stopped."))
       .finally(() => this.#running.delete(job.id));
     this.#running.set(job.id, { cancel: () => cancelled.abort(), done });
@@ -170,32 +174,75 @@ export class BatchRunner {
 
   /** Sends what has not ended yet. False: the node stops, and goes on with it after the next start. */
   async #sendLines(running: Running): Promise<boolean> {
-    const { jobs, now, randomHex } = this.#m;
-    const { job, signal, counts } = running;
+    const { jobs } = this.#m;
+    const { job, counts } = running;
     const ended = await jobs.endedLines(job.id);
     for (const { isError, bytes } of ended.values()) {
       this.#room.store(job.id, job.userId, bytes);
       counts[isError ? "failed" : "completed"]++;
     }
-    const isCancelled = () => this.#now(running).status === "cancelling";
-    const lines = new Set<Promise<void>>();
-    for await (const { no, text } of inputLines(this.#m, job)) {
-      if (signal.aborted || isCancelled()) break;
-      if (ended.has(no)) continue;
-      if (now() > job.expiresAt) this.#keep(running, no, expiredLine(randomHex, job, text), true);
-      else if (await this.#room.enter(job.userId, signal)) {
-        const line = this.#send(running, no, text).finally(() => lines.delete(line));
-        lines.add(line);
-      }
+    let aside = await this.#sendOnce(running, (no) => !ended.has(no));
+    while (aside.size > 0) {
+      const due = aside;
+      aside = await this.#sendOnce(running, (no) => due.has(no));
     }
-    await Promise.all(lines);
     return !this.#stopped.signal.aborted;
   }
 
-  async #send(running: Running, no: number, text: string): Promise<void> {
-    const { job } = running;
+  /** Sends those of the lines that are due, each once; gives the numbers of those that are to be sent again. */
+  async #sendOnce(running: Running, isDue: (no: number) => boolean): Promise<ReadonlySet<number>> {
+    const { job, signal } = running;
+    const lines = new Set<Promise<void>>();
+    /** Their numbers only: the texts are read again. */
+    const aside = new Set<number>();
+    for await (const { no, text } of inputLines(this.#m, job)) {
+      if (signal.aborted || this.#now(running).status === "cancelling") break;
+      if (!isDue(no)) continue;
+      if (await this.#enter(running)) {
+        const line = this.#send(running, no, text)
+          .then((isLater) => void (isLater && aside.add(no)))
+          .finally(() => lines.delete(line));
+        lines.add(line);
+      } else if (!signal.aborted) this.#keep(running, no, expiredLine(this.#m.randomHex, job, text), true);
+    }
+    await Promise.all(lines);
+    return aside;
+  }
+
+  /**
+   * Waits for the batch's pause to end, for a place, and for a request of the key's rate. False: the batch's time is over,
+   * or its signal fired.
+   */
+  async #enter({ job, signal, pace }: Running): Promise<boolean> {
+    const { now } = this.#m;
+    let ms = pace.waitMs(now());
+    while (!signal.aborted && now() <= job.expiresAt) {
+      if (ms > 0) {
+        await wait(Math.min(ms, job.expiresAt + 1 - now()), undefined, { signal }).catch(() => {});
+        ms = 0;
+      } else if (await this.#room.enter(job.userId, signal)) {
+        // Another line may have been refused while this one waited for its place.
+        ms = pace.waitMs(now()) || this.#takeRate(job);
+        if (ms === 0) return true;
+        this.#room.leave(job.userId);
+      }
+    }
+    return false;
+  }
+
+  /** Milliseconds to wait; 0: taken. A key that is gone has no rate, its lines end with that. */
+  #takeRate({ userId, keyHash }: JobRecord): number {
+    const record = this.#m.keys.find(userId, keyHash);
+    return record ? this.#m.rates.takeSpare(record) : 0;
+  }
+
+  /** True: the line is to be sent again. */
+  async #send(running: Running, no: number, text: string): Promise<boolean> {
+    const { job, pace } = running;
     try {
-      await runLine(this.#modulesOf(running, no), job, text);
+      const refusal = await runLine(this.#modulesOf(running, no), job, text);
+      if (refusal) pace.onRefusal(this.#m.now(), refusal.retryAfterSeconds);
+      return refusal !== undefined;
     } finally {
       this.#room.leave(job.userId);
     }
@@ -212,7 +259,7 @@ export class BatchRunner {
       save: (line) => this.#keep(running, no, line),
       note: (line) => this.#m.jobs.saveLine(job.id, no, line),
       waitBefore: async (tries) => {
-        const ms = Math.min(FIRST_BACKOFF_MS * 2 ** (tries - 1), MAX_BACKOFF_MS);
+        const ms = FIRST_RETRY_MS * 2 ** (tries - 1);
         if (now() + ms > job.expiresAt) return "over";
         return wait(ms, "again" as const, { signal }).catch(() => "left" as const);
       },
@@ -225,6 +272,7 @@ export class BatchRunner {
     jobs.saveLine(job.id, no, line);
     this.#room.store(job.id, job.userId, line.text.length);
     counts[line.isError ? "failed" : "completed"]++;
+    if (!line.isError) running.pace.onServed();
     const current = this.#now(running);
     const times = isLate ? { times: { ...current.times, expired: now() } } : {};
     jobs.save({ ...current, ...times, counts: { ...current.counts, ...counts } });

@@ -179,7 +179,8 @@ export function noteServed(
 ): void {
   const now = clock();
   const firstTokenMs = firstByteAt === undefined ? undefined : firstByteAt - beganAt;
-  endpoint.onSuccess({ firstTokenMs, tokens: units[2], generationMs: now - (firstByteAt ?? beganAt) }, now);
+  const generationMs = now - (firstByteAt ?? beganAt);
+  endpoint.onSuccess({ sentAt: beganAt, firstTokenMs, tokens: units[2], generationMs }, now);
   if (ask.sessionId === undefined) return;
   const name = sessionName(caller.userId, offer.model.slug, ask.sessionId);
   routing.sessions.onServed(name, offer.providerId, now);

@@ -110,7 +110,7 @@ export class BooksDesk implements Desk {
       ...{ id, userId: caller.userId, keyHash: caller.keyHash, epoch, model: ask.model, route },
       ...{ streamed: ask.stream, createdAt: now(), bodyHash, labels: request.labels },
     };
-    const tokens = admission.takeTokens(caller, expectedTokens(ask, maxTokens));
+    const tokens = admission.takeTokens(caller, expectedTokens(ask, { maxTokens, offers }));
     try {
       vouchers.admit(caller.userId, request.voucher, hold, request.signer);
       ledger.hold(start, caller, hold);

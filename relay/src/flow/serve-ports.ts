@@ -114,8 +114,8 @@ export interface Held {
 /** Lets requests in and holds for them. In this process it does so at once, unless there is no room or cover. */
 export interface Desk {
   /**
-   * Throws what stands against the request: `rate_limit_exceeded`, `overloaded`, `shutting_down`, what `choose` throws,
-   * `channel_exhausted`, `channel_retired`, `insufficient_credits`, `voucher_…`, `key_limit_reached`.
+   * Throws what stands against the request: `rate_limit_exceeded`, `request_above_limit`, `overloaded`, `shutting_down`,
+   * what `choose` throws, `channel_exhausted`, `channel_retired`, `insufficient_credits`, `voucher_…`, `key_limit_reached`.
    */
   open(request: OpenRequest, options: OpenOptions): Held | Promise<Held>;
 }

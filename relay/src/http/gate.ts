@@ -1,10 +1,10 @@
 import type { BlockList } from "node:net";
 import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import type { Address } from "viem";
-import { Rates, type RateVerdict } from "../core/rates.ts";
-import type { Tiers } from "../core/tiers.ts";
+import type { RateVerdict } from "../core/rates.ts";
 import type { Caller } from "../core/types.ts";
 import type { KeyRecord, Keys } from "../flow/ports.ts";
+import type { RequestRates } from "../flow/request-rates.ts";
 import type { AuthSessions } from "../flow/sign-in-ports.ts";
 import { isIn, networksOf } from "./networks.ts";
 
@@ -31,10 +31,7 @@ export type Judged = {
 export type GateParameters = {
   readonly keys: Pick<Keys, "authenticate">;
   readonly sessions: Pick<AuthSessions, "ownerOf">;
-  /** Requests per minute of one key that has no limit of its own, session or, without either, address. */
-  readonly requestsPerMinute: number;
-  readonly tiers: Tiers;
-  readonly now: () => number;
+  readonly rates: RequestRates;
 };
 
 const SESSION_PREFIX = "aimo-st-";
@@ -42,7 +39,6 @@ const SESSION_PREFIX = "aimo-st-";
 /** Knows callers and counts their requests: one for all of a relay's processes. Nothing here awaits. */
 export class Gate {
   readonly #parameters: GateParameters;
-  readonly #rates = new Rates();
   /** Of keys that only some addresses may use. */
   readonly #networks = new WeakMap<readonly string[], BlockList>();
 
@@ -55,25 +51,12 @@ export class Gate {
     return { principal, verdict: this.#limit(principal, arrival) };
   }
 
-  /** Takes one request from each limit that the caller has, or, where one is used up, from none. */
   #limit(principal: Principal | AimoError, { ip, isCounted }: Arrival): RateVerdict {
-    const rates = this.#rates;
-    const { requestsPerMinute, tiers, now: clock } = this.#parameters;
-    const now = clock();
+    const { rates } = this.#parameters;
+    const record = !isAimoError(principal) && principal.kind === "key" ? principal.record : undefined;
+    if (record) return isCounted ? rates.takeOfKey(record) : { ...rates.peekOfKey(record), allowed: true };
     const subject = subjectOf(principal, ip);
-    const isKey = !isAimoError(principal) && principal.kind === "key";
-    const own = (isKey ? principal.record.requestsPerMinute : undefined) ?? requestsPerMinute;
-    if (!isCounted) return { ...rates.peek(subject, own, { now }), allowed: true };
-    if (!isKey) return rates.take(subject, own, { now });
-    const { caller } = principal;
-    const account = `account ${caller.userId}`;
-    const ofAccount = tiers.limitsOf(tiers.tierOf(caller.owner)).requestsPerMinute;
-    const whole = rates.peek(account, ofAccount, { now });
-    if (!whole.allowed) return whole;
-    const ofKey = rates.take(subject, own, { now });
-    if (!ofKey.allowed) return ofKey;
-    const taken = rates.take(account, ofAccount, { now });
-    return taken.remaining < ofKey.remaining ? taken : ofKey;
+    return isCounted ? rates.take(subject) : { ...rates.peek(subject), allowed: true };
   }
 
   #authenticate({ credential, ip }: Arrival): Principal | AimoError {

@@ -233,7 +233,17 @@ describe("admission", () => {
     // The account has 60 left for its other keys: what the key was refused was not taken from it.
     const other = caller(1, { keyHash: "another" });
     expect([take(other, 60), take(other, 1)]).to.deep.equal(["none", "rate_limit_exceeded"]);
-    expect(take(caller(2), 101)).to.equal("rate_limit_exceeded");
+  });
+
+  it("tells apart what can never pass, whatever else stands against it now", () => {
+    const { admission } = testLimits({ now: () => 0, tierLimits: { tokensPerMinute: 100 } });
+    const own = caller(1, { tokensPerMinute: 40 });
+    const take = (who: Caller, tokens: number) => codeOf(() => admission.takeTokens(who, tokens));
+    expect(take(caller(2), 101)).to.equal("request_above_limit");
+    expect(take(own, 41)).to.equal("request_above_limit");
+    expect([take(caller(1), 100), take(own, 40), take(own, 41)]).to.deep.equal([
+      ...["none", "rate_limit_exceeded", "request_above_limit"],
+    ]);
   });
 
   it("lets what has time wait behind everyone who comes within some seconds", async () => {

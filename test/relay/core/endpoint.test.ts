@@ -9,6 +9,7 @@ import {
 import { Endpoint } from "../../../relay/src/core/endpoint.ts";
 import { DECREASE, LearnedCap } from "../../../relay/src/core/learned-cap.ts";
 import { PEAK_TAU_MS, PeakEwma } from "../../../relay/src/core/peak-ewma.ts";
+import { FAILED_TO_EJECT, SEEN } from "../../../relay/src/core/recent-outcomes.ts";
 
 const fail = (breaker: Breaker, times: number, now: number) => {
   for (let i = 0; i < times; i++) breaker.onFailure(now);
@@ -76,6 +77,104 @@ describe("Breaker", () => {
         expect(breaker.isResting(now)).to.equal(false);
       }),
     );
+  });
+});
+
+/** What an endpoint does with the requests that it gets, one after the other; gives how many those were. */
+function serve(breaker: Breaker, outcomes: readonly boolean[], start: number, everyMs: number): number {
+  let sent = 0;
+  for (const [at, isOk] of outcomes.entries()) {
+    const now = start + at * everyMs;
+    if (breaker.isResting(now)) continue;
+    sent++;
+    breaker.end(breaker.begin());
+    if (isOk) breaker.onSuccess(now);
+    else breaker.onFailure(now);
+  }
+  return sent;
+}
+const repeat = (pattern: readonly boolean[], times: number) =>
+  Array.from({ length: times }, () => pattern).flat();
+
+describe("Breaker, by the share of failures", () => {
+  const Outcomes = (minFailed: number, maxFailed: number) =>
+    fc
+      .integer({ min: minFailed, max: maxFailed })
+      .chain((failed) =>
+        fc.shuffledSubarray([...Array(SEEN).keys()], { minLength: failed, maxLength: failed }),
+      )
+      .map((failed) => Array.from({ length: SEEN }, (_, at) => !failed.includes(at)));
+
+  it("ejects whoever fails half of the requests or more, in whatever order", () => {
+    fc.assert(
+      fc.property(Outcomes(FAILED_TO_EJECT, SEEN), (pattern) => {
+        const breaker = new Breaker();
+        // Once around: each window of the pattern repeated has as many failures as the pattern.
+        for (const isOk of [...pattern, ...pattern]) {
+          if (breaker.isResting(0)) break;
+          if (isOk) breaker.onSuccess(0);
+          else breaker.onFailure(0);
+        }
+        expect(breaker.isResting(0)).to.equal(true);
+      }),
+    );
+  });
+
+  it("never ejects whoever fails less than half of any requests in a row, and never five of them", () => {
+    fc.assert(
+      fc.property(Outcomes(0, FAILED_TO_EJECT - 1), fc.nat(1_000), (pattern, everyMs) => {
+        const around = repeat(pattern, 3);
+        const five = (at: number) => around.slice(at, at + FAILURES_TO_EJECT).includes(true);
+        fc.pre(around.slice(0, 2 * SEEN).every((_, at) => five(at)));
+        expect(serve(new Breaker(), around, 0, everyMs)).to.equal(around.length);
+      }),
+    );
+  });
+
+  it("sends one that fails four of five ever fewer, and all again once it has recovered", () => {
+    const flaky = repeat([false, false, true, false, false], 1_000);
+    const breaker = new Breaker();
+    const everyMs = 1_000;
+    const sent = serve(breaker, flaky, 0, everyMs);
+    // Five in a row never fail: without this rule all of them would be sent.
+    expect(sent).to.be.below(flaky.length / 20);
+    const later = flaky.length * everyMs + EJECTION_MS * MAX_EJECTION_FACTOR;
+    const healthy = repeat([true], SEEN);
+    expect(serve(breaker, healthy, later, everyMs)).to.equal(SEEN);
+    // Nothing is left of its past: it is ejected as any other, for as long as the first time.
+    const again = later + SEEN * everyMs;
+    fail(breaker, FAILURES_TO_EJECT, again);
+    expect([
+      breaker.isResting(again + EJECTION_MS - 1),
+      breaker.isResting(again + EJECTION_MS),
+    ]).to.deep.equal([true, false]);
+  });
+
+  it("rests for longer when it fails again after a probe, up to the longest", () => {
+    const breaker = new Breaker();
+    let now = 0;
+    for (const isOk of repeat([false, true], SEEN / 2))
+      isOk ? breaker.onSuccess(now) : breaker.onFailure(now);
+    const rests: number[] = [];
+    for (let round = 0; round < 2 * MAX_EJECTION_FACTOR; round++) {
+      while (!breaker.isResting(now)) breaker.onFailure(now);
+      const begin = now;
+      while (breaker.isResting(now)) now += EJECTION_MS;
+      rests.push((now - begin) / EJECTION_MS);
+      breaker.end(breaker.begin());
+      breaker.onSuccess(now);
+    }
+    expect(rests.slice(0, 3)).to.deep.equal([1, 2, 3]);
+    expect(rests.at(-1)).to.equal(MAX_EJECTION_FACTOR);
+  });
+
+  it("hears nothing of its rest from what was sent before", () => {
+    const breaker = new Breaker();
+    fail(breaker, FAILURES_TO_EJECT, 100);
+    breaker.onSuccess(99);
+    expect(breaker.isResting(101)).to.equal(true);
+    breaker.onSuccess(100);
+    expect(breaker.isResting(101)).to.equal(false);
   });
 });
 
@@ -150,7 +249,7 @@ describe("Endpoint", () => {
     const probe = endpoint.begin();
     expect(endpoint.cost(0)).to.equal(2_000);
     endpoint.end(probe);
-    endpoint.onSuccess({ firstTokenMs: 120, tokens: 100, generationMs: 2_000 }, 0);
+    endpoint.onSuccess({ sentAt: 0, firstTokenMs: 120, tokens: 100, generationMs: 2_000 }, 0);
     expect([endpoint.cost(0), endpoint.throughput.last]).to.deep.equal([120, 50]);
     // Of a rival it is known that it needs at least so long.
     endpoint.onSlow(100, 0);

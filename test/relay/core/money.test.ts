@@ -6,7 +6,13 @@ import { expect } from "chai";
 import fc from "fast-check";
 import type { Hex } from "viem";
 import { readAsk } from "../../../relay/src/core/ask.ts";
-import { MIN_OUTPUT_TOKENS, planHold, tokensFor, worstUnits } from "../../../relay/src/core/estimate.ts";
+import {
+  expectedTokens,
+  MIN_OUTPUT_TOKENS,
+  planHold,
+  tokensFor,
+  worstUnits,
+} from "../../../relay/src/core/estimate.ts";
 import { type Judgement, judgeStatement } from "../../../relay/src/core/judge.ts";
 import { offersWithin } from "../../../relay/src/core/max-cost.ts";
 import { outcomeOf } from "../../../relay/src/core/outcome.ts";
@@ -61,6 +67,25 @@ const asks = fc
     return readAsk("chat", body, bodyBytes);
   });
 const feeBps = fc.integer({ min: 0, max: 2_000 });
+
+describe("expectedTokens", () => {
+  it("is at most what a prompt can have and the answer may, however many bytes a picture has", () => {
+    fc.assert(
+      fc.property(asks, offers, fc.nat(100_000), (ask, list, maxTokens) => {
+        const longest = Math.max(...list.map(({ model }) => model.contextTokens));
+        const expected = expectedTokens(ask, { maxTokens, offers: list });
+        expect(expected).to.be.at.most(Math.max(1, longest + ask.count * maxTokens));
+        expect(expected).to.be.at.most(Math.ceil(ask.bodyBytes / 4) + ask.count * maxTokens);
+      }),
+    );
+  });
+
+  it("bounds the vectors of many inputs by their bytes alone: each has a context", () => {
+    const ask = readAsk("embeddings", { model: "m", input: ["a", "b"] }, 4_000_000);
+    const list = [offerWith([1n, 0n, 0n])];
+    expect(expectedTokens(ask, { maxTokens: undefined, offers: list })).to.equal(1_000_000);
+  });
+});
 
 describe("planHold", () => {
   it("holds for the dearest offer whatever a provider may honestly state", () => {

@@ -75,9 +75,14 @@ describe("limits over HTTP", () => {
     // Each may use some 90; what each does use is far less.
     for (let i = 0; i < 4; i++) expect((await post(CHAT)).status).to.equal(200);
     const refused = await post({ ...CHAT, max_tokens: 4_000 });
-    expect(refused.status).to.equal(429);
     const { error } = await jsonOf(refused);
+    // No wait helps: nothing says when to come again.
+    expect([refused.status, error.code, refused.headers.get("retry-after")]).to.deep.equal([
+      ...[400, "request_above_limit", null],
+    ]);
     expect(error.message).to.match(/may use \d+ tokens; this account may use 200 a minute/);
+    expect(error.metadata).to.include({ tokens_per_minute: 200 });
+    expect(error.metadata.tokens_estimated).to.be.above(200);
   });
 
   it("keep a key to the addresses it is for", async () => {

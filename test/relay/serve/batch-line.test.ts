@@ -33,7 +33,7 @@ describe("a line of a batch", () => {
       randomHex: () => "0x00",
       ...change,
     };
-    await runLine(modules, { endpoint: ENDPOINT, keyHash: record.hash }, line);
+    return runLine(modules, { endpoint: ENDPOINT, keyHash: record.hash }, line);
   };
   const bodyOf = ({ text }: JobLine) => JSON.parse(text).response.body;
 
@@ -62,41 +62,57 @@ describe("a line of a batch", () => {
     expect(relay.ledger.holds.size).to.equal(0);
   });
 
-  it("waits for as long as all are busy, and then is served", async () => {
+  it("holds its place no longer than it takes to hear that all are busy, and is served another time", async () => {
     let asks = 0;
     providerOf(relay).onAsk = (ask) =>
-      void (++asks < 6 ? ask.response.writeHead(429).end("{}") : ask.reply("At last."));
-    await run();
-    expect(waits).to.deep.equal([1, 2, 3, 4, 5]);
+      void (++asks < 2 ? ask.response.writeHead(429).end("{}") : ask.reply("At last."));
+    expect((await run())?.code).to.equal("overloaded");
+    expect([waits, saved]).to.deep.equal([[], []]);
+    expect(await run()).to.equal(undefined);
     expect(saved.map(({ isError }) => isError)).to.deep.equal([false]);
     expect(bodyOf(saved[0] as JobLine).choices[0].message.content).to.equal("At last.");
   });
 
+  it("says how long its rate lasts to come back", async () => {
+    const { record } = relay.keys.authenticate(relay.key);
+    await relay.keys.change(record.userId, record.hash, { tokensPerMinute: 100 });
+    relay.admission.takeTokens(relay.keys.byHash(record.hash).caller, 100);
+    const refusal = await run();
+    expect(refusal?.code).to.equal("rate_limit_exceeded");
+    expect(refusal?.retryAfterSeconds).to.be.within(1, 60);
+    expect([waits, saved]).to.deep.equal([[], []]);
+  });
+
   it("is left for another time, or ended, as it is told", async () => {
-    providerOf(relay).onAsk = (ask) => void ask.response.writeHead(429).end("{}");
+    providerOf(relay).onAsk = (ask) => void ask.response.writeHead(500).end("{}");
     await run({ waitBefore: async () => "left" });
     expect(saved).to.deep.equal([]);
     await run({ waitBefore: async () => "over" });
-    expect(bodyOf(saved[0] as JobLine).error.code).to.equal("overloaded");
+    expect(bodyOf(saved[0] as JobLine).error.code).to.equal("provider_unavailable");
   });
 
-  it("waits for a model that may not have been heard of yet", async () => {
-    const { offers } = relay;
-    relay.offers = [];
-    let young = 3;
-    await run({
-      serving: {
-        serve: (request, sink) =>
-          relay.serving.serve(
-            { ...request, ask: { ...request.ask, wanted: [{ model: "unheard", sort: undefined }] } },
-            sink,
-          ),
-      },
-      isYoung: () => young-- > 0,
-    });
-    expect(waits).to.deep.equal([1, 2, 3]);
+  it("ends at once when it may use more tokens than its key may in a whole minute", async () => {
+    const { record } = relay.keys.authenticate(relay.key);
+    await relay.keys.change(record.userId, record.hash, { tokensPerMinute: 10 });
+    await run();
+    expect(waits).to.deep.equal([]);
+    expect(bodyOf(saved[0] as JobLine).error).to.include({ code: "request_above_limit" });
+    expect(JSON.parse(saved[0]?.text ?? "").response.status_code).to.equal(400);
+    expect(providerOf(relay).asks.length).to.equal(0);
+  });
+
+  it("is for another time while its model may not have been heard of yet", async () => {
+    const serving: LineModules["serving"] = {
+      serve: (request, sink) =>
+        relay.serving.serve(
+          { ...request, ask: { ...request.ask, wanted: [{ model: "unheard", sort: undefined }] } },
+          sink,
+        ),
+    };
+    expect((await run({ serving, isYoung: () => true }))?.code).to.equal("model_not_found");
+    expect([waits, saved]).to.deep.equal([[], []]);
+    expect(await run({ serving })).to.equal(undefined);
     expect(bodyOf(saved[0] as JobLine).error.code).to.equal("model_not_found");
-    relay.offers = offers;
   });
 
   it("is told that presets are not for it", async () => {

@@ -8,7 +8,7 @@ import { Journal } from "../../../relay/src/store/journal.ts";
 /** Files and batches with the limits of the configuration's defaults. */
 export async function openTestBatching(
   db: Database,
-  parts: Pick<BatchingParts, "keys" | "serving" | "admission">,
+  parts: Pick<BatchingParts, "keys" | "rates" | "serving" | "admission">,
 ): Promise<Batching> {
   const config = makeConfig({ keyFile: "-", rpcUrl: "-", deploymentFile: "-", dataFolder: "memory" });
   const jobs = await JobStore.open(new Journal(db));

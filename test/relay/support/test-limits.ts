@@ -1,6 +1,7 @@
 import { Shedding } from "../../../relay/src/core/shedding.ts";
 import { type Tier, type TierLimits, Tiers } from "../../../relay/src/core/tiers.ts";
 import { Admission, type AdmissionLimits } from "../../../relay/src/flow/admission.ts";
+import { RequestRates } from "../../../relay/src/flow/request-rates.ts";
 
 const OPEN: TierLimits = { requestsPerMinute: 1_000_000, tokensPerMinute: 10 ** 12, concurrency: 100_000 };
 const ROOM: AdmissionLimits = {
@@ -16,6 +17,8 @@ export type TestLimitsOptions = {
   readonly room?: Partial<AdmissionLimits>;
   readonly members?: Partial<Record<Tier, readonly string[]>>;
   readonly shedAtLagMs?: number;
+  /** Of a key without a limit of its own. */
+  readonly requestsPerMinute?: number;
   readonly now?: () => number;
 };
 
@@ -28,8 +31,10 @@ export function testLimits({ tier = "pro", now = Date.now, ...options }: TestLim
     members: { free: [], pro: [], enterprise: [], ...options.members },
   });
   const shedding = new Shedding(options.shedAtLagMs ?? 0);
+  const { requestsPerMinute = OPEN.requestsPerMinute } = options;
   return {
     tiers,
+    rates: new RequestRates({ requestsPerMinute, tiers, now }),
     shedding,
     admission: new Admission({ tiers, shedding, limits: { ...ROOM, ...options.room }, now }),
   };

@@ -144,7 +144,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     ...options.accounts,
   };
   const routing = new RoutingState();
-  const { tiers, admission } = testLimits({ now, ...options.admission });
+  const settings = { ...SETTINGS, ...options.settings };
+  const { tiers, rates, admission } = testLimits({ now, ...settings, ...options.admission });
   const observations = new Observations();
   const log = options.log ?? silentLog();
   const credit = options.credit ?? { covers: () => true, begin: () => () => {} };
@@ -179,9 +180,8 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     : new Serving(dependencies);
   const idempotency = new PlainIdempotency();
   const cache = new MemoryReplyCache({ ...CACHE_LIMITS, ...options.cache }, now);
-  const batching = await openTestBatching(db, { keys, serving, admission });
+  const batching = await openTestBatching(db, { keys, rates, serving, admission });
   const domain = "relay.test";
-  const settings = { ...SETTINGS, ...options.settings };
   const app = await buildApp({
     settings,
     log: silentLog(),
@@ -194,7 +194,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       live: (model) => relay.offers.filter((offer) => offer.model.slug === model),
       knows: (model) => model === "stand-in",
     },
-    gate: new Gate({ keys, sessions, tiers, requestsPerMinute: settings.requestsPerMinute, now }),
+    gate: new Gate({ keys, sessions, rates }),
     feeBps: () => FEE_BPS,
     seen: {
       observed: (providerId, model) => observations.read(providerId, model, now()),
