@@ -52,7 +52,7 @@ export class TokenCounter implements TokenCounts {
   readonly #m: TokenCounterParameters;
   readonly #waiting = new Map<number, DeliveredChat>();
   /** What the thread has not got yet. */
-  #gathered: (readonly [number, string])[] = [];
+  #gathered: (readonly [number, readonly string[]])[] = [];
   #timer: NodeJS.Timeout | undefined;
   #characters = 0;
   #nextId = 1;
@@ -68,7 +68,7 @@ export class TokenCounter implements TokenCounts {
   }
 
   take(chat: DeliveredChat): void {
-    const { length } = chat.text;
+    const length = lengthOf(chat);
     const isFull = this.#waiting.size >= MAX_WAITING || this.#characters + length > MAX_WAITING_CHARACTERS;
     if (this.#isClosed || isFull || length > MAX_CHARACTERS) {
       this.#m.onResult("skipped");
@@ -77,7 +77,7 @@ export class TokenCounter implements TokenCounts {
     const id = this.#nextId++;
     this.#waiting.set(id, chat);
     this.#characters += length;
-    this.#gathered.push([id, chat.text]);
+    this.#gathered.push([id, chat.texts]);
     this.#timer ??= setTimeout(() => this.#send(), GATHER_MS).unref();
   }
 
@@ -116,7 +116,7 @@ export class TokenCounter implements TokenCounts {
     const chat = this.#waiting.get(id);
     if (!chat) return;
     this.#waiting.delete(id);
-    this.#characters -= chat.text.length;
+    this.#characters -= lengthOf(chat);
     const flag = { stated: chat.stated, counted };
     const isBad = isFlagged(flag);
     this.#m.onResult(isBad ? "flagged" : "agrees");
@@ -130,3 +130,5 @@ export class TokenCounter implements TokenCounts {
     this.#characters = 0;
   }
 }
+
+const lengthOf = ({ texts }: DeliveredChat): number => texts.reduce((sum, { length }) => sum + length, 0);

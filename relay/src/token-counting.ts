@@ -3,6 +3,8 @@ import { countText } from "@aimo/node/tokens";
 
 /** The thread of `token-counter.ts`: gets texts, gives their counts. */
 
-parentPort?.on("message", (texts: readonly (readonly [number, string])[]) => {
-  parentPort?.postMessage(texts.map(([id, text]) => [id, countText(text)]));
+parentPort?.on("message", (chats: readonly (readonly [number, readonly string[]])[]) => {
+  parentPort?.postMessage(
+    chats.map(([id, texts]) => [id, texts.reduce((sum, text) => sum + countText(text), 0)]),
+  );
 });

@@ -79,7 +79,7 @@ describe("the content of a chat that is in no hash", () => {
           responseHash: textResponseHash([{ text: own }]),
         });
         expect(delivered).to.deep.equal([{ text: own }]);
-        expect([meter.content(), countable].map(bytesOf)).to.deep.equal([
+        expect([meter.texts().join(""), countable].map(bytesOf)).to.deep.equal([
           bytesOf(own + text),
           bytesOf(own + text),
         ]);

@@ -78,14 +78,14 @@ export class ChatMeter {
     return this.#choices.values().next().value?.finishReason ?? null;
   }
 
-  /** All that was delivered, as one text: for a tokenizer. */
-  content(): string {
-    let all = this.#unhashed;
-    for (const { text, tools } of this.#choices.values()) {
-      all += text;
+  /** The text that was delivered, for a tokenizer: of each choice apart, as the model wrote them, and what is in no hash. */
+  texts(): string[] {
+    const texts = Array.from(this.#choices.values(), ({ text, tools }) => {
+      let all = text;
       for (const tool of tools.values()) all += tool.name + tool.arguments;
-    }
-    return all;
+      return all;
+    });
+    return [...texts, this.#unhashed].filter((text) => text !== "");
   }
 
   /** Counts and hashes everything so far. */

@@ -196,9 +196,9 @@ export function noteCount(
   // What a model thinks unseen cannot be counted.
   const isCountable = model.route === "chat" && price.kinds[2] === "token" && !model.hiddenReasoning;
   // Nor what is no text.
-  if (!isCountable || !("content" in attempt.meter) || attempt.meter.opaqueBytes > 0) return;
+  if (!isCountable || !("texts" in attempt.meter) || attempt.meter.opaqueBytes > 0) return;
   if (!counts.wants()) return;
-  counts.take({ generationId, providerId, stated: units[2], text: attempt.meter.content() });
+  counts.take({ generationId, providerId, stated: units[2], texts: attempt.meter.texts() });
 }
 
 /** Notes what went wrong after the first byte, or with the statement: nobody else can be tried. */

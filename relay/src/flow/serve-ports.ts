@@ -126,8 +126,8 @@ export type DeliveredChat = {
   readonly providerId: number;
   /** Completion tokens as the provider states them. */
   readonly stated: number;
-  /** All that was delivered. */
-  readonly text: string;
+  /** All that was delivered, in parts that were written apart. */
+  readonly texts: readonly string[];
 };
 
 /** The relay's own count of completion tokens, away from the requests. */

@@ -26,7 +26,7 @@ function startCounter(percent = 100) {
 }
 
 const chat = (change: Partial<DeliveredChat> = {}): DeliveredChat => ({
-  ...{ generationId: "gen-1", providerId: 1, stated: countText(TEXT), text: TEXT },
+  ...{ generationId: "gen-1", providerId: 1, stated: countText(TEXT), texts: [TEXT] },
   ...change,
 });
 
@@ -48,7 +48,7 @@ describe("the relay's own count", () => {
     const { counter, results, flags } = startCounter();
     counter.take(chat());
     counter.take(chat({ generationId: "gen-2", stated: 2 * countText(TEXT) }));
-    counter.take(chat({ generationId: "gen-3", text: "x".repeat(200_000), stated: 10 }));
+    counter.take(chat({ generationId: "gen-3", texts: ["x".repeat(200_000)], stated: 10 }));
     await until(() => results.length === 3, 20_000);
     expect(results).to.deep.equal(["agrees", "flagged", "agrees"]);
     expect(flags).to.deep.equal([{ id: "gen-2", stated: 2 * countText(TEXT), counted: countText(TEXT) }]);
@@ -57,7 +57,7 @@ describe("the relay's own count", () => {
 
   it("skips what it has no room for, and what is too long, without waiting", async () => {
     const { counter, results } = startCounter();
-    const tooLong = chat({ text: "y".repeat(300_000) });
+    const tooLong = chat({ texts: ["y".repeat(300_000)] });
     counter.take(tooLong);
     expect(results).to.deep.equal(["skipped"]);
     for (let i = 0; i < 1_100; i++) counter.take(chat());
@@ -68,6 +68,15 @@ describe("the relay's own count", () => {
     expect(results.at(-1)).to.equal("skipped");
     expect(counter.wants()).to.equal(false);
   });
+
+  it("is made of each choice apart: no two of them share a token", async () => {
+    const { counter, results } = startCounter();
+    const texts = Array.from({ length: 64 }, () => "7");
+    counter.take(chat({ texts, stated: 64 }));
+    await until(() => results.length === 1, 20_000);
+    expect(results).to.deep.equal(["agrees"]);
+    await counter.close();
+  }).timeout(30_000);
 
   it("is made of a part of the requests", () => {
     const wants = (percent: number) => startCounter(percent).counter.wants();
