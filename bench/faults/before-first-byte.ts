@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
-import { type Fault, failsOver, pin, play } from "./fault.ts";
+import { setTimeout as wait } from "node:timers/promises";
+import { type Fault, failsOver, pin, play, type Test } from "./fault.ts";
 import { reply, serveWell, usageHeaders } from "./raw-provider.ts";
 import { answerWell, json } from "./scripted-upstream.ts";
 
 /** Faults that show before the client has got anything: somebody else can serve. */
 
 const TIMES_THROTTLED = 8;
-const RETRY_AFTER = { "retry-after": "2" };
+const RETRY_AFTER_S = 2;
+const RETRY_AFTER = { "retry-after": `${RETRY_AFTER_S}` };
+/** Longer than it takes until chance picks a provider that may be picked again. */
+const ASKED_AGAIN_MS = 10_000;
+const BETWEEN_MS = 20;
 const busy = { error: { message: "Slow down.", type: "rate_limit_error", code: "rate_limit_exceeded" } };
 const down = { error: { message: "Something went wrong.", type: "server_error" } };
 
@@ -19,6 +24,7 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
         raw: ({ response }) => json(response, 429, busy, RETRY_AFTER),
       });
       await failsOver(test, "overloaded");
+      await isLeftAlone(test);
     },
   },
   {
@@ -185,6 +191,36 @@ export const BEFORE_FIRST_BYTE: readonly Fault[] = [
     },
   },
 ];
+
+/**
+ * A provider that said when it will be ready is not asked before, as long as the caller does not name it and somebody else
+ * serves; then it is asked again.
+ */
+async function isLeftAlone(test: Test): Promise<void> {
+  const { client, faulty, raw, sound } = test.network;
+  for (const at of [faulty, raw]) {
+    /** When it was asked. The relay's pause begins after the first, which is refused. */
+    const asked: number[] = [];
+    const isRefused = () => asked.push(Date.now()) === 1;
+    play(test, {
+      upstream: (response, streamed) =>
+        isRefused() ? json(response, 429, busy, RETRY_AFTER) : answerWell(response, streamed),
+      raw: (ask) => (isRefused() ? json(ask.response, 429, busy, RETRY_AFTER) : serveWell(ask)),
+    });
+    const failed = [[at.id, "overloaded"]] as const;
+    const refused = await client.ask({ provider: pin(at, sound) });
+    await test.tally.add(refused, { failed, servedBy: sound.id });
+    const deadline = Date.now() + ASKED_AGAIN_MS;
+    while (asked.length < 2) {
+      assert.ok(Date.now() < deadline, "it is asked again when its pause is over");
+      const answer = await client.ask({ provider: { only: [`${at.id}`, `${sound.id}`] } });
+      await test.tally.add(answer, { servedBy: asked.length < 2 ? sound.id : at.id });
+      await wait(BETWEEN_MS);
+    }
+    const pauseMs = (asked[1] ?? 0) - (asked[0] ?? 0);
+    assert.ok(pauseMs >= RETRY_AFTER_S * 1_000, `It was asked again after ${pauseMs} ms.`);
+  }
+}
 
 /** A request that no provider would take is refused in the words of the inference server, once and for free. */
 async function isRefused(test: Parameters<Fault["run"]>[0], message: string): Promise<void> {

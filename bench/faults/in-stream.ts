@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as wait } from "node:timers/promises";
+import type { Units } from "@aimo/protocol/units";
 import type { Answer } from "./client.ts";
 import { type Fault, pin, play, type Test } from "./fault.ts";
 import { say, serveWell, state } from "./raw-provider.ts";
@@ -10,6 +11,11 @@ import { finish, json, stream } from "./scripted-upstream.ts";
 const WHOLE = 60;
 const CUT_AFTER = 40;
 const FEW = 5;
+/**
+ * As a node counts what its inference server did not. The prompt: five tokens of "What is a ledger?", two of its role with a
+ * line's end, six of the chat's format. The answer: a token for each word, and one for the space after the last.
+ */
+const COUNTED: Units = [13, 0, FEW + 1];
 const JUNK = 'data: {"choices":[{"index":0,"delta":{"content":"wo\n\n';
 
 export const IN_STREAM: readonly Fault[] = [
@@ -88,7 +94,7 @@ export const IN_STREAM: readonly Fault[] = [
       };
       const counted = await client.ask({ stream: true, provider: pin(faulty, sound) });
       assert.deepEqual([counted.frames, counted.done], [FEW, true]);
-      await tally.add(counted, { servedBy: faulty.id });
+      await tally.add(counted, { servedBy: faulty.id, words: FEW, units: COUNTED });
       // A provider that states the usage has said all that matters.
       raw.play = (ask) => {
         say(ask, FEW);
@@ -97,7 +103,7 @@ export const IN_STREAM: readonly Fault[] = [
       };
       const stated = await client.ask({ stream: true, provider: pin(raw, sound) });
       assert.deepEqual([stated.frames, stated.done], [FEW, true]);
-      await tally.add(stated, { servedBy: raw.id });
+      await tally.add(stated, { servedBy: raw.id, words: FEW });
       // One that does not state it gets nothing.
       raw.play = (ask) => {
         say(ask, FEW);
@@ -114,9 +120,14 @@ export const IN_STREAM: readonly Fault[] = [
       const period = limits.flapMs / 6;
       const began = Date.now();
       const isDown = () => Math.floor((Date.now() - began) / period) % 2 === 0;
-      flapping.play = (ask) => (isDown() ? json(ask.response, 502, {}) : serveWell(ask));
+      let answered = 0;
+      flapping.play = (ask) => {
+        if (isDown()) return json(ask.response, 502, {});
+        answered++;
+        serveWell(ask);
+      };
       const provider = pin(flapping, sound);
-      const served = new Set<number>();
+      const served = new Map([flapping, sound].map(({ id }) => [id, 0]));
       while (Date.now() - began < limits.flapMs) {
         const answers = await Promise.all(
           [false, true, false].map((stream) => client.ask({ provider, stream })),
@@ -126,11 +137,12 @@ export const IN_STREAM: readonly Fault[] = [
           const servedBy = answer.aimo?.provider.id ?? 0;
           const failed = servedBy === sound.id ? ([[flapping.id, "provider_unavailable"]] as const) : [];
           await tally.add(answer, { failed, servedBy });
-          served.add(servedBy);
+          served.set(servedBy, (served.get(servedBy) ?? 0) + 1);
         }
         await wait(period / 10);
       }
-      assert.deepEqual(served, new Set([sound.id, flapping.id]), "both served");
+      assert.equal(served.get(flapping.id), answered, "it is paid for as many answers as it gave");
+      assert.ok([...served.values()].every((count) => count > 0) && served.size === 2, "both served");
     },
   },
 ];

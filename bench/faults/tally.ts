@@ -1,16 +1,24 @@
 import assert from "node:assert/strict";
 import { setTimeout as wait } from "node:timers/promises";
 import * as settlement from "@aimo/protocol/actions/settlement";
-import { chargeBound, costOf } from "@aimo/protocol/units";
+import { chargeBound, costOf, type Units } from "@aimo/protocol/units";
 import { localReader } from "../../scripts/local/wallets.ts";
+import { ANSWER_TOKENS, PROMPT_TOKENS } from "../relay/mock.ts";
 import { FEE_BPS, PRICES } from "../relay/world.ts";
 import type { Answer, AttemptSeen } from "./client.ts";
 import type { FaultNetwork } from "./network.ts";
 
-/** What a request should have come to: who failed, with which code, and who served; nobody: it is free. */
+/**
+ * What a request should have come to: who failed, with which code, and who served; nobody: it is free. What was delivered
+ * is what the script delivers, whatever the relay says of it.
+ */
 export type Expected = {
   readonly failed?: readonly (readonly [provider: number, code: string])[];
   readonly servedBy?: number;
+  /** Words of the answer, each a frame of a stream; those of a whole answer unless the script has fewer. */
+  readonly words?: number;
+  /** What is to be paid for: a token for each word, unless somebody counts otherwise. */
+  readonly units?: Units;
 };
 
 type Generation = {
@@ -51,8 +59,9 @@ export class Tally {
   }
 
   /** Holds one answer and what the relay keeps of it to what was expected. */
-  async add(answer: Answer, { failed = [], servedBy }: Expected): Promise<void> {
+  async add(answer: Answer, expected: Expected): Promise<void> {
     this.#requests++;
+    const { failed = [], servedBy } = expected;
     const { client } = this.#network;
     assert.ok(answer.generationId, `No generation is named: ${JSON.stringify(answer)}`);
     const generation = await client.get<Generation>(`/v1/generation?id=${answer.generationId}`);
@@ -65,10 +74,11 @@ export class Tally {
       assert.deepEqual([state, aimo.cost_pusd], ["free", "0"], "what the relay keeps");
       return;
     }
-    assert.ok(answer.units, `No usage was told: ${JSON.stringify(answer)}`);
-    const cost = costOf(answer.units, PRICES);
+    const { words = ANSWER_TOKENS, units = [PROMPT_TOKENS, 0, words] } = expected;
+    assert.equal(answer.text.trim().split(" ").length, words, "the words that came");
+    assert.deepEqual(answer.units, units, "the usage that was told is what the script delivered");
+    const cost = costOf(units, PRICES);
     const charge = chargeBound(cost, FEE_BPS);
-    assert.ok(cost > 0n, "An answer costs something.");
     assert.equal(answer.aimo?.provider.id, servedBy, "who served");
     assert.equal(answer.aimo?.provider_cost_pusd, `${cost}`, "what the client was told of the cost");
     assert.equal(answer.aimo?.cost_pusd, `${charge}`, "what the client was told of the charge");
