@@ -33,7 +33,8 @@ Measures in this process, on this machine; compare figures of one run only. Gas 
   crash    kills the relay (kill -9) at random points under load and starts it again; then every bill is held to the
            chain, to the provider's vouchers and to what clients were told. Only when named; some four seconds a point
   soak     minutes of mixed load with clients that leave, slow readers and providers that stop and start: slope of the
-           relay's memory, holds that are left, and all bills against all that was delivered. Only when named
+           relay's memory, holds that are left, and all bills against what the inference server wrote and the clients
+           have; \`passed\` also means that memory does not grow, which only 15 minutes can tell. Only when named
 
 Options:
   --json     one line of JSON; of one bench its figures alone

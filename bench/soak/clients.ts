@@ -1,24 +1,17 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Ack } from "../crash/audit.ts";
-import { MODEL } from "../relay/mock.ts";
+import { ANSWER, ANSWER_TOKENS, MODEL, PROMPT_TOKENS } from "../relay/mock.ts";
+import type { Seen } from "./deliveries.ts";
 import { EMBED_MODEL } from "./network.ts";
 import { type Wish, wishText } from "./upstream.ts";
 
-/** What a client knows of a stream that it read. */
-type StreamSeen = {
-  readonly no: number;
-  readonly id: string;
-  /** Frames with content that it has whole. */
-  readonly frames: number;
-  readonly isWhole: boolean;
-};
+/** What the clients of a soak ask for, and what they note of it. */
 
-export type Seen = {
-  readonly acks: Ack[];
-  readonly streams: StreamSeen[];
+export type Notes = Seen & {
   readonly kinds: Record<string, number>;
-  /** Statuses of answers other than 200. */
+  /** Statuses of answers other than 200, and ends of streams that were none of the clients'. */
   readonly refusals: Record<string, number>;
+  /** Answers that say they are whole and are not. */
+  readonly wrong: string[];
 };
 
 type Target = { readonly url: string; readonly key: string };
@@ -33,7 +26,7 @@ const SLOW_READ_MS = 10;
 let counter = 0;
 
 /** Asks for one thing after another until it is told to stop. */
-export async function soak(target: Target, seen: Seen, signal: AbortSignal): Promise<void> {
+export async function soak(target: Target, seen: Notes, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const kind = KINDS[Math.floor(Math.random() * KINDS.length)] ?? "json";
     count(seen.kinds, kind);
@@ -46,7 +39,7 @@ export async function soak(target: Target, seen: Seen, signal: AbortSignal): Pro
   }
 }
 
-async function ask(target: Target, kind: (typeof KINDS)[number], seen: Seen): Promise<void> {
+async function ask(target: Target, kind: (typeof KINDS)[number], seen: Notes): Promise<void> {
   const no = ++counter;
   if (kind === "json" || kind === "embeddings") return askWhole(target, kind, seen);
   const pace = kind === "slow" ? SLOW : { frames: FRAMES, everyMs: EVERY_MS, padding: 0 };
@@ -77,21 +70,38 @@ async function post(
 
 const MESSAGES = [{ role: "user", content: "What is a ledger? Answer for somebody who has never kept one." }];
 
-async function askWhole(target: Target, kind: "json" | "embeddings", seen: Seen): Promise<void> {
+async function askWhole(target: Target, kind: "json" | "embeddings", seen: Notes): Promise<void> {
   const response =
     kind === "json"
       ? await post(target, "/v1/chat/completions", { model: MODEL, messages: MESSAGES, max_tokens: 64 })
       : await post(target, "/v1/embeddings", { model: EMBED_MODEL, input: "a ledger" });
-  const body = (await response.json()) as { aimo?: { generation_id: string; cost_pusd: string } };
+  const body = (await response.json()) as Whole;
   if (response.status !== 200 || !body.aimo) return count(seen.refusals, `${response.status}`);
-  seen.acks.push({ id: body.aimo.generation_id, charge: body.aimo.cost_pusd, at: Date.now() });
+  const { generation_id: id, cost_pusd: charge } = body.aimo;
+  const isWhole =
+    kind === "json" ? body.choices?.[0]?.message.content === ANSWER : body.data?.[0]?.embedding.length === 16;
+  if (!isWhole) seen.wrong.push(id);
+  seen.whole.push({
+    id,
+    charge,
+    at: Date.now(),
+    units: [PROMPT_TOKENS, 0, kind === "json" ? ANSWER_TOKENS : 0],
+  });
 }
+type Whole = {
+  readonly choices?: readonly { readonly message: { readonly content: string } }[];
+  readonly data?: readonly { readonly embedding: readonly number[] }[];
+  readonly aimo?: { readonly generation_id: string; readonly cost_pusd: string };
+};
 
 type Reading = { readonly signal: AbortSignal; readonly isSlow: boolean };
 
-async function readStream(target: Target, wish: Wish, seen: Seen, how: Reading): Promise<void> {
+async function readStream(target: Target, wish: Wish, seen: Notes, how: Reading): Promise<void> {
   const body = { model: MODEL, messages: MESSAGES, max_tokens: 64, stream: true, user: wishText(wish) };
-  const response = await post(target, "/v1/chat/completions", body, how.signal);
+  const response = await post(target, "/v1/chat/completions", body, how.signal).catch((error: unknown) => {
+    seen.unnamed.push(wish.no);
+    throw error;
+  });
   if (response.status !== 200 || !response.body) {
     await response.body?.cancel();
     return count(seen.refusals, `${response.status}`);
@@ -112,10 +122,15 @@ async function readStream(target: Target, wish: Wish, seen: Seen, how: Reading):
     }
   } finally {
     const { aimo, error } = last === "" ? {} : (JSON.parse(last.slice("data: ".length)) as Last);
-    const isWhole = aimo !== undefined && error === undefined;
-    seen.streams.push({ no: wish.no, id, frames, isWhole });
-    if (isWhole) seen.acks.push({ id, charge: aimo.cost_pusd, at: Date.now() });
-    else if (!how.signal.aborted) count(seen.refusals, `stream: ${error?.code ?? "cut"}`);
+    if (aimo !== undefined && error === undefined) {
+      const units = [PROMPT_TOKENS, 0, wish.frames] as const;
+      if (frames !== wish.frames) seen.wrong.push(id);
+      seen.whole.push({ id, charge: aimo.cost_pusd, at: Date.now(), units });
+    } else {
+      const code = how.signal.aborted ? undefined : (error?.code ?? "cut");
+      seen.cut.push({ no: wish.no, id, frames, error: code });
+      if (code !== undefined) count(seen.refusals, `stream: ${code}`);
+    }
   }
 }
 type Last = { readonly aimo?: { readonly cost_pusd: string }; readonly error?: { readonly code: string } };

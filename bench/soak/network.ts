@@ -15,7 +15,7 @@ import { WORLD_FILE, type World } from "../relay/world.ts";
 import { type SoakUpstream, startSoakUpstream } from "./upstream.ts";
 
 export const EMBED_MODEL = "bench-embed";
-/** USD per million tokens of it. */
+/** USD per million tokens of it: the first of `PRICES`, so that all bills of the soak have the same prices. */
 const EMBED_PRICE = "0.20";
 const PROVIDERS = ["first", "second"] as const;
 

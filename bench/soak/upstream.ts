@@ -85,7 +85,8 @@ function stream(response: ServerResponse, wish: Wish, written: Map<number, numbe
   const timer = setInterval(() => {
     if (response.writableNeedDrain) return;
     frames++;
-    written.set(wish.no, frames);
+    // A request that another node was asked for before counts from the start again.
+    written.set(wish.no, Math.max(frames, written.get(wish.no) ?? 0));
     const isLast = frames === wish.frames;
     const choices = [{ index: 0, delta: { content: " word" }, finish_reason: isLast ? "stop" : null }];
     response.write(`data: ${JSON.stringify({ ...head, choices, padding })}\n\n`);
