@@ -89,6 +89,16 @@ export class Client {
     return whole;
   }
 
+  /** What became of a request; undefined when the relay knows none of that id. */
+  async stateOf(id: string): Promise<string | undefined> {
+    const headers = { authorization: `Bearer ${this.#key}` };
+    const response = await fetch(`${this.#url}/v1/generation?id=${id}`, { headers });
+    const { data } = (await response.json()) as { data?: { state: string } };
+    if (response.status !== 404 && !data)
+      throw new Error(`The state of ${id} was answered with ${response.status}.`);
+    return data?.state;
+  }
+
   async get<T>(path: string): Promise<T> {
     const headers = { authorization: `Bearer ${this.#key}` };
     const response = await fetch(this.#url + path, { headers });
