@@ -27,7 +27,7 @@ Measures in this process, on this machine; compare figures of one run only. Gas 
            10,000 users with a million requests and 200 providers are settled, and what each other transaction costs
   relay    what our whole relay (key, hold, route, session, receipt, journal, on a real chain) costs against bare proxies
            on node:http and Fastify with undici and against Portkey's gateway from npm: each on one core, alternating
-           rounds, whole answers and streams. Only when named; it takes some minutes and two cores that do nothing else
+           rounds, whole answers and streams. Only when named; it takes some eighteen minutes and two cores that do nothing else
   faults   sixteen ways in which providers fail (resets, stalls, cut streams, 429s, …) against a real relay on a real
            chain, each with the bill held to the pUSD. Only when named; it takes some four minutes
   crash    kills the relay (kill -9) at random points under load and starts it again; then every bill is held to the
