@@ -40,6 +40,11 @@ export function headersInward(
   return headers;
 }
 
+/** The headers of its answer, in pairs, as the client gets them: what concerns that connection, Node says itself. */
+export function headersOutward(raw: readonly string[]): string[] {
+  return raw.filter((_, at) => !HOP_BY_HOP.has((raw[at - (at % 2)] ?? "").toLowerCase()));
+}
+
 /** A hook for all requests of the main process: refuses whoever is none of its workers, and ends that connection. */
 export function believing(secret: string) {
   const known = Buffer.from(secret);

@@ -8,7 +8,7 @@ import {
 import { pipeline } from "node:stream";
 import { errorBody } from "@aimo/protocol/error-body";
 import { AimoError } from "@aimo/protocol/errors";
-import { headersInward, type InwardParameters } from "./inward.ts";
+import { headersInward, headersOutward, type InwardParameters } from "./inward.ts";
 
 /** Passes a client's request on, as it is, to the relay's main process, and what that answers back. */
 
@@ -40,6 +40,8 @@ export class PassOn {
     // Said for every method: without it, Node writes a body of GET or DELETE unframed, as if it were the next request.
     if (body) headers["content-length"] = body.byteLength;
     else if (isChunked(request)) headers["transfer-encoding"] = "chunked";
+    // Node's parser reads nothing more of a connection whose client wished another protocol.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     let isAnswered = false;
     const onward = send({ socketPath, agent: this.#agent, method, path, headers });
     onward.on("response", (answer) => {
@@ -48,7 +50,7 @@ export class PassOn {
       answer.on("end", () => {
         if (!onward.writableFinished) onward.destroy();
       });
-      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
+      response.writeHead(answer.statusCode ?? 502, headersOutward(answer.rawHeaders));
       // Comments and the first bytes of a stream must not wait for more.
       response.flushHeaders();
       // What breaks off on one side is broken off on the other: nothing looks whole that is not.

@@ -112,4 +112,50 @@ describe("passing on", function () {
     });
     expect(seen[0]?.headers).to.not.have.any.keys("aimo-counted", "x-forwarded-host");
   });
+
+  describe("to a client that ends its connection with the answer", () => {
+    const last = "connection: close\r\n";
+    for (const [name, head] of [
+      ["by Connection: close", `GET /a HTTP/1.1\r\nhost: a\r\n${last}`],
+      ["by HTTP/1.0", "GET /a HTTP/1.0\r\nhost: a\r\n"],
+      [
+        "by a wish for another protocol",
+        "GET /a HTTP/1.1\r\nhost: a\r\nupgrade: x\r\nconnection: upgrade\r\n",
+      ],
+    ] as const)
+      it(`ends it too, ${name}`, async () => {
+        await start();
+        const client = dial();
+        client.send(`${head}\r\n`);
+        const text = await client.end();
+        expect(text).to.match(/^HTTP\/1\.1 200 .*\r\nConnection: close\r\n/s);
+        expect(text).to.not.match(/keep-alive/i);
+        expect(text).to.match(/you asked for \/a\.$/);
+      });
+
+    it("sends a stream of unknown length as HTTP/1.0 knows it", async () => {
+      await start((request, response) => {
+        request.resume();
+        response.write("one,");
+        response.end("two");
+      });
+      const client = dial();
+      client.send("GET /a HTTP/1.0\r\n\r\n");
+      const text = await client.end();
+      expect(text).to.match(/\r\n\r\none,two$/);
+      expect(text).to.not.match(/transfer-encoding/i);
+    });
+
+    it("keeps the others, whatever the main process does with its own", async () => {
+      await start((request, response) => {
+        request.resume();
+        response.writeHead(200, { connection: "close", "x-kept": "yes" }).end(`for ${request.url}.`);
+      });
+      const client = dial();
+      client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\n");
+      await client.until("for /a.");
+      client.send("GET /b HTTP/1.1\r\nhost: a\r\n\r\n");
+      expect(await client.until("for /b.")).to.contain("x-kept: yes");
+    });
+  });
 });
