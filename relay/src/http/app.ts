@@ -34,7 +34,7 @@ export type AppDependencies = {
   readonly workersSecret?: string | undefined;
   readonly gate: Gate;
   readonly accounts: Accounts;
-} & Omit<InferenceOptions, "maxAudioBytes" | "maxBodiesBytes" | "passOn" | "presets"> &
+} & Omit<InferenceOptions, "maxAudioBytes" | "maxBodiesBytes" | "presets"> &
   Omit<PresetsOptions, "access"> &
   ModelsOptions &
   Omit<AuthOptions, "callsPerMinute"> &
