@@ -1,5 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { listenError } from "@aimo/node/listen-error";
+import { randomHex } from "@aimo/node/random";
 import type { FastifyInstance } from "fastify";
 import type { RelayConfig } from "./config.ts";
 import { buildApp } from "./http/app.ts";
@@ -8,6 +9,9 @@ import type { RelayParts, Served } from "./parts.ts";
 import { AuthSessionStore } from "./store/auth-sessions.ts";
 import { PresetStore } from "./store/presets.ts";
 import type { Workers } from "./workers.ts";
+
+/** Too long to be guessed. */
+const SECRET_BYTES = 32;
 
 export type ListeningParameters = {
   readonly config: RelayConfig;
@@ -32,10 +36,14 @@ export async function startListening(parameters: ListeningParameters): Promise<L
     app.server.closeAllConnections();
     await closed;
   };
+  const workersSecret = workers ? randomHex(SECRET_BYTES) : undefined;
   const addressOf = () => workers?.address ?? (app.server.address() as AddressInfo);
-  const app: FastifyInstance = await createApp(parameters, { gate, sessions, addressOf });
+  const app: FastifyInstance = await createApp(parameters, {
+    ...{ gate, sessions, workersSecret, addressOf },
+  });
   try {
-    if (workers) await workers.start({ app, gate, served });
+    if (workers && workersSecret !== undefined)
+      await workers.start({ app, gate, served, secret: workersSecret });
     else await app.listen({ host, port });
   } catch (error) {
     await close();
@@ -47,18 +55,18 @@ export async function startListening(parameters: ListeningParameters): Promise<L
 type AppParts = {
   readonly gate: Gate;
   readonly sessions: AuthSessionStore;
+  readonly workersSecret: string | undefined;
   readonly addressOf: () => AddressInfo;
 };
 
 function createApp(
-  { config: { http }, parts, served, workers }: ListeningParameters,
+  { config: { http }, parts, served }: ListeningParameters,
   { addressOf, ...doors }: AppParts,
 ): Promise<FastifyInstance> {
   const { batching, observations, routing } = served;
   const { domains } = http;
   return buildApp({
     ...{ ...parts, ...served, ...batching, ...doors, settings: http, now: Date.now },
-    isInternal: workers !== undefined,
     presets: new PresetStore(parts.db, Date.now),
     chainId: parts.deployment.chainId,
     seen: {

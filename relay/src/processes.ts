@@ -13,6 +13,8 @@ export type WorkerStart = {
   readonly processes: number;
   /** Where the parent answers what workers do not. */
   readonly mainSocket: string;
+  /** What it knows its workers by there. */
+  readonly secret: string;
 };
 
 /**

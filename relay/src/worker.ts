@@ -115,7 +115,7 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
     limits: { ...config.serving, maxReplyBytes },
     randomHex: (bytes) => `0x${randomHex(bytes)}`,
   });
-  const main = new PassOn(start.mainSocket);
+  const main = new PassOn({ socketPath: start.mainSocket, secret: start.secret });
   const app = await buildWorkerApp({
     ...{ settings: config.http, log, serving, main, now: Date.now },
     onRefusal: (code) => link.tell("refused", code),

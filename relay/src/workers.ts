@@ -20,7 +20,13 @@ const MAX_SOCKET_PATH_BYTES = 100;
 const LOOK_MS = 250;
 const PROGRAM = programOf(import.meta.url, "worker");
 
-export type WorkersParts = { readonly app: FastifyInstance; readonly gate: Gate; readonly served: Served };
+export type WorkersParts = {
+  readonly app: FastifyInstance;
+  readonly gate: Gate;
+  readonly served: Served;
+  /** What `app` knows workers by. */
+  readonly secret: string;
+};
 
 /** A relay on all cores: workers serve clients, and this process keeps the books for them. */
 export class Workers {
@@ -47,14 +53,14 @@ export class Workers {
   }
 
   /** Resolves when all workers take connections. Throws `port_in_use`, `config_invalid`, or an Error. */
-  async start({ app, gate, served }: WorkersParts): Promise<void> {
+  async start({ app, gate, served, secret }: WorkersParts): Promise<void> {
     const { keys, desk, offers, inFlight, routing, metrics } = served;
     const { log, credit } = this.#parts;
     const onFlag = flagging(this.#parts);
     const mainSocket = await this.#openSocket(app);
     const pool = await WorkerPool.start({
       ...{ program: PROGRAM, count: this.#config.workers, log },
-      start: this.#startOf(mainSocket),
+      start: this.#startOf({ mainSocket, secret }),
       counter: {
         ...{ gate, desk, keys, inFlight, choosing: { offers, credit, now: Date.now } },
         onRefusal: (code) => metrics.onRefusal(code),
@@ -109,12 +115,12 @@ export class Workers {
     return path;
   }
 
-  #startOf(mainSocket: string): WorkerStart {
+  #startOf(doors: Pick<WorkerStart, "mainSocket" | "secret">): WorkerStart {
     const { http, serving, upstream, tiers, hooks, logLevel } = this.#config;
     const { relayId, privateKey, deployment } = this.#parts;
     return {
       config: { http, serving, upstream, tiers, hooks, logLevel },
-      ...{ relayId, privateKey, mainSocket, processes: processesOf(this.#config) },
+      ...{ relayId, privateKey, ...doors, processes: processesOf(this.#config) },
       ...{ chainId: deployment.chainId, settlement: deployment.contracts.settlement },
     };
   }

@@ -46,7 +46,7 @@ describe("a relay with workers", function () {
   });
 
   /** By a connection of its own, so that the next worker gets it. */
-  const ask = (body: object, headers: Record<string, string> = {}, path = "/v1/chat/completions") =>
+  const ask = (body: object | string, headers: Record<string, string> = {}, path = "/v1/chat/completions") =>
     new Promise<{ status: number; headers: Record<string, unknown>; json: Json }>((resolve, reject) => {
       const about = { method: "POST", agent: new Agent({ keepAlive: false }) };
       const all = { authorization: `Bearer ${network.key}`, "content-type": "application/json", ...headers };
@@ -56,7 +56,7 @@ describe("a relay with workers", function () {
           resolve({ status, headers, json: JSON.parse(parts.join("") || "null") });
         }, reject);
       });
-      outgoing.on("error", reject).end(JSON.stringify(body));
+      outgoing.on("error", reject).end(typeof body === "string" ? body : JSON.stringify(body));
     });
   const many = (count: number, body: object = CHAT, headers: Record<string, string> = {}) =>
     Promise.all(Array.from({ length: count }, () => ask(body, headers)));
@@ -151,21 +151,25 @@ describe("a relay with workers", function () {
     expect(network.ledger.commits).to.have.length(2);
   });
 
-  it("passes on what names a preset, and counts it once", async () => {
+  it("passes on what names a preset, however it is written, and counts it once", async () => {
     await start();
     await offered();
-    const replies = [
-      await ask(CHAT, slow()),
-      await ask({ ...CHAT, preset: "mine" }, slow()),
-      await ask(CHAT, slow()),
-    ];
-    const [before, named, after] = replies.map(({ json, headers }) => ({
-      code: json.error?.code,
-      left: Number(headers["x-ratelimit-remaining"]),
-    }));
-    expect(named?.code).to.equal("not_found");
-    // One may have come back meanwhile.
-    expect((before?.left ?? 0) - (after?.left ?? 0)).to.be.within(1, 2);
+    const model = CHAT.model;
+    const ways = [{ preset: "mine" }, { "pre\\u0073et": "mine" }, { model: `${model}@preset/mine` }];
+    const named = ways.map((way) => JSON.stringify({ ...CHAT, ...way }).replaceAll("\\\\u", "\\u"));
+    named.push(named[2]?.replace("@preset", "@\\u0070reset") ?? "");
+    for (const body of named) {
+      const [before, asked, after] = [
+        await ask(CHAT, slow()),
+        await ask(body, slow()),
+        await ask(CHAT, slow()),
+      ];
+      const left = ({ headers }: typeof before) => Number(headers["x-ratelimit-remaining"]);
+      expect([asked.status, asked.json.error?.code], body).to.deep.equal([404, "not_found"]);
+      expect(asked.json.error.message, body).to.contain("no preset mine");
+      // One may have come back meanwhile.
+      expect(left(before) - left(after), body).to.be.within(1, 2);
+    }
   });
 
   it("stops the provider when the client leaves, and bills what was delivered", async () => {

@@ -12,10 +12,10 @@ import { refuseOtherMethods } from "./errors.ts";
 import { type FilesOptions, filesRoutes } from "./files-routes.ts";
 import type { Gate } from "./gate.ts";
 import { type InferenceOptions, inferenceRoutes } from "./inference-routes.ts";
+import { believing, COUNTED_HEADER } from "./inward.ts";
 import { type KeysOptions, keysRoutes } from "./keys-routes.ts";
 import { type MetaOptions, metaRoutes } from "./meta-routes.ts";
 import { type ModelsOptions, modelsRoutes } from "./models-routes.ts";
-import { COUNTED_HEADER } from "./pass-on.ts";
 import { type PresetsOptions, presetsRoutes } from "./presets-routes.ts";
 
 export type HttpSettings = BaseSettings & {
@@ -30,11 +30,11 @@ export type AppDependencies = {
   readonly settings: HttpSettings;
   readonly log: FastifyBaseLogger;
   readonly now: () => number;
-  /** Whoever connects is another process of this relay, which passes clients' requests on. */
-  readonly isInternal?: boolean;
+  /** What workers of this relay, which pass clients' requests on, are known by; nobody else is answered then. */
+  readonly workersSecret?: string | undefined;
   readonly gate: Gate;
   readonly accounts: Accounts;
-} & Omit<InferenceOptions, "maxAudioBytes" | "maxBodiesBytes" | "passOn" | "presets"> &
+} & Omit<InferenceOptions, "maxAudioBytes" | "maxBodiesBytes" | "presets"> &
   Omit<PresetsOptions, "access"> &
   ModelsOptions &
   Omit<AuthOptions, "callsPerMinute"> &
@@ -47,9 +47,11 @@ export type AppDependencies = {
 
 /** The relay's HTTP interface, ready to listen. Every dependency is handed down as a plugin's option. */
 export async function buildApp(dependencies: AppDependencies): Promise<FastifyInstance> {
-  const { settings, log, metrics, now, isInternal = false } = dependencies;
+  const { settings, log, metrics, now, workersSecret } = dependencies;
+  const isInternal = workersSecret !== undefined;
   const onRefusal = (code: ErrorCode) => metrics.onRefusal(code);
   const app = createBaseApp({ settings, log, onRefusal, isInternal });
+  if (isInternal) app.addHook("onRequest", believing(workersSecret));
   const { gate } = dependencies;
   const isCounted = ({ url, method, headers }: FastifyRequest) =>
     url.startsWith("/v1/") && method !== "OPTIONS" && !(isInternal && COUNTED_HEADER in headers);

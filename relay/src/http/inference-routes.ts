@@ -11,7 +11,6 @@ import { readClientRequestId } from "../core/labels.ts";
 import type { Route } from "../core/types.ts";
 import type { CacheHit, ReplyCache } from "../flow/cache-ports.ts";
 import type { IdempotentReply } from "../flow/ports.ts";
-import type { Presets } from "../flow/preset-ports.ts";
 import { type CacheWish, serveCached } from "../flow/serve-cached.ts";
 import { type ServeOnceDependencies, serveOnce } from "../flow/serve-once.ts";
 import type { ReplySink, ServeRequest } from "../flow/serve-ports.ts";
@@ -20,15 +19,13 @@ import { boundBodies } from "./body-room.ts";
 import { readCacheWish, tellFound } from "./cache-headers.ts";
 import { dialectSchemas } from "./dialect-schemas.ts";
 import { DialectSink } from "./dialect-sink.ts";
-import { type CallParameters, readCall } from "./read-call.ts";
+import { type CallParameters, type PresetsHere, readCall } from "./read-call.ts";
 import { inferenceSchemas } from "./schemas.ts";
 import { SocketSink } from "./sink.ts";
 
 export type InferenceOptions = ServeOnceDependencies & {
   readonly cache: ReplyCache;
-  readonly presets: Pick<Presets, "find">;
-  /** True: another process answers this one, because it needs what only that has. */
-  readonly passOn?: (request: FastifyRequest, reply: FastifyReply) => boolean;
+  readonly presets: PresetsHere;
   /** Largest form with a recording, and large bodies that are in memory together, bytes. */
   readonly maxAudioBytes: number;
   readonly maxBodiesBytes: number;
@@ -97,10 +94,14 @@ type Call = CallParameters & { readonly reply: FastifyReply };
 
 async function infer(options: InferenceOptions, call: Call): Promise<FastifyReply> {
   const { request, reply, dialect } = call;
-  if (options.passOn?.(request, reply)) return reply;
   const { caller } = keyOf(request);
-  const read = readCall(call, options.presets, caller.userId);
-  const { asked, preset, content, ...served } = read instanceof Promise ? await read : read;
+  const reading = readCall(call, options.presets, caller.userId);
+  const read = reading instanceof Promise ? await reading : reading;
+  if ("passOn" in read) {
+    read.passOn(request, reply);
+    return reply;
+  }
+  const { asked, preset, content, ...served } = read;
   const voucher = request.headers[ROUTE_HEADERS.voucher];
   const serve = {
     ...{ requestId: request.id, route: call.route, caller, ...served },

@@ -2,62 +2,55 @@ import {
   Agent,
   type ClientRequest,
   type IncomingMessage,
-  type OutgoingHttpHeaders,
   type ServerResponse,
   request as send,
 } from "node:http";
 import { pipeline } from "node:stream";
 import { errorBody } from "@aimo/protocol/error-body";
 import { AimoError } from "@aimo/protocol/errors";
+import { headersInward, headersOutward, type InwardParameters } from "./inward.ts";
 
 /** Passes a client's request on, as it is, to the relay's main process, and what that answers back. */
 
-/** Says that a request was taken from its caller's limits already. Only believed between a relay's own processes. */
-export const COUNTED_HEADER = "aimo-counted";
-/** Each concerns one connection, or is set anew here. */
-const OWN_HEADERS = new Set([
-  ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
-  ...["expect", "x-forwarded-for", COUNTED_HEADER],
-]);
 /** More wait for one of them to be free. */
 const MAX_SOCKETS = 1_024;
 
-export type Passed = {
+export type Passed = Omit<InwardParameters, "secret"> & {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The client's address, by what this process knows of proxies. */
-  readonly ip: string;
   /** Where it was read already. */
   readonly body?: Uint8Array | undefined;
-  readonly isCounted: boolean;
 };
 
+/** Where the main process listens, and what it knows this process by. */
+export type PassOnParameters = { readonly socketPath: string; readonly secret: string };
+
 export class PassOn {
-  readonly #socketPath: string;
+  readonly #parameters: PassOnParameters;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
 
-  /** `socketPath`: where the main process listens. */
-  constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+  constructor(parameters: PassOnParameters) {
+    this.#parameters = parameters;
   }
 
   pass({ request, response, ip, body, isCounted }: Passed): void {
     const { method, url: path } = request;
-    const headers: OutgoingHttpHeaders = {
-      "x-forwarded-for": ip,
-      ...(isCounted ? { [COUNTED_HEADER]: "1" } : {}),
-    };
-    for (const [name, value] of Object.entries(request.headers))
-      if (!OWN_HEADERS.has(name) && value !== undefined) headers[name] = value;
+    const { socketPath, secret } = this.#parameters;
+    const headers = headersInward(request.headers, { secret, ip, isCounted });
+    // Said for every method: without it, Node writes a body of GET or DELETE unframed, as if it were the next request.
+    if (body) headers["content-length"] = body.byteLength;
+    else if (isChunked(request)) headers["transfer-encoding"] = "chunked";
+    // Node's parser reads nothing more of a connection whose client wished another protocol.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     let isAnswered = false;
-    const onward = send({ socketPath: this.#socketPath, agent: this.#agent, method, path, headers });
+    const onward = send({ socketPath, agent: this.#agent, method, path, headers });
     onward.on("response", (answer) => {
       isAnswered = true;
       // What it did not wait for it does not want, and its connection waits for that.
       answer.on("end", () => {
         if (!onward.writableFinished) onward.destroy();
       });
-      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
+      response.writeHead(answer.statusCode ?? 502, headersOutward(answer.rawHeaders));
       // Comments and the first bytes of a stream must not wait for more.
       response.flushHeaders();
       // What breaks off on one side is broken off on the other: nothing looks whole that is not.
@@ -72,13 +65,17 @@ export class PassOn {
       if (!response.writableFinished) onward.destroy();
     });
     if (body) onward.end(body);
-    else sendOn(request, onward);
+    else if (isChunked(request) || request.headers["content-length"] !== undefined) sendOn(request, onward);
+    else onward.end();
   }
 
   close(): void {
     this.#agent.destroy();
   }
 }
+
+/** The request has a body that does not say how long it is. */
+const isChunked = ({ headers }: IncomingMessage): boolean => headers["transfer-encoding"] !== undefined;
 
 /**
  * Sends a body on. When it is not wanted any more, because the answer came before its end, the rest is read and dropped:

@@ -2,7 +2,7 @@ import { keccakInSteps } from "@aimo/node/fast-crypto";
 import { toHex } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Hex } from "viem";
 import { type Ask, readAsk } from "../core/ask.ts";
 import { canonicalBody } from "../core/canonical.ts";
@@ -36,15 +36,24 @@ export type ReadCall = {
   content(): string;
 };
 
+/** Another process has the presets: it answers requests that name one. */
+export type PresetsElsewhere = {
+  readonly passOn: (request: FastifyRequest, reply: FastifyReply) => void;
+};
+export type PresetsHere = Pick<Presets, "find"> | PresetsElsewhere;
+
 /** A longer body is hashed in steps: at once it would hold up everybody's streams. */
 const LONG_BYTES = 256 * 1024;
 
-/** Reads a call; one that is long or names a preset comes as a promise. Throws what `readAsk` throws. */
+/**
+ * Reads a call; one that is long or names a preset comes as a promise. Where another process has
+ * the presets, a call that names one is for that: `presets` comes back. Throws what `readAsk` throws.
+ */
 export function readCall(
   call: CallParameters,
-  presets: Pick<Presets, "find">,
+  presets: PresetsHere,
   userId: number,
-): ReadCall | Promise<ReadCall> {
+): Reading | Promise<Reading> {
   const sent = call.request.body instanceof Buffer ? call.request.body : Buffer.alloc(0);
   const read = (bodyHash: Hex) => readHashed(call, { sent, bodyHash }, { presets, userId });
   return sent.length > LONG_BYTES
@@ -52,14 +61,16 @@ export function readCall(
     : read(hashBody(sent));
 }
 
+type Reading = ReadCall | PresetsElsewhere;
 type Sent = { readonly sent: Buffer; readonly bodyHash: Hex };
-type PresetsOf = { readonly presets: Pick<Presets, "find">; readonly userId: number };
+type PresetsOf = { readonly presets: PresetsHere; readonly userId: number };
 
 function readHashed(call: CallParameters, body: Sent, { presets, userId }: PresetsOf) {
   if (call.route === "transcriptions") return readForm(call.request, body);
   const parsed = parseBody(body.sent);
   const slug = isObject(parsed) ? presetNamed(parsed) : undefined;
   if (slug === undefined) return readJson(call, { ...body, parsed, preset: undefined });
+  if ("passOn" in presets) return presets;
   return requirePreset(presets, userId, slug).then((preset) => readJson(call, { ...body, parsed, preset }));
 }
 

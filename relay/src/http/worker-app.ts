@@ -23,8 +23,6 @@ export type WorkerAppDependencies = {
 
 /** Headers of requests that need what is kept of others. */
 const KEPT = [ROUTE_HEADERS.idempotencyKey, ROUTE_HEADERS.cache, ROUTE_HEADERS.cacheClear];
-/** Stands in every body that names a preset, as a field or in the model's name; what only mentions it is passed on too. */
-const PRESET = "preset";
 
 /**
  * The HTTP interface of a worker: it serves inference by itself. All else goes to the main process, which has the keys,
@@ -54,11 +52,8 @@ export async function buildWorkerApp(dependencies: WorkerAppDependencies): Promi
     await inference.register(inferenceRoutes, {
       ...{ serving, ...ELSEWHERE, maxKeptBytes: 0 },
       ...{ maxAudioBytes: settings.maxAudioBytes, maxBodiesBytes: settings.maxBodiesBytes },
-      passOn: (request, reply) => {
-        if (!(request.body instanceof Buffer && request.body.includes(PRESET))) return false;
-        pass(request, reply, true);
-        return true;
-      },
+      // It was counted before it was read.
+      presets: { passOn: (request, reply) => pass(request, reply, true) },
     });
   });
   await app.ready();
@@ -69,8 +64,7 @@ const never = (): never => {
   throw new RangeError("This is kept by the main process; the request should have been passed on.");
 };
 /** What requests that are served here do not need. */
-const ELSEWHERE: Pick<InferenceOptions, "idempotency" | "cache" | "presets"> = {
+const ELSEWHERE: Pick<InferenceOptions, "idempotency" | "cache"> = {
   idempotency: { claim: never, settle: never },
   cache: { find: never, begin: never, clear: never },
-  presets: { find: never },
 };

@@ -1,14 +1,13 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { CHAT, startTestRelay, type TestRelay, until } from "../support/test-relay.ts";
-import { faultOf } from "./laws.ts";
+import { expectInForm } from "./laws.ts";
 import { change, exchange, mutated } from "./mutants.ts";
 import { RUNS, SEED } from "./runs.ts";
 
 /** What follows each mutant: whatever it was, the connection ends. */
 const LAST = "GET /health HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n";
 const AT_ONCE = 16;
-const NONE: ReadonlySet<string> = new Set();
 
 const chunked = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
 const requests = (key: string): string[] => {
@@ -74,18 +73,3 @@ describe(`bytes near to HTTP (seed ${SEED})`, () => {
     await fc.assert(law, { numRuns: RUNS, seed: SEED, endOnFailure: true });
   });
 });
-
-/** Each error that can be read among the replies of a connection is one of ours, and none is the relay's fault. */
-function expectInForm(replies: string): void {
-  if (replies === "") return;
-  expect(replies).to.match(/^HTTP\/1\.1 \d{3} /);
-  const heads = /HTTP\/1\.1 ([45]\d\d) [^\r]*\r\n(.*?)\r\n\r\n(\{[^\r\n]*)?/gsu;
-  for (const [, status, head = "", body = ""] of replies.matchAll(heads)) {
-    const length = /content-length: (\d+)/i.exec(head)?.[1];
-    // The reply to a HEAD has no body to look into.
-    if (body === "" || !body.startsWith('{"error"')) continue;
-    const headers = { "x-request-id": /x-request-id: (\S+)/i.exec(head)?.[1] };
-    const whole = Buffer.from(body).subarray(0, Number(length)).toString();
-    expect(faultOf("/", { status: Number(status), headers, body: whole }, NONE), replies).to.equal(undefined);
-  }
-}

@@ -1,4 +1,5 @@
 import { ERRORS } from "@aimo/protocol/errors";
+import { expect } from "chai";
 
 /** What holds of every reply, whatever was sent. */
 
@@ -11,6 +12,23 @@ export type Reply = {
 type Fields = Readonly<Record<string, unknown>>;
 const fieldsOf = (value: unknown): Fields =>
   (typeof value === "object" && value !== null ? value : {}) as Fields;
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Each error that can be read among the replies of a connection is one of ours, and none is the relay's fault. */
+export function expectInForm(replies: string): void {
+  if (replies === "") return;
+  expect(replies).to.match(/^HTTP\/1\.1 \d{3} /);
+  const heads = /HTTP\/1\.1 ([45]\d\d) [^\r]*\r\n(.*?)\r\n\r\n(\{[^\r\n]*)?/gsu;
+  for (const [, status, head = "", body = ""] of replies.matchAll(heads)) {
+    const length = /content-length: (\d+)/i.exec(head)?.[1];
+    // The reply to a HEAD has no body to look into.
+    if (body === "" || !body.startsWith('{"error"')) continue;
+    const headers = { "x-request-id": /x-request-id: (\S+)/i.exec(head)?.[1] };
+    const whole = Buffer.from(body).subarray(0, Number(length)).toString();
+    expect(faultOf("/", { status: Number(status), headers, body: whole }, NONE), replies).to.equal(undefined);
+  }
+}
 
 /** What is wrong with a reply; undefined when nothing is. `allowed`: codes of 5xx that are nobody's fault here. */
 export function faultOf(
