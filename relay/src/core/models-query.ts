@@ -188,9 +188,10 @@ function readNumber(query: Query, name: Parameter, most: number): number | undef
 }
 
 function readLimit(query: Query): number {
-  const limit = readNumber(query, "limit", MAX_LIMIT) ?? MAX_LIMIT;
-  if (!Number.isInteger(limit) || limit < 1)
-    throw invalid("limit", `must be an integer from 1 to ${MAX_LIMIT}`);
+  const text = readText(query, "limit");
+  if (text === undefined) return MAX_LIMIT;
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) throw invalid("limit", `must be an integer from 1 to ${MAX_LIMIT}`);
   return limit;
 }
 

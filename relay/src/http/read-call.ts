@@ -13,6 +13,7 @@ import { hashBody } from "../core/meter.ts";
 import { type Preset, presetNamed, withPreset } from "../core/preset.ts";
 import type { Route } from "../core/types.ts";
 import type { Presets } from "../flow/preset-ports.ts";
+import { parseJson } from "./json-body.ts";
 
 export type CallParameters = {
   readonly request: FastifyRequest;
@@ -57,7 +58,7 @@ type PresetsOf = { readonly presets: Pick<Presets, "find">; readonly userId: num
 
 function readHashed(call: CallParameters, body: Sent, { presets, userId }: PresetsOf) {
   if (call.route === "transcriptions") return readForm(call.request, body);
-  const parsed = parseBody(body.sent);
+  const parsed = parseJson(body.sent.toString());
   const slug = isObject(parsed) ? presetNamed(parsed) : undefined;
   if (slug === undefined) return readJson(call, { ...body, parsed, preset: undefined });
   return requirePreset(presets, userId, slug).then((preset) => readJson(call, { ...body, parsed, preset }));
@@ -101,12 +102,4 @@ async function requirePreset(presets: Pick<Presets, "find">, userId: number, slu
   const preset = await presets.find(userId, slug);
   if (preset) return preset;
   throw new AimoError("not_found", { message: `The account has no preset ${slug}.`, param: "preset" });
-}
-
-function parseBody(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString());
-  } catch (cause) {
-    throw new AimoError("invalid_request", { message: "The body is not valid JSON.", cause });
-  }
 }
