@@ -118,7 +118,9 @@ describe("the models list and its endpoints", () => {
     const { data } = await get("/v1/models/ACME/painter/endpoints");
     expect(data.endpoints[0].pricing.image).to.equal("0.02");
     const none = await fetch(`${relay.url}/v1/models/nobody/none/endpoints`);
-    expect([none.status, (await jsonOf(none)).error.code]).to.deep.equal([404, "model_not_found"]);
+    const { error } = await jsonOf(none);
+    expect([none.status, error.code]).to.deep.equal([404, "model_not_found"]);
+    expect(error.message).to.include("nobody/none").and.not.include("endpoints");
   });
 
   it("lists providers", async () => {

@@ -93,6 +93,31 @@ describe("a refusal", () => {
     expect(await errorOf(reply)).to.include({ status: 404, param: "file_id" });
   });
 
+  it("tells a missing key from one in another form and from an unknown one", async () => {
+    const why = async (headers: Record<string, string>) => {
+      const { status, code, message } = await errorOf(await fetch(`${relay.url}/v1/key`, { headers }));
+      expect({ status, code }).to.deep.equal({ status: 401, code: "authentication_failed" });
+      return message;
+    };
+    expect(await why({})).to.include("no header Authorization");
+    for (const authorization of ["Basic abc", "Bearer", "aimo-sk-abc"])
+      expect(await why({ authorization })).to.include("not of the form `Bearer");
+    for (const key of ["aimo-sk-unknown", "aimo-st-unknown", "other"]) {
+      const unknown = "The API key or session is unknown, expired or revoked.";
+      expect(await why({ authorization: `Bearer ${key}` })).to.equal(unknown);
+      expect(await why({ "x-api-key": key })).to.equal(unknown);
+    }
+  });
+
+  it("says what to send where a key or a session is the wrong one of the two", async () => {
+    const byKey = await errorOf(await client.call("GET", "/v1/keys", relay.key));
+    expect(byKey).to.include({ status: 403, code: "permission_denied" });
+    expect(byKey.hint).to.include("aimo auth session").and.include("/v1/auth/siwe");
+    const bySession = await errorOf(await client.call("POST", CHATS, session, {}));
+    expect(bySession).to.include({ status: 403, code: "permission_denied" });
+    expect(bySession.hint).to.include("aimo keys create");
+  });
+
   it("asks for a form where only a form is taken", async () => {
     for (const path of ["/v1/files", "/v1/audio/transcriptions"]) {
       const refused = await post(path, {});
