@@ -4,6 +4,7 @@ import type { ModelJson } from "@aimo/protocol/routes";
 import type { Seen } from "./endpoints-list.ts";
 import { announcedBy, architectureOf, usualPrice } from "./model-traits.ts";
 import { listModels } from "./models-list.ts";
+import { isProviderName } from "./preferences.ts";
 import type { Offer } from "./types.ts";
 
 /** Filters and order of the models list. Filters look at each provider's offer; a model stays if one of them is left. */
@@ -79,7 +80,7 @@ export function readModelsQuery(query: Query): ModelsQuery {
     parameters: readList(query, "supported_parameters"),
     input: readList(query, "input_modalities", IN_MODALITIES),
     output: readList(query, "output_modalities", OUT_MODALITIES),
-    providers: readList(query, "providers"),
+    providers: readProviders(query),
     regions: readList(query, "region"),
     ...{ context, price },
     sort: readOneOf("sort", SORT_NAMES[sort] ?? sort, SORTS) ?? "name",
@@ -166,6 +167,12 @@ function readList(query: Query, name: Parameter, known?: readonly string[]): rea
   if (items.length > MAX_LIST) throw invalid(name, `has more than ${MAX_LIST} items`);
   if (known) for (const item of items) readOneOf(name, item, known);
   return items;
+}
+
+function readProviders(query: Query): readonly string[] {
+  const names = readList(query, "providers");
+  if (names.every(isProviderName)) return names;
+  throw invalid("providers", "must be ids or addresses of providers, as in GET /v1/providers");
 }
 
 function readOneOf<const T extends string>(

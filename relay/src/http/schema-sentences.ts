@@ -25,6 +25,8 @@ type Schema = {
 /** With `verbose`, Ajv adds the schema that was not met. */
 type Fault = FastifySchemaValidationError & { readonly parentSchema?: Schema };
 
+/** As much of a wrong name as is told. */
+const MAX_NAME_LENGTH = 64;
 const UNIONS: ReadonlySet<string> = new Set(["anyOf", "oneOf"]);
 
 /** `context` is what was judged: "body", "querystring" or "params". */
@@ -54,7 +56,7 @@ function pathOf({ instancePath, params }: FastifySchemaValidationError): readonl
     .slice(1)
     .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
   const named = params["missingProperty"] ?? params["additionalProperty"];
-  return typeof named === "string" ? [...path, named] : path;
+  return typeof named === "string" ? [...path, named.slice(0, MAX_NAME_LENGTH)] : path;
 }
 
 /** `models[0].name`, as in the other refusals. */

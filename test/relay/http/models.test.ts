@@ -79,6 +79,7 @@ describe("the models list and its endpoints", () => {
         ["category", "poetry"],
         ["input_modalities", "smell"],
         ["providers", many],
+        ["providers", "abc"],
       ],
       ...[
         ["min_context", "-1"],
@@ -91,6 +92,7 @@ describe("the models list and its endpoints", () => {
       const response = await fetch(`${relay.url}/v1/models?${name}=${value}`);
       expect([response.status, (await jsonOf(response)).error.param]).to.deep.equal([400, name]);
     }
+    expect((await fetch(`${relay.url}/v1/models?foo=bar`)).status, "another's parameter").to.equal(200);
     const twice = await fetch(`${relay.url}/v1/models?q=a&q=b`);
     expect([twice.status, (await jsonOf(twice)).error.param]).to.deep.equal([400, "q"]);
     const crossed = await jsonOf(await fetch(`${relay.url}/v1/models?min_price=2&max_price=1`));

@@ -61,6 +61,17 @@ export function refuseFields(body: Json, refused: ReadonlyMap<string, string>): 
   }
 }
 
+/** As much of a wrong name as is told. */
+const MAX_NAME_LENGTH = 64;
+
+/** Refuses a field of an object that nobody knows: a slip of the pen must not look like a wish that was met. */
+export function refuseUnknown(json: Json, known: ReadonlySet<string>, at: string): void {
+  const field = Object.keys(json).find((each) => !known.has(each));
+  if (field === undefined) return;
+  const name = `${at}.${field.slice(0, MAX_NAME_LENGTH)}`;
+  throw invalid(`${name} is not a field that is known. There are ${[...known].join(", ")}.`, name);
+}
+
 /** No program nests its bodies so deep, and what writes JSON fails far beyond. */
 const MAX_LEVELS = 128;
 
