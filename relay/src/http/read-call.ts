@@ -10,7 +10,7 @@ import { type Dialect, isObject, type Json, refuseDepth } from "../core/dialects
 import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
 import { readLabels } from "../core/labels.ts";
 import { hashBody } from "../core/meter.ts";
-import { type Preset, presetNamed, withPreset } from "../core/preset.ts";
+import { hasTokenLimit, type Preset, presetNamed, withPreset } from "../core/preset.ts";
 import type { Route } from "../core/types.ts";
 import type { Presets } from "../flow/preset-ports.ts";
 import { parseJson } from "./json-body.ts";
@@ -90,7 +90,7 @@ function readJson(
     return { ask, body: sent, bodyHash, labels, asked: {}, preset: undefined, content };
   }
   if (preset) refuseDepth(parsed);
-  const form = dialect ? dialect.toChat(parsed) : parsed;
+  const form = dialect ? dialect.toChat(parsed, preset && hasTokenLimit(preset.parameters)) : parsed;
   const json = preset ? withPreset(form, preset, { route, asked: parsed }) : form;
   const body = Buffer.from(JSON.stringify(json));
   const ask = readAsk(route, json, body.length, session);

@@ -5,8 +5,11 @@ import { AimoError } from "@aimo/protocol/errors";
  * from what a chat replied, so every route is routed, metered and billed by the same code.
  */
 export interface Dialect {
-  /** The chat completion that a request means. Throws `invalid_request` naming the client's own field. */
-  toChat(body: Json): Json;
+  /**
+   * The chat completion that a request means. `isLimited`: its limit of tokens comes from elsewhere if it has none.
+   * Throws `invalid_request` naming the client's own field.
+   */
+  toChat(body: Json, isLimited?: boolean): Json;
   /** A whole reply from a whole chat completion. `asked` is the client's body. */
   reply(chat: Json, asked: Json): Json;
   /** Begins one streamed reply. */
