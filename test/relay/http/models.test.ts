@@ -48,6 +48,17 @@ describe("the models list and its endpoints", () => {
     expect(await ids("input_modalities=audio")).to.deep.equal([]);
   });
 
+  it("say how much a model writes, of models that write", async () => {
+    const [painter, writer] = (await get("/v1/models")).data;
+    expect([painter.max_completion_tokens, painter.aimo.providers[0].max_completion_tokens]).to.deep.equal([
+      ...[null, null],
+    ]);
+    expect(writer.max_completion_tokens).to.equal(writer.aimo.providers[0].max_completion_tokens);
+    expect(writer.max_completion_tokens).to.be.greaterThan(0);
+    const { endpoints } = (await get("/v1/models/acme/painter/endpoints")).data;
+    expect(endpoints[0].max_completion_tokens).to.equal(null);
+  });
+
   it("keeps only the providers that fit", async () => {
     const providers = async (query: string) =>
       (await get(`/v1/models?category=chat&${query}`)).data[0]?.aimo.providers.map(({ id }: Json) => id);
