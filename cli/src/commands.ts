@@ -19,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   faucet,
   walletCreate,
   auth.login,
+  auth.session,
   auth.logout,
   credits.buy,
   credits.balance,

@@ -1,4 +1,4 @@
-import { AimoClient } from "@aimo/sdk";
+import { AimoClient, type Session } from "@aimo/sdk";
 import type { Address } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import type { CliContext } from "./context.ts";
@@ -9,10 +9,11 @@ import { loadWalletKey } from "./wallet.ts";
 export async function openSession(
   settings: Settings,
   context: CliContext,
-): Promise<{ readonly client: AimoClient; readonly owner: Address }> {
+): Promise<{ readonly client: AimoClient; readonly owner: Address; readonly session: Session }> {
   const account = privateKeyToAccount((await loadWalletKey(settings, context)).privateKey);
   context.note(`Signing in to ${settings.baseUrl} as ${account.address}…`);
   // An API key in the environment has no part in this.
-  const { token } = await new AimoClient({ baseURL: settings.baseUrl, apiKey: "" }).signIn(account);
-  return { client: new AimoClient({ baseURL: settings.baseUrl, apiKey: token }), owner: account.address };
+  const session = await new AimoClient({ baseURL: settings.baseUrl, apiKey: "" }).signIn(account);
+  const client = new AimoClient({ baseURL: settings.baseUrl, apiKey: session.token });
+  return { client, owner: account.address, session };
 }

@@ -69,6 +69,11 @@ export const ERRORS = {
     message: "No such model is registered.",
     hint: "List models with `aimo models list` or GET /v1/models.",
   },
+  no_fitting_provider: {
+    status: 404,
+    message: "No provider of the model fits what the request says of providers.",
+    hint: "Loosen the filter that the message names; GET /v1/models shows prices and promises of each provider.",
+  },
   not_found: { status: 404, message: "There is no such resource.", hint: "Check the path and the id." },
   method_not_allowed: {
     status: 405,

@@ -138,7 +138,7 @@ export type ModelJson = {
   readonly name: string;
   readonly description: string;
   readonly context_length: number;
-  readonly max_completion_tokens: number;
+  readonly max_completion_tokens: number | null;
   readonly architecture: ArchitectureJson;
   /** What any of the providers says that it takes; empty when none says anything. */
   readonly supported_parameters: readonly string[];
@@ -155,7 +155,7 @@ export type ModelJson = {
       readonly pricing: PricingJson;
       readonly price_version: number;
       readonly context_length: number;
-      readonly max_completion_tokens: number;
+      readonly max_completion_tokens: number | null;
       readonly free_slots: number;
       readonly latency_ms: number;
     } & ProviderClaims)[];
@@ -180,7 +180,7 @@ export type EndpointJson = {
   readonly provider: { readonly id: number; readonly address: Address };
   readonly region: string;
   readonly context_length: number;
-  readonly max_completion_tokens: number;
+  readonly max_completion_tokens: number | null;
   readonly pricing: PricingJson;
   readonly price_version: number;
   /** Null: not announced. */

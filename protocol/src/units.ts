@@ -22,6 +22,9 @@ const BPS = 10_000n;
 export const UNIT_KINDS = { none: 0, token: 1, image: 2, millisecond: 3, character: 4, request: 5 } as const;
 export type UnitKind = keyof typeof UNIT_KINDS;
 
+/** What the three counts of a price are. */
+export type UnitKinds = readonly [UnitKind, UnitKind, UnitKind];
+
 /** Counts of work: text uses (prompt not cached, cached prompt, completion); images use units2. Each fits u32. */
 export type Units = readonly [number, number, number];
 /** pUSD per unit, each fits u64. */
@@ -29,7 +32,7 @@ export type Prices = readonly [bigint, bigint, bigint];
 export type Price = {
   readonly version: number;
   readonly prices: Prices;
-  readonly kinds: readonly [UnitKind, UnitKind, UnitKind];
+  readonly kinds: UnitKinds;
 };
 
 /** Three kinds as the u24 of the registry: first kind in the highest byte. */

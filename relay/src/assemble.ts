@@ -127,9 +127,9 @@ function startObservers({ tracing }: RelayConfig, { relayId }: RelayParts, metri
       metrics.onHold(start);
       traces.onHold(start);
     },
-    onCommit: (id, outcome) => {
-      metrics.onCommit(id, outcome);
-      traces.onCommit(id, outcome);
+    onCommit: (id, outcome, kinds) => {
+      metrics.onCommit(id, outcome, kinds);
+      traces.onCommit(id, outcome, kinds);
     },
     close: () => traces.close(),
   };
@@ -164,8 +164,8 @@ function createDesk(parts: RelayParts, rooms: Rooms): BooksDesk {
   return new BooksDesk({
     ...{ ledger, accounts, credit, vouchers, feeBps, admission, now: Date.now, randomHex: randomHexOf },
     onHold: (start) => observers.onHold(start),
-    onCommit: (start, outcome) => {
-      observers.onCommit(start.id, outcome);
+    onCommit: (start, outcome, kinds) => {
+      observers.onCommit(start.id, outcome, kinds);
       observations.add(start.model, outcome, Date.now());
     },
   });

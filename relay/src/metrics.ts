@@ -1,4 +1,5 @@
 import type { ErrorCode } from "@aimo/protocol/errors";
+import type { UnitKinds } from "@aimo/protocol/units";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { GenerationStart, Outcome, Route } from "./core/types.ts";
 import type { CountResult } from "./token-counter.ts";
@@ -11,7 +12,8 @@ export type RelayMetrics = {
   readonly contentType: string;
   read(): Promise<string>;
   onHold(start: GenerationStart): void;
-  onCommit(id: string, outcome: Outcome): void;
+  /** `kinds`: what the units of a usage are; undefined where it is free. */
+  onCommit(id: string, outcome: Outcome, kinds: UnitKinds | undefined): void;
   /** A request that was answered with an error of the table instead of a reply. */
   onRefusal(code: ErrorCode): void;
   /** A provider's count was compared with the relay's own, or there was no room for that. */
@@ -56,7 +58,15 @@ const MAX_PENDING = 1_024;
 
 const OPERATIONS: Readonly<Partial<Record<Route, string>>> = { images: "image_generation" };
 
-type Ended = { readonly start: GenerationStart | undefined; readonly outcome: Outcome };
+const SLOTS = [0, 1, 2] as const;
+type Slot = (typeof SLOTS)[number];
+const NO_KINDS: UnitKinds = ["none", "none", "none"];
+
+type Ended = {
+  readonly start: GenerationStart | undefined;
+  readonly outcome: Outcome;
+  readonly kinds: UnitKinds | undefined;
+};
 
 export function createMetrics(sources: MetricsSources): RelayMetrics {
   const registry = new Registry();
@@ -78,8 +88,8 @@ export function createMetrics(sources: MetricsSources): RelayMetrics {
       return registry.metrics();
     },
     onHold: (start) => void running.set(start.id, start),
-    onCommit: (id, outcome) => {
-      ended.push({ start: running.get(id), outcome });
+    onCommit: (id, outcome, kinds) => {
+      ended.push({ start: running.get(id), outcome, kinds });
       running.delete(id);
       if (ended.length >= MAX_PENDING) count();
     },
@@ -115,8 +125,11 @@ function createInstruments(registry: Registry) {
       "result",
     ]),
     charged: counter("aimo_serve_charged_pusd_total", "Charged, provisionally, in pUSD.", []),
-    units: counter("aimo_serve_units_total", "Billed units, by their slot in the price.", ["slot"]),
-    tokens: histogram("gen_ai_client_token_usage", "Billed tokens of a request.", {
+    units: counter("aimo_serve_units_total", "Billed units, by what they are and their slot in the price.", [
+      "kind",
+      "slot",
+    ]),
+    tokens: histogram("gen_ai_client_token_usage", "Billed tokens of a request that is priced by them.", {
       buckets: TOKEN_BUCKETS,
       labelNames: ["gen_ai_operation_name", "gen_ai_token_type"],
     }),
@@ -194,21 +207,24 @@ function createCacheMetrics(registry: Registry, cache: CacheCounts): void {
   gauge("aimo_cache_bytes", "Bytes of kept replies.", () => cache.bytes);
 }
 
-function countOne(to: Instruments, { start, outcome }: Ended): void {
+function countOne(to: Instruments, { start, outcome, kinds = NO_KINDS }: Ended): void {
   to.requests.inc({ outcome: outcome.kind === "usage" ? "billed" : outcome.reason });
   for (const { error } of outcome.attempts) if (error) to.failures.inc({ error_type: error });
   if (outcome.kind !== "usage") return;
   const { charge, statement, latencyMs, generationMs, cancelled } = outcome;
   to.charged.inc(Number(charge));
-  const [prompt, cached, output] = statement.units;
-  for (const [slot, count] of statement.units.entries()) to.units.inc({ slot: String(slot) }, count);
+  const { units } = statement;
+  for (const slot of SLOTS)
+    if (kinds[slot] !== "none") to.units.inc({ kind: kinds[slot], slot: String(slot) }, units[slot]);
   if (!start) return;
   const operation = { gen_ai_operation_name: OPERATIONS[start.route] ?? start.route };
   to.duration.observe({ ...operation, error_type: cancelled ? "cancelled" : "" }, generationMs / 1_000);
-  to.tokens.observe({ ...operation, gen_ai_token_type: "input" }, prompt + cached);
-  if (start.route !== "chat") return;
-  to.tokens.observe({ ...operation, gen_ai_token_type: "output" }, output);
-  if (!start.streamed) return;
+  const tokens = (slot: Slot) => (kinds[slot] === "token" ? units[slot] : 0);
+  if (kinds[0] === "token" || kinds[1] === "token")
+    to.tokens.observe({ ...operation, gen_ai_token_type: "input" }, tokens(0) + tokens(1));
+  const output = tokens(2);
+  if (kinds[2] === "token") to.tokens.observe({ ...operation, gen_ai_token_type: "output" }, output);
+  if (start.route !== "chat" || !start.streamed) return;
   to.firstToken.observe(operation, latencyMs / 1_000);
   if (output > 1) to.perToken.observe(operation, (generationMs - latencyMs) / 1_000 / (output - 1));
 }

@@ -43,7 +43,7 @@ export type RelayParts = Omit<Money, "close"> & {
 };
 
 /** Told of each hold and of how it ended. */
-export type Observers = Pick<Tracing, "onHold" | "onCommit" | "close">;
+export type Observers = Pick<RelayMetrics, "onHold" | "onCommit"> & Pick<Tracing, "close">;
 
 /** What a relay serves with. */
 export type Rooms = {

@@ -97,6 +97,7 @@ export const RelayConfigSchema = Type.Object(
           [1, 10_000_000],
         ),
         trustedProxies: list([], "Addresses and networks of proxies whose X-Forwarded-For is believed."),
+        metricsToken: text("", "Bearer token that GET /metrics asks for; open to all when empty."),
         authCallsPerMinute: count(30, "Sign-in calls per minute of one address.", [1, 100_000]),
         maxKeptReplyBytes: count(MIB, "Largest reply kept for a repeated Idempotency-Key.", [0, 64 * MIB]),
       },

@@ -1,3 +1,4 @@
+import type { UnitKinds } from "@aimo/protocol/units";
 import { type Attributes, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -15,7 +16,8 @@ export type TracingParameters = {
 /** Spans of what was served: one for each request, with an event for each provider that was tried. */
 export type Tracing = {
   onHold(start: GenerationStart): void;
-  onCommit(id: string, outcome: Outcome): void;
+  /** `kinds`: what the units of a usage are. */
+  onCommit(id: string, outcome: Outcome, kinds: UnitKinds | undefined): void;
   /** Sends what is left, and stops. */
   close(): Promise<void>;
 };
@@ -38,16 +40,18 @@ export function startTracing({ endpoint, samplePercent, relayId }: TracingParame
   const running = new Map<string, GenerationStart>();
   return {
     onHold: (start) => void running.set(start.id, start),
-    onCommit: (id, outcome) => {
+    onCommit: (id, outcome, kinds) => {
       const start = running.get(id);
       running.delete(id);
-      if (start) record(tracer, start, outcome);
+      if (start) record(tracer, start, { outcome, kinds });
     },
     close: () => provider.shutdown(),
   };
 }
 
-function record(tracer: Tracer, start: GenerationStart, outcome: Outcome): void {
+type Ended = { readonly outcome: Outcome; readonly kinds: UnitKinds | undefined };
+
+function record(tracer: Tracer, start: GenerationStart, { outcome, kinds }: Ended): void {
   const { createdAt, route, model, id } = start;
   const last = outcome.attempts.at(-1)?.latencyMs ?? 0;
   const endTime = createdAt + (outcome.kind === "usage" ? outcome.generationMs : last);
@@ -56,7 +60,7 @@ function record(tracer: Tracer, start: GenerationStart, outcome: Outcome): void 
     "gen_ai.provider.name": "aimo",
     "gen_ai.request.model": model,
     "gen_ai.response.id": id,
-    ...usageOf(outcome),
+    ...usageOf(outcome, kinds),
   };
   const span = tracer.startSpan(`${route} ${model}`, {
     ...{ kind: SpanKind.SERVER, startTime: createdAt, attributes, root: true },
@@ -81,12 +85,13 @@ function record(tracer: Tracer, start: GenerationStart, outcome: Outcome): void 
   span.end(endTime);
 }
 
-function usageOf(outcome: Outcome): Attributes {
+function usageOf(outcome: Outcome, kinds: UnitKinds | undefined): Attributes {
   if (outcome.kind !== "usage") return {};
-  const [prompt, cached, output] = outcome.statement.units;
+  const { units } = outcome.statement;
+  const tokens = (slot: 0 | 1 | 2) => (kinds?.[slot] === "token" ? units[slot] : 0);
   return {
-    "gen_ai.usage.input_tokens": prompt + cached,
-    "gen_ai.usage.output_tokens": output,
+    ...(kinds?.[0] === "token" ? { "gen_ai.usage.input_tokens": tokens(0) + tokens(1) } : {}),
+    ...(kinds?.[2] === "token" ? { "gen_ai.usage.output_tokens": tokens(2) } : {}),
     "gen_ai.response.finish_reasons": outcome.finishReason === null ? [] : [outcome.finishReason],
     "aimo.provider.id": outcome.providerId,
     "aimo.charge.pusd": outcome.charge.toString(),

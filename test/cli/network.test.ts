@@ -159,6 +159,17 @@ describe("cli/on a local network", function () {
     }
   });
 
+  it("prints a session, which may do what a key may not", async () => {
+    const token = (await run("auth session")).trim();
+    const make = (bearer: string) =>
+      fetch(`${user.baseUrl}/presets`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
+        body: JSON.stringify({ slug: "brief", model: "demo-text" }),
+      });
+    expect([(await make(user.apiKey)).status, (await make(token)).status]).to.deep.equal([403, 201]);
+  });
+
   it("opens a signed channel to the other relay, and pays there with the session key alone", async () => {
     const [, other] = network.relays;
     const where = `--base-url ${other?.url}/v1`;

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
+import type { UnitKinds } from "@aimo/protocol/units";
 import { expect } from "chai";
 import type { GenerationStart, Outcome } from "../../relay/src/core/types.ts";
 import { createMetrics } from "../../relay/src/metrics.ts";
@@ -31,6 +32,7 @@ const served: Outcome = {
     { providerId: 3, nonce: "0x00", status: "ok", latencyMs: 1_200 },
   ],
 };
+const TOKENS: UnitKinds = ["token", "token", "token"];
 const free: Outcome = { kind: "free", reason: "cancelled", attempts: [] };
 
 const metrics = () =>
@@ -48,9 +50,9 @@ describe("metrics", () => {
   it("count what was served under OpenTelemetry's names, and its times", async () => {
     const told = metrics();
     told.onHold(start("a"));
-    told.onCommit("a", served);
+    told.onCommit("a", served, TOKENS);
     told.onHold(start("b"));
-    told.onCommit("b", free);
+    told.onCommit("b", free, undefined);
     told.onRefusal("insufficient_credits");
     const text = await told.read();
     for (const line of [
@@ -81,11 +83,40 @@ describe("metrics", () => {
       expect(text.split("\n"), line).to.include(line);
   });
 
+  it("count as tokens only what is priced by tokens, and other units by what they are", async () => {
+    const told = metrics();
+    for (const [id, route, kinds] of [
+      ["a", "chat", TOKENS],
+      ["b", "speech", ["character", "none", "none"]],
+      ["c", "transcriptions", ["millisecond", "none", "none"]],
+      ["d", "embeddings", ["token", "none", "none"]],
+      ["e", "images", ["none", "none", "image"]],
+    ] as const) {
+      told.onHold(start(id, { route }));
+      told.onCommit(id, served, kinds);
+    }
+    const lines = (await told.read()).split("\n");
+    const of = (name: string) => lines.filter((line) => line.startsWith(name));
+    expect(of("gen_ai_client_token_usage_sum").sort()).to.deep.equal([
+      'gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_token_type="input"} 24',
+      'gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_token_type="output"} 11',
+      'gen_ai_client_token_usage_sum{gen_ai_operation_name="embeddings",gen_ai_token_type="input"} 20',
+    ]);
+    expect(of("aimo_serve_units_total").sort()).to.deep.equal([
+      'aimo_serve_units_total{kind="character",slot="0"} 20',
+      'aimo_serve_units_total{kind="image",slot="2"} 11',
+      'aimo_serve_units_total{kind="millisecond",slot="0"} 20',
+      'aimo_serve_units_total{kind="token",slot="0"} 40',
+      'aimo_serve_units_total{kind="token",slot="1"} 4',
+      'aimo_serve_units_total{kind="token",slot="2"} 11',
+    ]);
+  });
+
   it("name no key, account, provider, request or model", async () => {
     const told = metrics();
     for (const id of ["gen-1", "gen-2"]) {
       told.onHold(start(id, { model: `secret-${id}`, keyHash: `hash-${id}` }));
-      told.onCommit(id, served);
+      told.onCommit(id, served, TOKENS);
     }
     const text = await told.read();
     expect(text).to.not.match(/secret|hash-gen|gen-1|0xab/);
@@ -93,6 +124,7 @@ describe("metrics", () => {
     const known = [
       "outcome",
       "error_type",
+      "kind",
       "slot",
       "result",
       "gen_ai_operation_name",
@@ -120,9 +152,9 @@ describe("tracing", () => {
     const endpoint = `http://127.0.0.1:${port}/v1/traces`;
     const tracing = startTracing({ endpoint, samplePercent: 100, relayId: 9 });
     tracing.onHold(start("gen-a"));
-    tracing.onCommit("gen-a", served);
+    tracing.onCommit("gen-a", served, TOKENS);
     tracing.onHold(start("gen-b"));
-    tracing.onCommit("gen-b", free);
+    tracing.onCommit("gen-b", free, undefined);
     await tracing.close();
     server.close();
     const sent = bodies as {

@@ -22,7 +22,7 @@ function watchWorkers() {
   const pids = new Map<number, number>();
   const destination = new Writable({
     write(line, _encoding, done) {
-      const { worker, pid, msg } = JSON.parse(String(line));
+      const { worker, worker_pid: pid, msg } = JSON.parse(String(line));
       if (msg === "A worker serves.") pids.set(worker, pid);
       done();
     },

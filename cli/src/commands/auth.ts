@@ -60,6 +60,22 @@ export const login: Command = {
   },
 };
 
+export const session: Command = {
+  name: "auth session",
+  summary: "Sign in with a wallet and print the session's token",
+  description:
+    "For what an API key cannot do over HTTP: keys, presets, channels. The token stands in for a key there, for a few\n" +
+    "minutes; it is kept nowhere.",
+  options: { ...RELAY_OPTIONS, ...WALLET_OPTIONS },
+  examples: ["export AIMO_SESSION=$(aimo auth session --wallet owner.key)"],
+  async run(input, context) {
+    const { session: opened } = await openSession(await loadSettings(input, context), context);
+    const { token, address, expires_at } = opened;
+    context.note(`Valid until ${expires_at}.`);
+    return { text: token, json: { token, address, expires_at } };
+  },
+};
+
 export const logout: Command = {
   name: "auth logout",
   summary: "Forget the API key that is kept for a relay",

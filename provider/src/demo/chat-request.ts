@@ -4,6 +4,7 @@ import type { CountedMessage } from "@aimo/node/tokens";
 import { RequestError } from "./errors.ts";
 import { type Fields, flag, integerIn, isObject, numberIn } from "./fields.ts";
 import { type AnswerForm, readForm } from "./form-request.ts";
+import { checkSampling } from "./sampling.ts";
 
 /** Long enough to try long contexts, short enough to count in milliseconds. */
 export const MAX_PROMPT_TOKENS = 32_768;
@@ -14,7 +15,11 @@ const MAX_CHOICES = 8;
 /** As OpenAI. */
 const MAX_STOPS = 4;
 const MAX_STOP_LENGTH = 256;
-const MAX_ROLE_LENGTH = 64;
+/** As OpenAI. */
+const ROLES: ReadonlySet<unknown> = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
+
+/** What an assistant may have done without saying anything. */
+const INSTEAD_OF_CONTENT = ["tool_calls", "function_call", "refusal"] as const;
 
 export type ChatRequest = {
   readonly messages: readonly CountedMessage[];
@@ -40,6 +45,7 @@ export function readChatRequest(body: Fields): ChatRequest {
   const options = given ?? {};
   if (!isObject(options)) throw new RequestError("'stream_options' must be an object.", "stream_options");
   const counted = readMessages(messages);
+  checkSampling(body);
   const tokenRange = { from: 1, to: MAX_COMPLETION_TOKENS };
   const older = integerIn(body, "max_tokens", tokenRange, DEFAULT_COMPLETION_TOKENS);
   return {
@@ -65,12 +71,10 @@ function readMessages(value: unknown): CountedMessage[] {
     const at = `messages[${i}]`;
     if (!isObject(message)) throw new RequestError(`'${at}' must be an object.`, at);
     const { role, content, name } = message;
-    if (typeof role !== "string" || role.length === 0 || role.length > MAX_ROLE_LENGTH) {
-      throw new RequestError(
-        `'${at}.role' must be a string of 1 to ${MAX_ROLE_LENGTH} characters.`,
-        `${at}.role`,
-      );
-    }
+    if (typeof role !== "string" || !ROLES.has(role))
+      throw new RequestError(`'${at}.role' must be one of ${[...ROLES].join(", ")}.`, `${at}.role`);
+    const isSilent = role === "assistant" && INSTEAD_OF_CONTENT.some((field) => message[field] != null);
+    if (content == null && !isSilent) throw new RequestError(`'${at}.content' is missing.`, `${at}.content`);
     const text = readContent(content ?? "", `${at}.content`);
     return typeof name === "string" ? { role, text, name } : { role, text };
   });

@@ -2,12 +2,12 @@ import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
 import { isMediaPart } from "@aimo/protocol/unit-bounds";
 import { refuseDepth } from "./dialects/dialect.ts";
+import { readUsd } from "./max-price.ts";
 import {
   type Preferences,
   readModels,
   readPreferences,
   readSession,
-  readUsd,
   steeringFields,
   type Wanted,
 } from "./preferences.ts";

@@ -1,5 +1,5 @@
 import type { EndpointJson, EndpointsJson, ProviderJson } from "@aimo/protocol/routes";
-import { announcedBy, parametersOf, pricingJson } from "./model-traits.ts";
+import { announcedBy, completionTokensOf, parametersOf, pricingJson } from "./model-traits.ts";
 import { listModels } from "./models-list.ts";
 import { type Counts, type Observed, uptimeOf } from "./observations.ts";
 import type { Offer } from "./types.ts";
@@ -39,7 +39,7 @@ function endpointJson(offer: Offer, seen: Seen): EndpointJson {
     provider: { id: providerId, address: signer },
     region,
     context_length: model.contextTokens,
-    max_completion_tokens: model.maxOutputTokens,
+    max_completion_tokens: completionTokensOf(offer),
     pricing: pricingJson(price),
     price_version: price.version,
     quantization,

@@ -1,7 +1,8 @@
 import type { ErrorDetails } from "@aimo/protocol/errors";
 import type { Ask } from "./ask.ts";
 import { worstUnits } from "./estimate.ts";
-import { type MaxPrice, NO_PREFERENCES, type Preferences } from "./preferences.ts";
+import { isWithin, lowestPrices } from "./max-price.ts";
+import { NO_PREFERENCES, type Preferences } from "./preferences.ts";
 import type { Offer } from "./types.ts";
 
 /** Which offers may serve a request at all. A provider that promises nothing does not pass a filter for promises. */
@@ -62,43 +63,43 @@ export function understands({ model }: Offer, parameters: readonly string[]): bo
   return parameters.every((name) => model.supportedParameters?.includes(name) ?? false);
 }
 
-function isWithin(limits: MaxPrice, { price }: Offer): boolean {
-  const { kinds, prices } = price;
-  const limitOf = (slot: 0 | 1 | 2) => {
-    const kind = kinds[slot];
-    if (kind === "request" || kind === "image") return limits[kind];
-    return slot === 2 ? limits.completion : limits.prompt;
-  };
-  const fits = (slot: 0 | 1 | 2) => {
-    const limit = kinds[slot] === "none" ? undefined : limitOf(slot);
-    return limit === undefined || prices[slot] <= limit;
-  };
-  return fits(0) && fits(1) && fits(2);
-}
-
 /** How many providers each filter left out, for the error when nobody is left. */
 export class Exclusions {
-  readonly #counts = new Map<Filter, number>();
+  readonly #left = new Map<Filter, Offer[]>();
   total = 0;
 
-  add(filter: Filter | undefined): void {
+  add(filter: Filter | undefined, offer: Offer): void {
     this.total++;
-    if (filter) this.#counts.set(filter, (this.#counts.get(filter) ?? 0) + 1);
+    if (filter) this.#left.set(filter, [...(this.#left.get(filter) ?? []), offer]);
   }
 
   /** The only filter that left somebody out, if it was one. */
   get only(): Filter | undefined {
-    const [first] = this.#counts.keys();
-    return this.#counts.size === 1 ? first : undefined;
+    const [first] = this.#left.keys();
+    return this.#left.size === 1 ? first : undefined;
   }
 
-  /** "max_price 2, zdr 1". */
-  describe(): string {
-    return [...this.#counts].map(([filter, count]) => `${filter} ${count}`).join(", ");
+  get isAny(): boolean {
+    return this.#left.size > 0;
+  }
+
+  has(filter: Filter): boolean {
+    return this.#left.has(filter);
+  }
+
+  /** "max_price: 2 of 3 providers (the lowest there is: prompt 0.1), zdr: 1 of 3 providers". */
+  describe({ maxPrice }: Pick<Preferences, "maxPrice">): string {
+    const of = `of ${this.total} ${this.total === 1 ? "provider" : "providers"}`;
+    return [...this.#left]
+      .map(([filter, offers]) => {
+        const lowest = filter === "max_price" && maxPrice ? lowestPrices(maxPrice, offers) : "";
+        return `${filter}: ${offers.length} ${of}${lowest === "" ? "" : ` (the lowest there is: ${lowest})`}`;
+      })
+      .join(", ");
   }
 
   details(): ErrorDetails {
-    const excluded = [...this.#counts].map(([filter, count]) => `${filter}: ${count}`);
+    const excluded = [...this.#left].map(([filter, { length }]) => `${filter}: ${length}`);
     return { providers: this.total, excluded };
   }
 }

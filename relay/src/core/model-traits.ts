@@ -32,6 +32,10 @@ export function architectureOf(offers: readonly Offer[]): ArchitectureJson {
   return { ...base, input_modalities: [...new Set([...base.input_modalities, ...more])] };
 }
 
+/** Tokens of an answer at most; null where an answer is no text of tokens. */
+export const completionTokensOf = ({ model }: Offer): number | null =>
+  model.route === "chat" ? model.maxOutputTokens : null;
+
 export function parametersOf(offers: readonly Offer[]): readonly string[] {
   return [...new Set(offers.flatMap((offer) => announcedBy(offer).supportedParameters ?? []))].sort();
 }

@@ -1,7 +1,7 @@
 import type { ModelOffer } from "@aimo/protocol/announcement";
 import type { ModelJson, ProviderClaims } from "@aimo/protocol/routes";
 import type { Price } from "@aimo/protocol/units";
-import { architectureOf, parametersOf, pricingJson } from "./model-traits.ts";
+import { architectureOf, completionTokensOf, parametersOf, pricingJson } from "./model-traits.ts";
 import type { Offer } from "./types.ts";
 
 /** Live offers as the models list: one entry per model, by name, with everyone who serves it. */
@@ -29,7 +29,7 @@ function modelJson(
     name: slug,
     description: first.model.description,
     context_length: Math.max(...group.map(({ model }) => model.contextTokens)),
-    max_completion_tokens: Math.max(...group.map(({ model }) => model.maxOutputTokens)),
+    max_completion_tokens: mostCompletionTokens(group),
     architecture: architectureOf(group),
     supported_parameters: parametersOf(group),
     pricing: pricingJson(lowest(group.map(({ price }) => price))),
@@ -37,20 +37,28 @@ function modelJson(
       model_id: first.model.modelId,
       route: first.model.route,
       relay_fee_bps: relayFeeBps,
-      providers: group.map(({ providerId, signer, region, price, model }) => ({
-        id: providerId,
-        address: signer,
-        region,
-        pricing: pricingJson(price),
-        price_version: price.version,
-        context_length: model.contextTokens,
-        max_completion_tokens: model.maxOutputTokens,
-        free_slots: model.freeSlots,
-        latency_ms: model.latencyMs,
-        ...claimsOf(model),
-      })),
+      providers: group.map((offer) => {
+        const { providerId, signer, region, price, model } = offer;
+        return {
+          id: providerId,
+          address: signer,
+          region,
+          pricing: pricingJson(price),
+          price_version: price.version,
+          context_length: model.contextTokens,
+          max_completion_tokens: completionTokensOf(offer),
+          free_slots: model.freeSlots,
+          latency_ms: model.latencyMs,
+          ...claimsOf(model),
+        };
+      }),
     },
   };
+}
+
+function mostCompletionTokens(offers: readonly Offer[]): number | null {
+  const all = offers.map(completionTokensOf).filter((tokens) => tokens !== null);
+  return all.length > 0 ? Math.max(...all) : null;
 }
 
 /** What a provider promises, and filters go by; what it says nothing of is left out. */

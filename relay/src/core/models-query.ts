@@ -4,6 +4,7 @@ import type { ModelJson } from "@aimo/protocol/routes";
 import type { Seen } from "./endpoints-list.ts";
 import { announcedBy, architectureOf, usualPrice } from "./model-traits.ts";
 import { listModels } from "./models-list.ts";
+import { isProviderName } from "./preferences.ts";
 import type { Offer } from "./types.ts";
 
 /** Filters and order of the models list. Filters look at each provider's offer; a model stays if one of them is left. */
@@ -79,7 +80,7 @@ export function readModelsQuery(query: Query): ModelsQuery {
     parameters: readList(query, "supported_parameters"),
     input: readList(query, "input_modalities", IN_MODALITIES),
     output: readList(query, "output_modalities", OUT_MODALITIES),
-    providers: readList(query, "providers"),
+    providers: readProviders(query),
     regions: readList(query, "region"),
     ...{ context, price },
     sort: readOneOf("sort", SORT_NAMES[sort] ?? sort, SORTS) ?? "name",
@@ -168,6 +169,12 @@ function readList(query: Query, name: Parameter, known?: readonly string[]): rea
   return items;
 }
 
+function readProviders(query: Query): readonly string[] {
+  const names = readList(query, "providers");
+  if (names.every(isProviderName)) return names;
+  throw invalid("providers", "must be ids or addresses of providers, as in GET /v1/providers");
+}
+
 function readOneOf<const T extends string>(
   name: Parameter,
   value: string | undefined,
@@ -188,9 +195,10 @@ function readNumber(query: Query, name: Parameter, most: number): number | undef
 }
 
 function readLimit(query: Query): number {
-  const limit = readNumber(query, "limit", MAX_LIMIT) ?? MAX_LIMIT;
-  if (!Number.isInteger(limit) || limit < 1)
-    throw invalid("limit", `must be an integer from 1 to ${MAX_LIMIT}`);
+  const text = readText(query, "limit");
+  if (text === undefined) return MAX_LIMIT;
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) throw invalid("limit", `must be an integer from 1 to ${MAX_LIMIT}`);
   return limit;
 }
 

@@ -1,6 +1,6 @@
 import { isQuantization, QUANTIZATIONS } from "@aimo/protocol/announcement";
-import { AimoError } from "@aimo/protocol/errors";
-import { parseUsd } from "@aimo/protocol/units";
+import { invalid, isMissing, isObject, type Json, refuseUnknown } from "./dialects/dialect.ts";
+import { type MaxPrice, readMaxPrice } from "./max-price.ts";
 
 /** What a request says of who may serve it: `model`, `models`, the `provider` object and the session. */
 
@@ -29,14 +29,6 @@ export type Preferences = {
   readonly preferredMinThroughput: number | undefined;
 };
 
-/** pUSD per unit, rounded down: prices are whole. */
-export type MaxPrice = {
-  readonly prompt: bigint | undefined;
-  readonly completion: bigint | undefined;
-  readonly request: bigint | undefined;
-  readonly image: bigint | undefined;
-};
-
 /** A model to try, and how its providers are sorted where its name said so. */
 export type Wanted = { readonly model: string; readonly sort: Sort | undefined };
 
@@ -54,11 +46,23 @@ const MAX_SESSION_LENGTH = 256;
 const MAX_SECONDS = 3_600;
 const MAX_THROUGHPUT = 1_000_000;
 const MS_PER_SECOND = 1_000;
-/** pUSD per token of 1 USD per million tokens, as a power of ten: prices in USD per million have 6 decimals on-chain. */
-const TOKENS_PER_PRICE = 1_000_000n;
 const SORTS: ReadonlySet<unknown> = new Set<Sort>(["price", "latency", "throughput"]);
 const SUFFIXES: Readonly<Record<string, Sort>> = { ":floor": "price", ":nitro": "throughput" };
 const PERCENTILES = ["p50", "p75", "p90", "p99"] as const;
+
+/** The whole `provider` object; those that have no effect are OpenRouter's, and docs/routing.md says so. */
+const PROVIDER_FIELDS: ReadonlySet<string> = new Set([
+  ...["order", "only", "ignore", "allow_fallbacks", "sort", "max_price", "require_parameters"],
+  ...["quantizations", "zdr", "data_collection", "regions", "residency", "preferred_regions"],
+  ...["preferred_max_latency", "preferred_min_throughput", "enforce_distillable_text"],
+]);
+const SORT_FIELDS: ReadonlySet<string> = new Set(["by", "partition"]);
+const PERCENTILE_FIELDS: ReadonlySet<string> = new Set(PERCENTILES);
+/** A provider's id, or the address that it signs with. */
+const PROVIDER_NAME = /^(?:[1-9]\d{0,9}|0x[0-9a-f]{40})$/;
+
+/** Whether a text, lower case, can name a provider. */
+export const isProviderName = (text: string): boolean => PROVIDER_NAME.test(text);
 
 /** Fields that every provider understands, or that the relay itself acts on. */
 const OWN_FIELDS: ReadonlySet<string> = new Set([
@@ -87,13 +91,13 @@ export const NO_PREFERENCES: Preferences = {
   preferredMinThroughput: undefined,
 };
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** Throws `invalid_request` that names the field and its limit. */
 export function readPreferences(body: Json): Preferences {
   const { provider: value } = body;
-  if (isAbsent(value)) return NO_PREFERENCES;
+  if (isMissing(value)) return NO_PREFERENCES;
   if (!isObject(value)) throw invalid("provider must be an object.", "provider");
+  refuseUnknown(value, PROVIDER_FIELDS, "provider");
+  readFlag(value, "enforce_distillable_text");
   return {
     order: readNames(value, "order") ?? [],
     only: readNames(value, "only"),
@@ -116,11 +120,11 @@ export function readPreferences(body: Json): Preferences {
 /** `model` and then `models`, each once, without the suffixes that say how to sort. */
 export function readModels(body: Json): readonly [Wanted, ...Wanted[]] {
   const { model, models } = body;
-  if (isAbsent(models)) return [readModel(model, "model")];
+  if (isMissing(models)) return [readModel(model, "model")];
   if (!Array.isArray(models) || models.length === 0 || models.length > MAX_MODELS)
     throw invalid(`models must be an array of 1 to ${MAX_MODELS} model names.`, "models");
   const named = models.map((each: unknown, index) => readModel(each, `models[${index}]`));
-  const all = isAbsent(model) ? named : [readModel(model, "model"), ...named];
+  const all = isMissing(model) ? named : [readModel(model, "model"), ...named];
   const [first, ...rest] = all.filter(
     (each, at) => all.findIndex((other) => other.model === each.model) === at,
   );
@@ -130,8 +134,8 @@ export function readModels(body: Json): readonly [Wanted, ...Wanted[]] {
 
 /** The conversation that a request goes on, so that its provider may be the same. */
 export function readSession(body: Json, header: unknown): string | undefined {
-  const value = isAbsent(body["session_id"]) ? header : body["session_id"];
-  if (isAbsent(value)) return undefined;
+  const value = isMissing(body["session_id"]) ? header : body["session_id"];
+  if (isMissing(value)) return undefined;
   const name = value === header ? "x-session-id" : "session_id";
   if (typeof value !== "string" || value.length === 0 || value.length > MAX_SESSION_LENGTH)
     throw invalid(`${name} must be a string of 1 to ${MAX_SESSION_LENGTH} characters.`, name);
@@ -142,7 +146,7 @@ export function readSession(body: Json, header: unknown): string | undefined {
 export function steeringFields(body: Json): readonly string[] {
   let found: string[] | undefined;
   for (const field of STEERING_FIELDS)
-    if (!isAbsent(body[field])) {
+    if (!isMissing(body[field])) {
       found ??= [];
       found.push(field);
     }
@@ -159,8 +163,9 @@ function readModel(value: unknown, name: string): Wanted {
 }
 
 function readSort(value: unknown): Sort | undefined {
+  if (isObject(value)) refuseUnknown(value, SORT_FIELDS, "provider.sort");
   const by = isObject(value) ? value["by"] : value;
-  if (isAbsent(by)) return undefined;
+  if (isMissing(by)) return undefined;
   if (!SORTS.has(by))
     throw invalid(
       'provider.sort must be "price", "latency" or "throughput", or an object with one of them under by.',
@@ -169,41 +174,9 @@ function readSort(value: unknown): Sort | undefined {
   return by as Sort;
 }
 
-function readMaxPrice(value: unknown): MaxPrice | undefined {
-  if (isAbsent(value)) return undefined;
-  if (!isObject(value)) throw invalid("provider.max_price must be an object.", "provider.max_price");
-  const per = (field: string, units: bigint) => {
-    const usd = readUsd(value[field], `provider.max_price.${field}`);
-    return usd === undefined ? undefined : usd / units;
-  };
-  return {
-    prompt: per("prompt", TOKENS_PER_PRICE),
-    completion: per("completion", TOKENS_PER_PRICE),
-    request: per("request", 1n),
-    image: per("image", 1n),
-  };
-}
-
-/** An amount of a body, in pUSD. Throws `invalid_request` that names it and its limit. */
-export function readUsd(value: unknown, name: string): bigint | undefined {
-  if (isAbsent(value)) return undefined;
-  try {
-    // As a decimal: a number below 1e-6 prints with an exponent.
-    if (typeof value === "number" && value >= 0)
-      return parseUsd(Number.isInteger(value) ? String(value) : value.toFixed(12));
-    if (typeof value === "string") return parseUsd(value);
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-  }
-  throw invalid(
-    `${name} must be USD, from 0 and with at most 17 digits and 12 decimals: a number or a decimal string.`,
-    name,
-  );
-}
-
 function parametersOf(body: Json): readonly string[] {
   const names: string[] = [];
-  for (const name in body) if (!OWN_FIELDS.has(name) && !isAbsent(body[name])) names.push(name);
+  for (const name in body) if (!OWN_FIELDS.has(name) && !isMissing(body[name])) names.push(name);
   if (names.length <= MAX_PARAMETERS) return names;
   throw invalid(
     `provider.require_parameters takes a body with at most ${MAX_PARAMETERS} parameters; this one has ${names.length}.`,
@@ -212,7 +185,7 @@ function parametersOf(body: Json): readonly string[] {
 }
 
 function readQuantizations(value: unknown): readonly string[] | undefined {
-  if (isAbsent(value)) return undefined;
+  if (isMissing(value)) return undefined;
   if (!Array.isArray(value) || value.length === 0 || value.length > MAX_NAMES || !value.every(isQuantization))
     throw invalid(
       `provider.quantizations must be an array of 1 to ${MAX_NAMES} of ${QUANTIZATIONS.join(", ")}.`,
@@ -222,14 +195,14 @@ function readQuantizations(value: unknown): readonly string[] | undefined {
 }
 
 function readDataCollection(value: unknown): boolean {
-  if (isAbsent(value) || value === "allow") return false;
+  if (isMissing(value) || value === "allow") return false;
   if (value === "deny") return true;
   throw invalid('provider.data_collection must be "allow" or "deny".', "provider.data_collection");
 }
 
 function readRegions(json: Json, field: string): readonly string[] | undefined {
   const value = json[field];
-  if (isAbsent(value)) return undefined;
+  if (isMissing(value)) return undefined;
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   const isRegion = (each: unknown) =>
     typeof each === "string" && each.length <= MAX_REGION_LENGTH && each !== "";
@@ -249,10 +222,11 @@ function readLatency(json: Json): number | undefined {
 /** A number, or one per percentile: the relay keeps one average, so the first that is given counts. */
 function readPercentile(json: Json, field: string, most: number): number | undefined {
   const value = json[field];
+  if (isObject(value)) refuseUnknown(value, PERCENTILE_FIELDS, `provider.${field}`);
   const given = isObject(value)
-    ? PERCENTILES.map((name) => value[name]).find((each) => !isAbsent(each))
+    ? PERCENTILES.map((name) => value[name]).find((each) => !isMissing(each))
     : value;
-  if (isAbsent(value) || (isObject(value) && given === undefined)) return undefined;
+  if (isMissing(value) || (isObject(value) && given === undefined)) return undefined;
   if (typeof given !== "number" || !(given > 0 && given <= most))
     throw invalid(
       `provider.${field} must be a number above 0 and at most ${most}, or an object of them by percentile.`,
@@ -263,7 +237,7 @@ function readPercentile(json: Json, field: string, most: number): number | undef
 
 function readFlag(json: Json, field: string): boolean | undefined {
   const value = json[field];
-  if (isAbsent(value)) return undefined;
+  if (isMissing(value)) return undefined;
   if (typeof value !== "boolean")
     throw invalid(`provider.${field} must be true or false.`, `provider.${field}`);
   return value;
@@ -271,20 +245,14 @@ function readFlag(json: Json, field: string): boolean | undefined {
 
 function readNames(json: Json, field: string): readonly string[] | undefined {
   const value = json[field];
-  if (isAbsent(value)) return undefined;
-  const isName = (name: unknown) => typeof name === "string" || typeof name === "number";
-  if (!Array.isArray(value) || value.length > MAX_NAMES || !value.every(isName))
+  if (isMissing(value)) return undefined;
+  const names = Array.isArray(value) && value.length <= MAX_NAMES ? value : [undefined];
+  return names.map((name: unknown) => {
+    const text = typeof name === "string" || typeof name === "number" ? String(name).toLowerCase() : "";
+    if (isProviderName(text)) return text;
     throw invalid(
-      `provider.${field} must be an array of at most ${MAX_NAMES} provider ids or addresses.`,
+      `provider.${field} must be an array of at most ${MAX_NAMES} provider ids or addresses; GET /v1/providers lists them.`,
       `provider.${field}`,
     );
-  return value.map((name) => String(name).toLowerCase());
+  });
 }
-
-const isAbsent = (value: unknown) => value === undefined || value === null;
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-const invalid = (message: string, param: string) => new AimoError("invalid_request", { message, param });

@@ -2,6 +2,7 @@ import { AimoError } from "@aimo/protocol/errors";
 import type { PresetSettings } from "@aimo/protocol/routes";
 import { readAsk } from "./ask.ts";
 import { invalid, isMissing, type Json, refuseDepth, without } from "./dialects/dialect.ts";
+import { checkRanges } from "./parameter-ranges.ts";
 import type { Route } from "./types.ts";
 
 /** Presets: defaults of requests, kept under a name and used by it. */
@@ -56,9 +57,9 @@ export function withPreset(
   );
   const model = modelBefore(own["model"]);
   const hasModel = model !== undefined || own["models"] !== undefined;
-  const hasLimit = TOKEN_LIMITS.some((name) => !isMissing(asked[name]));
+  const hasLimit = hasTokenLimit(asked);
   const limits: ReadonlySet<string> = new Set(TOKEN_LIMITS);
-  const isLimited = TOKEN_LIMITS.some((name) => !isMissing(preset.parameters[name]));
+  const isLimited = hasTokenLimit(preset.parameters);
   return {
     ...(hasModel ? {} : modelsOf(preset)),
     ...(preset.provider ? { provider: preset.provider } : {}),
@@ -69,6 +70,9 @@ export function withPreset(
     ...(route === "chat" ? messagesWith(own["messages"], preset.system_prompt) : {}),
   };
 }
+
+/** Whether one of the limits of tokens is there, by any of its names. */
+export const hasTokenLimit = (json: Json): boolean => TOKEN_LIMITS.some((name) => !isMissing(json[name]));
 
 /** Throws `invalid_request` naming the field that no request could have, or `payload_too_large`. */
 export function checkPreset(settings: PresetSettings): void {
@@ -82,6 +86,7 @@ export function checkPreset(settings: PresetSettings): void {
     throw new AimoError("payload_too_large", {
       message: `A preset has at most ${MAX_PRESET_BYTES} bytes; this one has ${bytes}.`,
     });
+  checkRanges(parameters);
   const asked = { ...parameters, provider, models: settings.models, model: model ?? "any" };
   readAsk("chat", { ...asked, messages: [{ role: "user", content: "" }] }, 0);
   if ([model, ...(settings.models ?? [])].some((name) => name?.includes(MARK)))

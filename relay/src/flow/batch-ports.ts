@@ -12,7 +12,8 @@ export interface Files {
   /** Durable when it resolves. Throws `payload_too_large` when the account or the relay has no room. */
   create(about: FileAbout, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<FileRecord>;
   /** Throws `not_found`. Another account's file is not found. */
-  require(userId: number, id: string): FileRecord;
+  /** Throws `not_found`; `param` is where the request has the id. */
+  require(userId: number, id: string, param?: string): FileRecord;
   /** The oldest first. */
   list(userId: number): readonly FileRecord[];
   read(id: string): AsyncIterable<Uint8Array>;

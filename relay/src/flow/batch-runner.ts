@@ -77,7 +77,7 @@ export class BatchRunner {
     const { files, jobs, now, randomHex } = this.#m;
     if (this.#stopped.signal.aborted) throw new AimoError("shutting_down", { retryAfterSeconds: 5 });
     const param = "input_file_id";
-    if (files.require(request.userId, request.inputFileId).purpose !== "batch")
+    if (files.require(request.userId, request.inputFileId, param).purpose !== "batch")
       throw new AimoError("invalid_request", {
         message: `${param} must name a file of purpose batch.`,
         param,

@@ -3,7 +3,7 @@ import type { UsageStatement } from "@aimo/protocol/session";
 import type { Ask } from "../core/ask.ts";
 import { Exclusions, filterOf } from "../core/filters.ts";
 import { preferWithin } from "../core/max-cost.ts";
-import type { Wanted } from "../core/preferences.ts";
+import type { Preferences, Wanted } from "../core/preferences.ts";
 import { rankOffers } from "../core/routing.ts";
 import type { Caller, Offer } from "../core/types.ts";
 import type { ServeDependencies, ServeRequest } from "./serve-ports.ts";
@@ -16,7 +16,8 @@ export type ChoosingDependencies = Pick<
 
 /**
  * The offers to try for a request, in order: of each model that it wants, by priority. Throws `permission_denied`,
- * `model_not_found`, `model_unavailable` (with how many each filter left out), `invalid_request` or `overloaded`.
+ * `model_not_found`, `no_fitting_provider` and `model_unavailable` (with how many each filter left out),
+ * `invalid_request` or `overloaded`.
  */
 export function chooseOffers(dependencies: ChoosingDependencies, request: ServeRequest): readonly Offer[] {
   const { ask, caller } = request;
@@ -47,7 +48,7 @@ export type OfferName = {
 
 /**
  * Of offers that another process of this relay chose, those that stand as they are known here, in a newer form too: that
- * fit the request and that the provider's credit covers. Throws `model_unavailable` or `overloaded` when none does.
+ * fit the request and that the provider's credit covers. Throws as `chooseOffers` when none does.
  */
 export function confirmOffers(
   dependencies: Pick<ChoosingDependencies, "offers" | "credit" | "now">,
@@ -147,19 +148,28 @@ function refusal(
   const exclusions = new Exclusions();
   for (const offer of ofRoute) {
     const isCovered = credit.covers({ ask, offer, maxTokens: undefined });
-    exclusions.add(filterOf(ask, offer) ?? (isCovered ? undefined : "credit"));
+    exclusions.add(filterOf(ask, offer) ?? (isCovered ? undefined : "credit"), offer);
   }
-  return exclusions.only === "credit"
-    ? new AimoError("overloaded", {
-        message:
-          "The providers of this model lend this relay no more until it has settled; raising their reserves helps.",
-        retryAfterSeconds: 1,
-      })
-    : new AimoError("model_unavailable", {
-        message: `None of the ${exclusions.total} live providers of ${names} fits the request. Left out by: ${exclusions.describe()}.`,
-        param: "provider",
-        details: exclusions.details(),
-      });
+  return refusalBy(exclusions, ask.preferences, names);
+}
+
+function refusalBy(exclusions: Exclusions, preferences: Preferences, names: string): AimoError {
+  const { only, total } = exclusions;
+  if (only === "credit")
+    return new AimoError("overloaded", {
+      message:
+        "The providers of this model lend this relay no more until it has settled; raising their reserves helps.",
+      retryAfterSeconds: 1,
+    });
+  // Nobody was left out: who was there is gone, or back again.
+  if (!exclusions.isAny) return new AimoError("model_unavailable", { param: "model", retryAfterSeconds: 1 });
+  const left = exclusions.describe(preferences);
+  // Whoever only lends no more will lend again.
+  return new AimoError(exclusions.has("credit") ? "model_unavailable" : "no_fitting_provider", {
+    message: `None of the ${total} live providers of ${names} fits the request. Left out by ${left}.`,
+    param: only && only !== "price_unit" ? `provider.${only}` : "provider",
+    details: exclusions.details(),
+  });
 }
 
 type Noting = Pick<ServeDependencies, "routing" | "now">;

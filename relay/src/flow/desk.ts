@@ -1,4 +1,5 @@
 import { type ErrorCode, isAimoError } from "@aimo/protocol/errors";
+import type { UnitKinds } from "@aimo/protocol/units";
 import { expectedTokens, planHold } from "../core/estimate.ts";
 import { RateLimiter } from "../core/gcra.ts";
 import { offersWithin } from "../core/max-cost.ts";
@@ -39,7 +40,7 @@ export type BooksDeskParameters = Pick<ServeDependencies, "now" | "randomHex"> &
   readonly feeBps: () => number;
   /** Told of each hold, and how it ended. */
   readonly onHold: (start: GenerationStart) => void;
-  readonly onCommit: (start: GenerationStart, outcome: Outcome) => void;
+  readonly onCommit: (start: GenerationStart, outcome: Outcome, kinds: UnitKinds | undefined) => void;
 };
 
 /** The desk of the process that has the books: while there is room and cover, a hold is made without waiting. */
@@ -158,8 +159,17 @@ class BooksHeld implements Held {
     const { ledger, onCommit } = this.#parameters;
     const { start } = this.#opened;
     ledger.commit(start.id, outcome);
-    onCommit(start, outcome);
+    onCommit(start, outcome, this.#kindsOf(outcome));
     return ledger.balanceOf(start.userId);
+  }
+
+  /** What the units of a usage are, by the price of whoever served. */
+  #kindsOf(outcome: Outcome): UnitKinds | undefined {
+    if (outcome.kind !== "usage") return undefined;
+    const { providerId, modelId } = outcome;
+    return this.terms.offers.find(
+      (offer) => offer.providerId === providerId && offer.model.modelId === modelId,
+    )?.price.kinds;
   }
 
   leave(usedTokens: number): void {

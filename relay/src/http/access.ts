@@ -1,4 +1,4 @@
-import { AimoError, isAimoError } from "@aimo/protocol/errors";
+import { AimoError, ERRORS, isAimoError } from "@aimo/protocol/errors";
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fastify";
 import type { Address } from "viem";
 import type { Accounts } from "../flow/ports.ts";
@@ -36,7 +36,7 @@ export const LIMIT_HEADERS = {
 /** A hook for every request: knows the caller and counts. Every reply says what is left of the tighter limit. */
 export function admitting({ judge, now, isCounted }: AdmitOptions) {
   const take = (request: FastifyRequest, reply: FastifyReply, { principal, verdict }: Judged): void => {
-    request.principal = principal;
+    request.principal = isUnknown(principal) ? new AimoError(principal.code, whyUnknown(request)) : principal;
     reply.header(LIMIT_HEADERS.limit, verdict.limit);
     reply.header(LIMIT_HEADERS.remaining, verdict.remaining);
     reply.header(LIMIT_HEADERS.reset, Math.ceil((now() + verdict.resetMs) / 1000));
@@ -60,7 +60,7 @@ export function admitting({ judge, now, isCounted }: AdmitOptions) {
 
 /** Who calls. Throws `authentication_failed`, and `permission_denied` for a key from a foreign address. */
 export function principalOf(request: FastifyRequest): Principal {
-  const principal = request.principal ?? new AimoError("authentication_failed");
+  const principal = request.principal ?? new AimoError("authentication_failed", whyUnknown(request));
   if (isAimoError(principal)) throw principal;
   return principal as Principal;
 }
@@ -71,6 +71,7 @@ export function keyOf(request: FastifyRequest): Extract<Principal, { kind: "key"
   if (principal.kind === "key") return principal;
   throw new AimoError("permission_denied", {
     message: "A sign-in session manages keys; send an API key here.",
+    hint: "Make a key with `aimo keys create`, or POST /v1/keys with this session, and send that.",
   });
 }
 
@@ -88,7 +89,8 @@ export class Access {
     const principal = principalOf(request);
     if (principal.kind === "session") return principal.owner;
     throw new AimoError("permission_denied", {
-      message: "An API key cannot do this; sign in with the wallet.",
+      message: "An API key cannot do this; it needs a session of the account's wallet.",
+      hint: "Sign in with `aimo auth session`, or by POST /v1/auth/nonce and /v1/auth/siwe, and send that token.",
     });
   }
 
@@ -109,6 +111,19 @@ export class Access {
     this.#userIds.set(owner, userId);
     return userId;
   }
+}
+
+/** Where nothing better is known than that nobody is known. A key's owner is told of an expired one. */
+const isUnknown = (principal: Principal | AimoError): principal is AimoError =>
+  isAimoError(principal) && principal.message === ERRORS.authentication_failed.message;
+
+/** What is wrong with how a request says who calls. Whether there ever was such a key is not said. */
+function whyUnknown(request: FastifyRequest): { readonly message: string } {
+  if (credentialOf(request) !== undefined)
+    return { message: "The API key or session is unknown, expired or revoked." };
+  if (request.headers.authorization === undefined)
+    return { message: "The request has no API key: it has no header Authorization." };
+  return { message: "The header Authorization is not of the form `Bearer aimo-sk-…`." };
 }
 
 /** A bearer token, or the header in which clients of Anthropic's API send their key. */

@@ -24,6 +24,8 @@ export type HttpSettings = BaseSettings & {
   readonly maxBodiesBytes: number;
   readonly requestsPerMinute: number;
   readonly authCallsPerMinute: number;
+  /** What GET /metrics asks for; open to all without. */
+  readonly metricsToken?: string;
 };
 
 export type AppDependencies = {
@@ -43,7 +45,7 @@ export type AppDependencies = {
   Omit<BillOptions, "access"> &
   FilesOptions &
   BatchOptions &
-  MetaOptions;
+  Omit<MetaOptions, "metricsToken">;
 
 /** The relay's HTTP interface, ready to listen. Every dependency is handed down as a plugin's option. */
 export async function buildApp(dependencies: AppDependencies): Promise<FastifyInstance> {
@@ -71,7 +73,7 @@ async function registerRoutes(
   access: Access,
 ): Promise<void> {
   const { settings } = dependencies;
-  await app.register(metaRoutes, dependencies);
+  await app.register(metaRoutes, { ...dependencies, metricsToken: settings.metricsToken ?? "" });
   await app.register(async (v1) => {
     const { maxAudioBytes, maxBodiesBytes } = settings;
     await v1.register(inferenceRoutes, { ...dependencies, maxAudioBytes, maxBodiesBytes });

@@ -18,6 +18,7 @@ import {
   guardConnections,
 } from "./connections.ts";
 import { handleErrors } from "./errors.ts";
+import { takeJson } from "./json-body.ts";
 import { refuseBytes, refuseUrl } from "./wire-errors.ts";
 
 export type BaseSettings = ConnectionSettings & {
@@ -64,9 +65,10 @@ export function createBaseApp(parameters: BaseParameters): FastifyInstance {
     trustProxy: isInternal || (trustedProxies.length > 0 && [...trustedProxies]),
     frameworkErrors: refuseUrl,
     clientErrorHandler: refuseBytes,
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false } },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false, verbose: true } },
   });
   app.removeContentTypeParser("text/plain");
+  takeJson(app);
   handleErrors(app, settings.maxBodyBytes, parameters.onNotFound);
   app.addHook("onError", (_request, _reply, error, done) => {
     onRefusal(codeOf(error));

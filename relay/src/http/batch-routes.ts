@@ -5,7 +5,7 @@ import type { BatchLimits, Jobs } from "../flow/batch-ports.ts";
 import type { BatchRunner } from "../flow/batch-runner.ts";
 import { keyOf } from "./access.ts";
 import { pageOf } from "./pages.ts";
-import { BatchBody, BatchesQuery, BatchIdParams, batching } from "./schemas.ts";
+import { BatchBody, BatchesQuery, BatchIdParams, batching, MAX_BATCHES_PAGE } from "./schemas.ts";
 
 export type BatchOptions = {
   readonly batches: Pick<BatchRunner, "create" | "cancel" | "require">;
@@ -42,7 +42,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<BatchOptions> = async (app, 
     },
     async (request) => {
       const newestFirst = jobs.list(userOf(request)).toReversed();
-      return pageOf(newestFirst, { ...request.query, defaultLimit: 20, maxLimit: 100 }, jobJson);
+      return pageOf(newestFirst, { ...request.query, defaultLimit: 20, maxLimit: MAX_BATCHES_PAGE }, jobJson);
     },
   );
   const one = { params: BatchIdParams };

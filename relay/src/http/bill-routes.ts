@@ -1,3 +1,4 @@
+import { MAX_BILLS } from "@aimo/protocol/bill";
 import { AimoError } from "@aimo/protocol/errors";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { FastifyRequest } from "fastify";
@@ -5,6 +6,7 @@ import { generationJson } from "../core/account-json.ts";
 import type { Generation } from "../core/types.ts";
 import type { Bills, Ledger } from "../flow/ports.ts";
 import type { Access } from "./access.ts";
+import { limitOf } from "./pages.ts";
 import { BatchParams, GenerationParams, GenerationQuery, PageQuery, read } from "./schemas.ts";
 
 export type BillOptions = {
@@ -49,7 +51,7 @@ export const billRoutes: FastifyPluginAsyncTypebox<BillOptions> = async (app, op
       const { after, limit } = request.query;
       return bills.list(userId, {
         ...(after === undefined ? {} : { after: BigInt(after) }),
-        ...(limit === undefined ? {} : { limit }),
+        limit: limitOf(limit, { defaultLimit: MAX_BILLS, maxLimit: MAX_BILLS }),
       });
     },
   );

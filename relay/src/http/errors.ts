@@ -1,6 +1,8 @@
 import { type ErrorBody, errorBody } from "@aimo/protocol/error-body";
 import { AimoError, type ErrorCode, isAimoError } from "@aimo/protocol/errors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from "fastify";
+import { emptyBody } from "./json-body.ts";
+import { refusalOf } from "./schema-sentences.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -13,8 +15,6 @@ declare module "fastify" {
 const FASTIFY_CODES: Readonly<Record<string, { code: ErrorCode; message?: string }>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: "payload_too_large" },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: "unsupported_media_type" },
-  FST_ERR_CTP_EMPTY_JSON_BODY: { code: "invalid_request", message: "The body is empty; it must be JSON." },
-  FST_ERR_CTP_INVALID_JSON_BODY: { code: "invalid_request", message: "The body is not valid JSON." },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     code: "invalid_request",
     message: "The body's length differs from its Content-Length.",
@@ -28,7 +28,7 @@ export function handleErrors(
   onNotFound: (request: FastifyRequest, reply: FastifyReply) => void = refuseUnknown,
 ): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = toAimoError(error, request.routeOptions.bodyLimit ?? bodyLimit);
+    const known = toAimoError(request, error, request.routeOptions.bodyLimit ?? bodyLimit);
     if (!known) request.log.error({ err: error, request_id: request.id }, "request failed unexpectedly");
     return sendError(request, reply, known ?? new AimoError("internal_error"));
   });
@@ -54,21 +54,19 @@ export function sendError(request: FastifyRequest, reply: FastifyReply, error: A
     .send(errorForm ? errorForm(body, request.id) : body);
 }
 
-function toAimoError(error: FastifyError, bodyLimit: number): AimoError | undefined {
+function toAimoError(request: FastifyRequest, error: FastifyError, bodyLimit: number): AimoError | undefined {
   if (isAimoError(error)) return error;
-  const [fault] = error.validation ?? [];
-  if (fault) {
-    const unknown = fault.params["additionalProperty"];
-    const path = fault.instancePath.split("/").slice(1);
-    if (typeof unknown === "string") path.push(unknown);
-    if (typeof fault.params["missingProperty"] === "string") path.push(fault.params["missingProperty"]);
-    const param = path.join(".") || error.validationContext || "body";
-    return new AimoError("invalid_request", {
-      message: `${param}: ${fault.message ?? "is not valid"}.`,
-      param,
-    });
+  const { validation, validationContext: context = "body" } = error;
+  if (validation) {
+    if (context === "body" && request.body === undefined) return emptyBody();
+    return new AimoError("invalid_request", refusalOf(validation, context));
   }
   const own = FASTIFY_CODES[error.code];
+  if (own?.code === "unsupported_media_type" && takesForm(request))
+    return new AimoError(own.code, {
+      message: "The body must be a form: multipart/form-data.",
+      hint: "Send `Content-Type: multipart/form-data` with a boundary, as `curl -F` does.",
+    });
   if (own?.code === "payload_too_large")
     return new AimoError(own.code, { message: `The body is larger than ${bodyLimit} bytes.` });
   if (own) return new AimoError(own.code, own.message ? { message: own.message } : {});
@@ -76,6 +74,9 @@ function toAimoError(error: FastifyError, bodyLimit: number): AimoError | undefi
   // The message of an error that nobody foresaw may hold anything: it stays here.
   return status >= 400 && status < 500 ? new AimoError("invalid_request") : undefined;
 }
+
+const takesForm = ({ routeOptions }: FastifyRequest): boolean =>
+  (routeOptions.schema?.consumes ?? []).includes("multipart/form-data");
 
 const pathOf = ({ url }: FastifyRequest): string => (url.split("?", 1)[0] ?? "").slice(0, 200);
 

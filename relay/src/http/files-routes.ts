@@ -8,7 +8,7 @@ import type { BatchLimits, Files } from "../flow/batch-ports.ts";
 import type { BatchRunner } from "../flow/batch-runner.ts";
 import { keyOf } from "./access.ts";
 import { pageOf } from "./pages.ts";
-import { batching, FileForm, FileParams, FilesQuery } from "./schemas.ts";
+import { batching, FileForm, FileParams, FilesQuery, MAX_FILES_PAGE } from "./schemas.ts";
 
 export type FilesOptions = {
   readonly files: Files;
@@ -63,7 +63,7 @@ export const filesRoutes: FastifyPluginAsyncTypebox<FilesOptions> = async (app, 
         .list(userOf(request))
         .filter((file) => purpose === undefined || file.purpose === purpose);
       const ordered = order === "asc" ? all : all.toReversed();
-      return pageOf(ordered, { ...page, defaultLimit: 1_000, maxLimit: 10_000 }, fileJson);
+      return pageOf(ordered, { ...page, defaultLimit: 1_000, maxLimit: MAX_FILES_PAGE }, fileJson);
     },
   );
   const one = { params: FileParams };

@@ -1,4 +1,5 @@
-import type { ErrorCode } from "@aimo/protocol/errors";
+import { timingSafeEqual } from "node:crypto";
+import { AimoError, type ErrorCode } from "@aimo/protocol/errors";
 import type { WellKnown } from "@aimo/protocol/routes";
 import type { FastifyPluginAsync } from "fastify";
 import { open } from "./schemas.ts";
@@ -8,6 +9,8 @@ export type MetaOptions = {
   readonly admission: { readonly isClosed: boolean; readonly inFlight: number };
   /** Wall-clock second at which a pause of the protocol ends by itself; undefined while it runs. */
   readonly pausedUntil: () => number | undefined;
+  /** What whoever reads the metrics must bring; "": nothing. */
+  readonly metricsToken: string;
   readonly metrics: {
     readonly contentType: string;
     read(): Promise<string>;
@@ -19,7 +22,7 @@ export type MetaOptions = {
 /** Who this relay is and how it does. */
 export const metaRoutes: FastifyPluginAsync<MetaOptions> = async (
   app,
-  { identity, admission, pausedUntil, metrics },
+  { identity, admission, pausedUntil, metrics, metricsToken },
 ) => {
   app.get("/health", { schema: open("getHealth", "Whether the relay serves") }, async (_request, reply) => {
     reply.code(admission.isClosed ? 503 : 200);
@@ -31,8 +34,19 @@ export const metaRoutes: FastifyPluginAsync<MetaOptions> = async (
   app.get("/.well-known/aimo", { schema: open("getIdentity", "Relay, chain and contracts") }, async () =>
     identity(),
   );
-  app.get("/metrics", { schema: { hide: true } }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.read()),
-  );
+  app.get("/metrics", { schema: { hide: true } }, async ({ headers }, reply) => {
+    if (metricsToken !== "" && !isSame(headers.authorization ?? "", `Bearer ${metricsToken}`))
+      throw new AimoError("authentication_failed", {
+        message: "The metrics of this relay are for those who have its token.",
+        hint: "Send `Authorization: Bearer …` with the relay's `http.metrics_token`.",
+      });
+    return reply.type(metrics.contentType).send(await metrics.read());
+  });
   app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
 };
+
+/** In a time that tells nothing of where two texts differ. */
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}

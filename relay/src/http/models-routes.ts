@@ -44,6 +44,9 @@ export const modelsRoutes: FastifyPluginAsync<ModelsOptions> = async (app, { off
       const endpoints = slug === undefined ? undefined : endpointsJson(offers.live(slug), seen);
       if (endpoints) return endpoints;
       throw new AimoError(offers.knows(slug ?? name) ? "model_unavailable" : "model_not_found", {
+        ...(offers.knows(slug ?? name)
+          ? {}
+          : { message: `No provider offers a model named ${slug ?? name}.` }),
         param: "model",
       });
     },

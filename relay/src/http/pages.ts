@@ -14,8 +14,7 @@ export function pageOf<T extends { readonly id: string }>(
   { after, limit, defaultLimit, maxLimit }: PageRequest,
   toJson: (entry: T) => object,
 ): object {
-  const count = limit === undefined ? defaultLimit : Number(limit);
-  if (count < 1 || count > maxLimit) throw invalid(`limit must be from 1 to ${maxLimit}.`, "limit");
+  const count = limitOf(limit, { defaultLimit, maxLimit });
   const last = after === undefined ? -1 : entries.findIndex(({ id }) => id === after);
   if (after !== undefined && last === -1) throw invalid("after names no entry of the list.", "after");
   const page = entries.slice(last + 1, last + 1 + count);
@@ -26,6 +25,16 @@ export function pageOf<T extends { readonly id: string }>(
     last_id: page.at(-1)?.id ?? null,
     has_more: entries.length > last + 1 + count,
   };
+}
+
+/** How many entries a query asks for. Throws `invalid_request`. */
+export function limitOf(
+  limit: string | undefined,
+  { defaultLimit, maxLimit }: Pick<PageRequest, "defaultLimit" | "maxLimit">,
+): number {
+  const count = limit === undefined ? defaultLimit : Number(limit);
+  if (count >= 1 && count <= maxLimit) return count;
+  throw invalid(`limit must be an integer from 1 to ${maxLimit}.`, "limit");
 }
 
 const invalid = (message: string, param: string) => new AimoError("invalid_request", { message, param });

@@ -6,7 +6,7 @@ import { Model } from "./schemas.ts";
 
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]));
-const Slug = Type.String({ pattern: SLUG_PATTERN });
+const Slug = Type.String({ pattern: SLUG_PATTERN, description: "1 to 64 of a-z, 0-9 and hyphens" });
 const { models, provider } = RoutingFields;
 
 const settings = {
@@ -25,7 +25,7 @@ const settings = {
     Type.Object(
       {
         enabled: Type.Boolean(),
-        ttl: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TTL_SECONDS, description: "Seconds" })),
+        ttl: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TTL_SECONDS, description: "seconds" })),
       },
       { additionalProperties: false },
     ),

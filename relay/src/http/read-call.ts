@@ -10,9 +10,10 @@ import { type Dialect, isObject, type Json, refuseDepth } from "../core/dialects
 import { contentOfForm, readFormAsk } from "../core/form-ask.ts";
 import { readLabels } from "../core/labels.ts";
 import { hashBody } from "../core/meter.ts";
-import { type Preset, presetNamed, withPreset } from "../core/preset.ts";
+import { hasTokenLimit, type Preset, presetNamed, withPreset } from "../core/preset.ts";
 import type { Route } from "../core/types.ts";
 import type { Presets } from "../flow/preset-ports.ts";
+import { parseJson } from "./json-body.ts";
 
 export type CallParameters = {
   readonly request: FastifyRequest;
@@ -67,7 +68,7 @@ type PresetsOf = { readonly presets: PresetsHere; readonly userId: number };
 
 function readHashed(call: CallParameters, body: Sent, { presets, userId }: PresetsOf) {
   if (call.route === "transcriptions") return readForm(call.request, body);
-  const parsed = parseBody(body.sent);
+  const parsed = parseJson(body.sent.toString());
   const slug = isObject(parsed) ? presetNamed(parsed) : undefined;
   if (slug === undefined) return readJson(call, { ...body, parsed, preset: undefined });
   if ("passOn" in presets) return presets;
@@ -100,7 +101,7 @@ function readJson(
     return { ask, body: sent, bodyHash, labels, asked: {}, preset: undefined, content };
   }
   if (preset) refuseDepth(parsed);
-  const form = dialect ? dialect.toChat(parsed) : parsed;
+  const form = dialect ? dialect.toChat(parsed, preset && hasTokenLimit(preset.parameters)) : parsed;
   const json = preset ? withPreset(form, preset, { route, asked: parsed }) : form;
   const body = Buffer.from(JSON.stringify(json));
   const ask = readAsk(route, json, body.length, session);
@@ -112,12 +113,4 @@ async function requirePreset(presets: Pick<Presets, "find">, userId: number, slu
   const preset = await presets.find(userId, slug);
   if (preset) return preset;
   throw new AimoError("not_found", { message: `The account has no preset ${slug}.`, param: "preset" });
-}
-
-function parseBody(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString());
-  } catch (cause) {
-    throw new AimoError("invalid_request", { message: "The body is not valid JSON.", cause });
-  }
 }

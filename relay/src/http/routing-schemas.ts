@@ -5,7 +5,7 @@ import { SLUG_PATTERN } from "../core/preset.ts";
 
 /** What a request may say of who serves it, for /openapi.json: `core/preferences.ts` judges. docs/routing.md explains. */
 
-const ANY = { additionalProperties: true };
+const CLOSED = { additionalProperties: false };
 const Names = Type.Array(Type.Union([Type.String(), Type.Integer()]), { maxItems: 64 });
 const Regions = Type.Union([
   Type.String(),
@@ -22,7 +22,7 @@ const ByPercentile = Type.Union([
       p90: Type.Optional(Type.Number()),
       p99: Type.Optional(Type.Number()),
     },
-    ANY,
+    CLOSED,
   ),
 ]);
 const about = (description: string) => ({ description });
@@ -33,7 +33,12 @@ const ProviderPreferences = Type.Object(
     only: Type.Optional(Names),
     ignore: Type.Optional(Names),
     allow_fallbacks: Type.Optional(Type.Boolean()),
-    sort: Type.Optional(Type.Union([SortName, Type.Object({ by: Type.Optional(SortName) }, ANY)])),
+    sort: Type.Optional(
+      Type.Union([
+        SortName,
+        Type.Object({ by: Type.Optional(SortName), partition: Type.Optional(Type.Any()) }, CLOSED),
+      ]),
+    ),
     max_price: Type.Optional(
       Type.Object(
         {
@@ -41,8 +46,9 @@ const ProviderPreferences = Type.Object(
           completion: Type.Optional(Usd),
           request: Type.Optional(Usd),
           image: Type.Optional(Usd),
+          audio: Type.Optional(Usd),
         },
-        about("USD per million tokens, per request and per image"),
+        { ...CLOSED, ...about("USD per million tokens, per request and per image; audio has no effect") },
       ),
     ),
     require_parameters: Type.Optional(Type.Boolean()),
@@ -56,8 +62,9 @@ const ProviderPreferences = Type.Object(
     preferred_regions: Type.Optional(Regions),
     preferred_max_latency: Type.Optional(ByPercentile),
     preferred_min_throughput: Type.Optional(ByPercentile),
+    enforce_distillable_text: Type.Optional(Type.Boolean(about("Has no effect"))),
   },
-  ANY,
+  CLOSED,
 );
 
 const ModelName = Type.String({ minLength: 1, maxLength: 128 });

@@ -156,8 +156,8 @@ export const SiweBody = Type.Object(
 
 const keySettings = {
   name: Type.Optional(Type.String({ maxLength: 100 })),
-  /** USD; null lifts the limit. */
-  limit: Type.Optional(Nullable(Type.Number({ minimum: 0, maximum: 1_000_000_000 }))),
+  /** Null lifts the limit. */
+  limit: Type.Optional(Nullable(Type.Number({ minimum: 0, maximum: 1_000_000_000, description: "USD" }))),
   limit_reset: Type.Optional(
     Nullable(Type.Union([Type.Literal("daily"), Type.Literal("weekly"), Type.Literal("monthly")])),
   ),
@@ -180,8 +180,12 @@ const keySettings = {
 export const KeyBody = Type.Object(keySettings, { additionalProperties: false });
 export const KeyParams = Type.Object({ hash: Type.String({ pattern: "^[0-9a-f]{64}$" }) });
 
-const Decimal = (digits: number) => Type.String({ pattern: `^[0-9]{1,${digits}}$` });
-const AddressText = Type.String({ pattern: "^0x[0-9a-fA-F]{40}$" });
+const Decimal = (digits: number) =>
+  Type.String({ pattern: `^[0-9]{1,${digits}}$`, description: `a whole number of at most ${digits} digits` });
+const AddressText = Type.String({
+  pattern: "^0x[0-9a-fA-F]{40}$",
+  description: "an address: 0x and 40 hex digits",
+});
 const Seconds = Type.Integer({ minimum: 0, maximum: 2 ** 40 - 1 });
 
 /** A signed SpendAuthorization (protocol section 4); amounts in pUSD as decimal strings. */
@@ -200,25 +204,34 @@ export const ChannelBody = Type.Object(
   { additionalProperties: false },
 );
 
-const FileId = Type.String({ pattern: "^file-[a-z0-9-]{1,64}$" });
-const BatchId = Type.String({ pattern: "^batch_[0-9a-f]{24}$" });
+const FileId = Type.String({
+  pattern: "^file-[a-z0-9-]{1,64}$",
+  description: "a file's id, which begins with file-",
+});
+const BatchId = Type.String({
+  pattern: "^batch_[0-9a-f]{24}$",
+  description: "a batch's id: batch_ and 24 hex digits",
+});
 export const FileParams = Type.Object({ id: FileId });
 export const BatchIdParams = Type.Object({ id: BatchId });
-const Count = Type.String({ pattern: "^[0-9]{1,5}$" });
+const Count = (most: number) =>
+  Type.String({ pattern: "^[0-9]{1,5}$", description: `an integer from 1 to ${most}` });
+export const MAX_FILES_PAGE = 10_000;
+export const MAX_BATCHES_PAGE = 100;
 /** As text, which is what a query string has. */
 export const FilesQuery = Type.Object({
   after: Type.Optional(FileId),
-  limit: Type.Optional(Count),
+  limit: Type.Optional(Count(MAX_FILES_PAGE)),
   order: Type.Optional(Type.Union([Type.Literal("asc"), Type.Literal("desc")])),
   purpose: Type.Optional(Type.String({ maxLength: 32 })),
 });
 export const BatchesQuery = Type.Object({
   after: Type.Optional(BatchId),
-  limit: Type.Optional(Count),
+  limit: Type.Optional(Count(MAX_BATCHES_PAGE)),
 });
 const KeepFor = Type.Object({
   anchor: Type.Literal("created_at"),
-  seconds: Type.Integer({ minimum: 3_600, maximum: 2_592_000 }),
+  seconds: Type.Integer({ minimum: 3_600, maximum: 2_592_000, description: "seconds" }),
 });
 export const BatchBody = Type.Object({
   input_file_id: FileId,
@@ -238,13 +251,16 @@ export const batching = (operationId: string, summary: string) => ({
   security: [{ key: [] }],
 });
 
-const GenerationId = Type.String({ pattern: "^gen-[0-9a-f]{24}$" });
+const GenerationId = Type.String({
+  pattern: "^gen-[0-9a-f]{24}$",
+  description: "a generation's id: gen- and 24 hex digits",
+});
 export const GenerationQuery = Type.Object({ id: GenerationId });
 export const GenerationParams = Type.Object({ id: GenerationId });
-/** `after`: number of the last batch that is known. */
+/** As text, which is what a query string has. `after`: number of the last batch that is known. */
 export const PageQuery = Type.Object({
   after: Type.Optional(Decimal(20)),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_BILLS })),
+  limit: Type.Optional(Count(MAX_BILLS)),
 });
 export const BatchParams = Type.Object({ batchNo: Decimal(20) });
 

@@ -69,10 +69,10 @@ export class FileStore implements Files {
     }
   }
 
-  require(userId: number, id: string): FileRecord {
+  require(userId: number, id: string, param = "file_id"): FileRecord {
     const record = this.#byId.get(id);
     if (record?.userId === userId && record.expiresAt > this.#now()) return record;
-    throw new AimoError("not_found", { message: "The account has no such file.", param: "file_id" });
+    throw new AimoError("not_found", { message: "The account has no such file.", param });
   }
 
   list(userId: number): readonly FileRecord[] {

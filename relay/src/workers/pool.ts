@@ -148,7 +148,7 @@ export class WorkerPool {
     seat.link.tell("behind", behind);
     try {
       await promise;
-      this.#m.log.info({ worker: number, pid: child.pid }, "A worker serves.");
+      this.#m.log.info({ worker: number, worker_pid: child.pid }, "A worker serves.");
       return seat;
     } catch (error) {
       child.kill("SIGKILL");

@@ -43,11 +43,20 @@ describe("preferences", () => {
       ["preferred_max_latency", { p50: "1" }],
       ["preferred_min_throughput", -1],
       ["max_price", 3],
+      ["onyl", [1]],
+      ["enforce_distillable_text", 1],
+      ...["alpha", "0", "0x12", "1.5", ""].map((name): [string, unknown] => ["only", [name]]),
     ];
     for (const [field, value] of bad)
       expect(faultOf({ provider: { [field]: value } }), field).to.equal(`provider.${field}`);
     for (const value of [-1, "1e3", "", Number.NaN, 1e30, {}])
       expect(faultOf({ provider: { max_price: { prompt: value } } })).to.equal("provider.max_price.prompt");
+    expect(faultOf({ provider: { max_price: { promt: 1 } } })).to.equal("provider.max_price.promt");
+    expect(faultOf({ provider: { max_price: { audio: "dear" } } })).to.equal("provider.max_price.audio");
+    expect(faultOf({ provider: { sort: { bye: "price" } } })).to.equal("provider.sort.bye");
+    expect(faultOf({ provider: { preferred_max_latency: { p5: 1 } } })).to.equal(
+      "provider.preferred_max_latency.p5",
+    );
     expect(faultOf({ provider: [] })).to.equal("provider");
     expect(faultOf({ session_id: "x".repeat(257) })).to.equal("session_id");
     expect(faultOf({ models: [] })).to.equal("models");
@@ -56,10 +65,30 @@ describe("preferences", () => {
     expect(faultOf({ model: undefined })).to.equal("model");
   });
 
+  it("take every field that OpenRouter has, and name one without end by its beginning", () => {
+    const provider = {
+      ...{
+        order: [1],
+        allow_fallbacks: true,
+        require_parameters: false,
+        data_collection: "allow",
+        zdr: false,
+      },
+      ...{ enforce_distillable_text: true, only: ["2"], ignore: [3], quantizations: ["fp8"] },
+      ...{ sort: { by: "price", partition: "model" }, preferred_min_throughput: { p50: 1, p99: 2 } },
+      ...{
+        preferred_max_latency: 3,
+        max_price: { prompt: 1, completion: 1, request: 1, image: 1, audio: 1 },
+      },
+    };
+    expect(faultOf({ provider })).to.equal(undefined);
+    expect(faultOf({ provider: { ["x".repeat(500)]: 1 } })).to.have.length(73);
+  });
+
   it("read anything without another error than one that names a field", () => {
     fc.assert(
       fc.property(
-        fc.dictionary(fc.constantFrom(...Object.keys(NO_PREFERENCES), "max_price", "zdr"), fc.anything()),
+        fc.dictionary(fc.constantFrom("order", "only", "sort", "max_price", "zdr", "other"), fc.anything()),
         (provider) => {
           const param = faultOf({ provider });
           if (param !== undefined) expect(param).to.match(/^provider\./);
@@ -188,8 +217,13 @@ describe("filters", () => {
 
   it("say which of them left out how many", () => {
     const exclusions = new Exclusions();
-    for (const each of ["zdr", "zdr", "max_price", undefined] as const) exclusions.add(each);
-    expect(exclusions.describe()).to.equal("zdr 2, max_price 1");
-    expect(exclusions.details()).to.deep.equal({ providers: 4, excluded: ["zdr: 2", "max_price: 1"] });
+    const offers = [100n, 300n, 200n, 400n].map((price, at) => makeOffer(at, price));
+    for (const [at, each] of (["zdr", "max_price", "max_price", undefined] as const).entries())
+      exclusions.add(each, offers[at] ?? makeOffer(9, 1n));
+    const { preferences } = makeAsk({ provider: { max_price: { prompt: 0, image: 1 } } });
+    expect(exclusions.describe(preferences)).to.equal(
+      "zdr: 1 of 4 providers, max_price: 2 of 4 providers (the lowest there is: prompt 0.0002)",
+    );
+    expect(exclusions.details()).to.deep.equal({ providers: 4, excluded: ["zdr: 1", "max_price: 2"] });
   });
 });

@@ -48,6 +48,17 @@ describe("the models list and its endpoints", () => {
     expect(await ids("input_modalities=audio")).to.deep.equal([]);
   });
 
+  it("say how much a model writes, of models that write", async () => {
+    const [painter, writer] = (await get("/v1/models")).data;
+    expect([painter.max_completion_tokens, painter.aimo.providers[0].max_completion_tokens]).to.deep.equal([
+      ...[null, null],
+    ]);
+    expect(writer.max_completion_tokens).to.equal(writer.aimo.providers[0].max_completion_tokens);
+    expect(writer.max_completion_tokens).to.be.greaterThan(0);
+    const { endpoints } = (await get("/v1/models/acme/painter/endpoints")).data;
+    expect(endpoints[0].max_completion_tokens).to.equal(null);
+  });
+
   it("keeps only the providers that fit", async () => {
     const providers = async (query: string) =>
       (await get(`/v1/models?category=chat&${query}`)).data[0]?.aimo.providers.map(({ id }: Json) => id);
@@ -79,6 +90,7 @@ describe("the models list and its endpoints", () => {
         ["category", "poetry"],
         ["input_modalities", "smell"],
         ["providers", many],
+        ["providers", "abc"],
       ],
       ...[
         ["min_context", "-1"],
@@ -91,6 +103,7 @@ describe("the models list and its endpoints", () => {
       const response = await fetch(`${relay.url}/v1/models?${name}=${value}`);
       expect([response.status, (await jsonOf(response)).error.param]).to.deep.equal([400, name]);
     }
+    expect((await fetch(`${relay.url}/v1/models?foo=bar`)).status, "another's parameter").to.equal(200);
     const twice = await fetch(`${relay.url}/v1/models?q=a&q=b`);
     expect([twice.status, (await jsonOf(twice)).error.param]).to.deep.equal([400, "q"]);
     const crossed = await jsonOf(await fetch(`${relay.url}/v1/models?min_price=2&max_price=1`));
@@ -118,7 +131,9 @@ describe("the models list and its endpoints", () => {
     const { data } = await get("/v1/models/ACME/painter/endpoints");
     expect(data.endpoints[0].pricing.image).to.equal("0.02");
     const none = await fetch(`${relay.url}/v1/models/nobody/none/endpoints`);
-    expect([none.status, (await jsonOf(none)).error.code]).to.deep.equal([404, "model_not_found"]);
+    const { error } = await jsonOf(none);
+    expect([none.status, error.code]).to.deep.equal([404, "model_not_found"]);
+    expect(error.message).to.include("nobody/none").and.not.include("endpoints");
   });
 
   it("lists providers", async () => {

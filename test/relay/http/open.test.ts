@@ -40,6 +40,17 @@ describe("what is open to all", () => {
     expect(openapi.paths["/v1/chat/completions"].post.operationId).to.equal("createChatCompletion");
   });
 
+  it("shows its metrics to all, or to those who have the token where there is one", async () => {
+    expect((await get("/metrics")).status).to.equal(200);
+    const closed = await startTestRelay({ settings: { metricsToken: "for-the-scraper" } });
+    const read = async (headers: Record<string, string> = {}) =>
+      (await fetch(`${closed.url}/metrics`, { headers })).status;
+    expect(await read()).to.equal(401);
+    expect(await read({ authorization: `Bearer ${closed.key}` })).to.equal(401);
+    expect(await read({ authorization: "Bearer for-the-scraper" })).to.equal(200);
+    await closed.close();
+  });
+
   it("says that a pause keeps it from posting, and serves on", async () => {
     const paused = await startTestRelay({ pausedUntil: () => 1_790_000_000 });
     const health = await fetch(`${paused.url}/health`);

@@ -136,8 +136,16 @@ describe("presets", () => {
     expect((await relay.post("/v1/messages", theirs)).status).to.equal(200);
     expect(sentBody()).to.include({ model: "stand-in", temperature: 0.2, max_tokens: 8 });
     expect(sentBody().messages[0]).to.deep.equal({ role: "system", content: "Be brief." });
+    const unlimited = { messages: CHAT.messages, model: "@preset/brief" };
+    expect((await relay.post("/v1/messages", unlimited)).status, "the preset's limit").to.equal(200);
+    expect(sentBody()).to.include({ max_tokens: 32 });
     expect((await relay.post("/v1/responses", { preset: "brief", input: "Hi" })).status).to.equal(200);
     expect(sentBody()).to.include({ model: "stand-in", seed: 5, max_tokens: 32 });
+    await make({ slug: "unlimited", parameters: {} });
+    const refused = await relay.post("/v1/messages", { ...unlimited, model: "@preset/unlimited" });
+    expect([refused.status, (await jsonOf(refused)).error.message]).to.deep.equal([
+      ...[400, "max_tokens is required."],
+    ]);
     const instructed = { preset: "brief", input: "Hi", instructions: "Be kind." };
     expect((await relay.post("/v1/responses", instructed)).status).to.equal(200);
     expect(JSON.stringify(sentBody().messages)).to.include("Be kind.").and.not.include("Be brief.");
@@ -162,6 +170,14 @@ describe("presets", () => {
       [{ parameters: { stream: true } }, "parameters", "stream"],
       [{ parameters: { n: 0 } }, "n", ""],
       [{ parameters: { max_tokens: "many" } }, "max_tokens", ""],
+      [{ parameters: { temperature: 9 } }, "temperature", "from 0 to 2"],
+      [{ parameters: { top_p: "1" } }, "top_p", "from 0 to 1"],
+      [{ parameters: { frequency_penalty: -3 } }, "frequency_penalty", "from -2 to 2"],
+      [{ parameters: { presence_penalty: 3 } }, "presence_penalty", "from -2 to 2"],
+      [{ parameters: { top_logprobs: 1.5 } }, "top_logprobs", "an integer from 0 to 20"],
+      [{ parameters: { logit_bias: 5 } }, "logit_bias", "object"],
+      [{ parameters: { logit_bias: { 50256: -101 } } }, "logit_bias", "from -100 to 100"],
+      [{ provider: { onyl: [1] } }, "provider.onyl", "known"],
       [{ provider: { sort: "luck" } }, "provider.sort", ""],
       [{ model: "@preset/brief" }, "model", "preset"],
       [{ cache: { enabled: true, ttl: 0 } }, "cache.ttl", ""],

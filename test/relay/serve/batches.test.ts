@@ -183,7 +183,7 @@ describe("batches, with a real provider", () => {
       ...[400, "endpoint"],
     ]);
     expect(await post("/v1/batches", { ...good, input_file_id: `file-${"0".repeat(24)}` })).to.deep.equal([
-      ...[404, "file_id"],
+      ...[404, "input_file_id"],
     ]);
     expect(await post(`/v1/batches/batch_${"0".repeat(24)}/cancel`, {})).to.deep.equal([404, "batch_id"]);
     const big = await upload("x".repeat(300 * 1024)).catch((error: unknown) => error);

@@ -37,6 +37,6 @@ describe("offers that another process chose", () => {
     expect(confirm([one, two], [dearer, two], { max_price: { prompt: 1 } })).to.deep.equal([two]);
     const late = { ...one, expiresAt: 5 };
     expect(confirm([one, two], [late, two], {}, 5)).to.deep.equal([two]);
-    expect(codeOf(() => confirm([zdr(one)], [one], wish))).to.equal("model_unavailable");
+    expect(codeOf(() => confirm([zdr(one)], [one], wish))).to.equal("no_fitting_provider");
   });
 });

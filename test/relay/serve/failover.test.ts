@@ -147,7 +147,7 @@ describe("failing over", () => {
     expect(await ask({ only: [providerOf(relay, 1).signer] })).to.equal(2);
     expect(await ask({ ignore: [1] })).to.equal(2);
     expect(await ask({ order: ["3"] })).to.equal(3);
-    expect(await ask({ only: [99] })).to.equal("model_unavailable");
+    expect(await ask({ only: [99] })).to.equal("no_fitting_provider");
     await until(() => relay.admission.inFlight === 0);
   });
 });

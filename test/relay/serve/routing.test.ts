@@ -126,11 +126,15 @@ describe("choosing a provider", () => {
     expect(await servedBy(relay, { provider: { max_price: { prompt: "0.099999" } } })).to.equal(2);
     const provider = { max_price: { completion: 0.35 }, quantizations: ["fp8"] };
     const { error } = await chat(relay, { provider });
-    expect(error).to.include({ code: "model_unavailable", param: "provider" });
+    expect(error).to.include({ code: "no_fitting_provider", param: "provider", type: "not_found_error" });
     expect(error.message)
       .to.include("None of the 2 live providers")
-      .and.include("max_price 1, quantizations 1");
+      .and.include("max_price: 1 of 2 providers (the lowest there is: completion 0.4)")
+      .and.include("quantizations: 1 of 2 providers");
     expect(error.metadata).to.deep.include({ providers: 2, excluded: ["max_price: 1", "quantizations: 1"] });
+    const alone = await chat(relay, { provider: { only: [99] } });
+    expect(alone.error).to.include({ code: "no_fitting_provider", param: "provider.only" });
+    expect(alone.error.message).to.include("only: 2 of 2 providers.");
     const bad = await chat(relay, { provider: { sort: "exacto" } });
     expect(bad.error).to.include({ code: "invalid_request", param: "provider.sort" });
   });

@@ -5,8 +5,11 @@ import { AimoError } from "@aimo/protocol/errors";
  * from what a chat replied, so every route is routed, metered and billed by the same code.
  */
 export interface Dialect {
-  /** The chat completion that a request means. Throws `invalid_request` naming the client's own field. */
-  toChat(body: Json): Json;
+  /**
+   * The chat completion that a request means. `isLimited`: its limit of tokens comes from elsewhere if it has none.
+   * Throws `invalid_request` naming the client's own field.
+   */
+  toChat(body: Json, isLimited?: boolean): Json;
   /** A whole reply from a whole chat completion. `asked` is the client's body. */
   reply(chat: Json, asked: Json): Json;
   /** Begins one streamed reply. */
@@ -59,6 +62,17 @@ export function refuseFields(body: Json, refused: ReadonlyMap<string, string>): 
     if (!isMissing(value) && value !== false && value !== "")
       throw invalid(`${field} is not offered here${advice}.`, field);
   }
+}
+
+/** As much of a wrong name as is told. */
+const MAX_NAME_LENGTH = 64;
+
+/** Refuses a field of an object that nobody knows: a slip of the pen must not look like a wish that was met. */
+export function refuseUnknown(json: Json, known: ReadonlySet<string>, at: string): void {
+  const field = Object.keys(json).find((each) => !known.has(each));
+  if (field === undefined) return;
+  const name = `${at}.${field.slice(0, MAX_NAME_LENGTH)}`;
+  throw invalid(`${name} is not a field that is known. There are ${[...known].join(", ")}.`, name);
 }
 
 /** No program nests its bodies so deep, and what writes JSON fails far beyond. */

@@ -31,13 +31,13 @@ const TRANSLATED = new Set([
   ...["cache_control", "speed", "diagnostics", "betas", ...NOT_OFFERED.keys()],
 ]);
 
-export function chatOfMessages(body: Json): Json {
+export function chatOfMessages(body: Json, isLimited = false): Json {
   refuseDepth(body);
   refuseFields(body, NOT_OFFERED);
   refuseChoices(body);
   const { messages, system, stop_sequences: stop, metadata, stream } = body;
   const maxTokens = tokensIn(body, "max_tokens");
-  if (maxTokens === undefined) throw invalid("max_tokens is required.", "max_tokens");
+  if (maxTokens === undefined && !isLimited) throw invalid("max_tokens is required.", "max_tokens");
   if (!Array.isArray(messages)) throw invalid("messages must be an array.", "messages");
   if (!isMissing(stop) && !(Array.isArray(stop) && stop.every((each) => typeof each === "string")))
     throw invalid("stop_sequences must be an array of strings.", "stop_sequences");
