@@ -67,7 +67,7 @@ export type Answered = {
 /** Output units at most that a delivered answer bears out: no tokenizer makes more tokens than there are bytes. */
 export function mostOutput(kind: UnitKind, { bytes, count }: Answered, hiddenReasoning: boolean): number {
   if (kind === "image") return count;
-  // Of a model that says that it thinks unseen only what was held for is a bound; its users have chosen it.
+  // Of a model that says that it thinks unseen only what was held for is a bound; who does not want that says so.
   return kind === "token" && !hiddenReasoning ? bytes + SILENT_TOKENS_PER_CHOICE * count : MAX_U32;
 }
 

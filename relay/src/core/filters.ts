@@ -17,6 +17,7 @@ export type Filter =
   | "quantizations"
   | "zdr"
   | "data_collection"
+  | "hidden_reasoning"
   | "regions"
   | "residency"
   | "credit";
@@ -41,10 +42,23 @@ function preferenceAgainst(preferences: Preferences, offer: Offer): Filter | und
   if (preferences.zeroRetention && model.zeroRetention !== true) return "zdr";
   if (preferences.noDataCollection && model.collectsData !== false && model.zeroRetention !== true)
     return "data_collection";
+  if (preferences.hiddenReasoning === false && model.hiddenReasoning) return "hidden_reasoning";
   if (preferences.regions && !isIn(preferences.regions, offer.region)) return "regions";
   if (preferences.residency && !isIn(preferences.residency, model.residency)) return "residency";
   return undefined;
 }
+
+/**
+ * Tokens that nobody sees are billed at a provider's word, within the hold: those who announce that they bill such come
+ * in where nobody else serves the model, or where the request says so or names them in its order.
+ */
+export function preferVisible({ preferences }: Ask, offers: readonly Offer[]): readonly Offer[] {
+  if (preferences.hiddenReasoning === true || !offers.some(isHidden)) return offers;
+  const visible = offers.filter((offer) => !isHidden(offer) || isAmong(offer, preferences.order));
+  return visible.length > 0 ? visible : offers;
+}
+
+const isHidden = ({ model }: Offer): boolean => model.hiddenReasoning === true;
 
 /** Providers are named by id or by the address they sign with. */
 export function isNamed(offer: Offer, name: string): boolean {

@@ -19,6 +19,8 @@ export type Preferences = {
   readonly quantizations: readonly string[] | undefined;
   readonly zeroRetention: boolean;
   readonly noDataCollection: boolean;
+  /** Whether models may bill tokens that nobody sees; undefined: where no provider serves the model without. */
+  readonly hiddenReasoning: boolean | undefined;
   /** Regions, or beginnings of them up to a hyphen: where the provider has to be, and keep the data. */
   readonly regions: readonly string[] | undefined;
   readonly residency: readonly string[] | undefined;
@@ -53,8 +55,8 @@ const PERCENTILES = ["p50", "p75", "p90", "p99"] as const;
 /** The whole `provider` object; those that have no effect are OpenRouter's, and docs/routing.md says so. */
 const PROVIDER_FIELDS: ReadonlySet<string> = new Set([
   ...["order", "only", "ignore", "allow_fallbacks", "sort", "max_price", "require_parameters"],
-  ...["quantizations", "zdr", "data_collection", "regions", "residency", "preferred_regions"],
-  ...["preferred_max_latency", "preferred_min_throughput", "enforce_distillable_text"],
+  ...["quantizations", "zdr", "data_collection", "hidden_reasoning", "regions", "residency"],
+  ...["preferred_regions", "preferred_max_latency", "preferred_min_throughput", "enforce_distillable_text"],
 ]);
 const SORT_FIELDS: ReadonlySet<string> = new Set(["by", "partition"]);
 const PERCENTILE_FIELDS: ReadonlySet<string> = new Set(PERCENTILES);
@@ -84,6 +86,7 @@ export const NO_PREFERENCES: Preferences = {
   quantizations: undefined,
   zeroRetention: false,
   noDataCollection: false,
+  hiddenReasoning: undefined,
   regions: undefined,
   residency: undefined,
   preferredRegions: undefined,
@@ -109,6 +112,7 @@ export function readPreferences(body: Json): Preferences {
     quantizations: readQuantizations(value["quantizations"]),
     zeroRetention: readFlag(value, "zdr") ?? false,
     noDataCollection: readDataCollection(value["data_collection"]),
+    hiddenReasoning: readFlag(value, "hidden_reasoning"),
     regions: readRegions(value, "regions"),
     residency: readRegions(value, "residency"),
     preferredRegions: readRegions(value, "preferred_regions"),

@@ -1,7 +1,7 @@
 import { AimoError } from "@aimo/protocol/errors";
 import type { UsageStatement } from "@aimo/protocol/session";
 import type { Ask } from "../core/ask.ts";
-import { Exclusions, filterOf } from "../core/filters.ts";
+import { Exclusions, filterOf, preferVisible } from "../core/filters.ts";
 import { preferWithin } from "../core/max-cost.ts";
 import type { Preferences, Wanted } from "../core/preferences.ts";
 import { rankOffers } from "../core/routing.ts";
@@ -112,7 +112,7 @@ function chooseForModel(
   const { offers, routing, random } = dependencies;
   const now = dependencies.now();
   const { sessionId, preferences } = ask;
-  const able = preferWithin(ask, offers.live(model).filter(fits(dependencies, ask)));
+  const able = preferWithin(ask, preferVisible(ask, offers.live(model).filter(fits(dependencies, ask))));
   if (able.length <= 1) return able;
   const stickyTo =
     sessionId === undefined

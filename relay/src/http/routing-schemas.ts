@@ -57,6 +57,7 @@ const ProviderPreferences = Type.Object(
     ),
     zdr: Type.Optional(Type.Boolean(about("Only providers that keep nothing"))),
     data_collection: Type.Optional(Type.Union([Type.Literal("allow"), Type.Literal("deny")])),
+    hidden_reasoning: Type.Optional(Type.Boolean(about("Whether models may bill tokens that nobody sees"))),
     regions: Type.Optional(Regions),
     residency: Type.Optional(Regions),
     preferred_regions: Type.Optional(Regions),

@@ -2,9 +2,10 @@ import { isAimoError } from "@aimo/protocol/errors";
 import { expect } from "chai";
 import fc from "fast-check";
 import { readAsk } from "../../../relay/src/core/ask.ts";
-import { Exclusions, filterOf } from "../../../relay/src/core/filters.ts";
+import { Exclusions, filterOf, preferVisible } from "../../../relay/src/core/filters.ts";
 import { MAX_MODELS, NO_PREFERENCES, readPreferences } from "../../../relay/src/core/preferences.ts";
-import { makeAsk, makeOffer } from "../support/offers.ts";
+import type { Offer } from "../../../relay/src/core/types.ts";
+import { idsOf, makeAsk, makeOffer } from "../support/offers.ts";
 
 /** The field that a body is refused for. */
 function faultOf(body: object): string | undefined {
@@ -167,6 +168,11 @@ describe("filters", () => {
   it("take no promise for granted", () => {
     expect(filter({ zdr: true })).to.equal("zdr");
     expect(filter({ zdr: true }, { model: { zeroRetention: true } })).to.equal(undefined);
+    expect(filter({ hidden_reasoning: false }, { model: { hiddenReasoning: true } })).to.equal(
+      "hidden_reasoning",
+    );
+    expect(filter({ hidden_reasoning: true }, { model: { hiddenReasoning: true } })).to.equal(undefined);
+    expect(filter({ hidden_reasoning: false })).to.equal(undefined);
     expect(filter({ data_collection: "deny" })).to.equal("data_collection");
     expect(filter({ data_collection: "deny" }, { model: { collectsData: true } })).to.equal(
       "data_collection",
@@ -225,5 +231,15 @@ describe("filters", () => {
       "zdr: 1 of 4 providers, max_price: 2 of 4 providers (the lowest there is: prompt 0.0002)",
     );
     expect(exclusions.details()).to.deep.equal({ providers: 4, excluded: ["zdr: 1", "max_price: 2"] });
+  });
+
+  it("let who bills unseen tokens serve only where nobody else does, unless the request says so", () => {
+    const [seen, unseen] = [makeOffer(1, 9n), makeOffer(2, 1n, { model: { hiddenReasoning: true } })];
+    const of = (provider: object, offers: readonly Offer[]) =>
+      idsOf(preferVisible(makeAsk({ provider }), offers));
+    expect(of({}, [seen, unseen])).to.deep.equal([1]);
+    expect(of({}, [unseen])).to.deep.equal([2]);
+    expect(of({ hidden_reasoning: true }, [seen, unseen])).to.deep.equal([1, 2]);
+    expect(of({ order: ["2"] }, [seen, unseen])).to.deep.equal([1, 2]);
   });
 });
