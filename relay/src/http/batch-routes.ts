@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { FastifyRequest } from "fastify";
-import { jobJson } from "../core/batch-job.ts";
+import { type JobRecord, jobJson } from "../core/batch-job.ts";
 import type { BatchLimits, Jobs } from "../flow/batch-ports.ts";
 import type { BatchRunner } from "../flow/batch-runner.ts";
 import { keyOf } from "./access.ts";
@@ -9,7 +9,7 @@ import { BatchBody, BatchesQuery, BatchIdParams, batching, MAX_BATCHES_PAGE } fr
 
 export type BatchOptions = {
   readonly batches: Pick<BatchRunner, "create" | "cancel" | "require">;
-  readonly jobs: Pick<Jobs, "list">;
+  readonly jobs: Pick<Jobs, "list" | "flushed">;
   readonly batchLimits: Pick<BatchLimits, "keepDays">;
 };
 
@@ -19,6 +19,11 @@ const DAY_MS = 86_400_000;
 export const batchRoutes: FastifyPluginAsyncTypebox<BatchOptions> = async (app, options) => {
   const { batches, jobs, batchLimits } = options;
   const userOf = (request: FastifyRequest) => keyOf(request).caller.userId;
+  /** What a client is told of its batch outlasts a crash. */
+  const kept = async (job: JobRecord) => {
+    await jobs.flushed();
+    return jobJson(job);
+  };
   app.post(
     "/v1/batches",
     { schema: { ...batching("createBatch", "A batch from a file of requests"), body: BatchBody } },
@@ -27,7 +32,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<BatchOptions> = async (app, 
       const { input_file_id: inputFileId, endpoint, metadata, output_expires_after: keep } = request.body;
       const keepMs = keep ? keep.seconds * 1000 : batchLimits.keepDays * DAY_MS;
       const { userId, keyHash } = caller;
-      return jobJson(
+      return kept(
         batches.create({ userId, keyHash, endpoint, inputFileId, keepMs, metadata: metadata ?? null }),
       );
     },
@@ -52,6 +57,6 @@ export const batchRoutes: FastifyPluginAsyncTypebox<BatchOptions> = async (app, 
   app.post(
     "/v1/batches/:id/cancel",
     { schema: { ...batching("cancelBatch", "Stop what has not begun"), ...one } },
-    async (request) => jobJson(batches.cancel(userOf(request), request.params.id)),
+    async (request) => kept(batches.cancel(userOf(request), request.params.id)),
   );
 };
