@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,7 @@ import { WorkerPool } from "./workers/pool.ts";
 
 /** Of an address of this kind; the system's own limit is 104 or 108 with the end mark. */
 const MAX_SOCKET_PATH_BYTES = 100;
+const SOCKET = "main.sock";
 /** How often prices that were not known are looked for, and the protocol's clock is compared. */
 const LOOK_MS = 250;
 const PROGRAM = programOf(import.meta.url, "worker");
@@ -94,24 +95,17 @@ export class Workers {
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** This process answers workers where nobody else of this machine may connect: the folder is its user's alone. */
+  /** This process answers workers where nobody else of this machine may connect: folder and socket are its user's alone. */
   async #openSocket(app: FastifyInstance): Promise<string> {
-    const { dataFolder } = this.#config;
-    const beside = join(dataFolder, "workers.sock");
     if (process.platform === "win32") {
       const pipe = `\\\\.\\pipe\\aimo-relay-${process.pid}-${Date.now()}`;
       await app.listen({ path: pipe });
       return pipe;
     }
-    if (dataFolder !== "memory" && Buffer.byteLength(beside) <= MAX_SOCKET_PATH_BYTES) {
-      // What a relay that was killed has left; nobody else has this folder open.
-      await rm(beside, { force: true });
-      await app.listen({ path: beside });
-      return beside;
-    }
-    this.#folder = await mkdtemp(join(tmpdir(), "aimo-relay-"));
-    const path = join(this.#folder, "main.sock");
+    this.#folder = await makeFolder(this.#config.dataFolder);
+    const path = join(this.#folder, SOCKET);
     await app.listen({ path });
+    await chmod(path, 0o600);
     return path;
   }
 
@@ -128,6 +122,17 @@ export class Workers {
   #behind(): number {
     return Math.floor(Date.now() / 1_000) - this.#parts.protocolNow();
   }
+}
+
+/** A new folder that only this user may enter, so that nobody comes before the socket's own rights are set. */
+async function makeFolder(dataFolder: string): Promise<string> {
+  const beside = join(dataFolder, "workers");
+  if (dataFolder === "memory" || Buffer.byteLength(join(beside, SOCKET)) > MAX_SOCKET_PATH_BYTES)
+    return mkdtemp(join(tmpdir(), "aimo-relay-"));
+  // What a relay that was killed has left; nobody else has this folder open.
+  await rm(beside, { recursive: true, force: true });
+  await mkdir(beside, { mode: 0o700 });
+  return beside;
 }
 
 /** Who fails for a worker rests here too: it is what `GET /v1/models/{id}/endpoints` shows. */

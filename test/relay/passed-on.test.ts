@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
 import type { PartialConfig } from "../../relay/src/config.ts";
 import { type RelayWithProvider, startRelayWithProvider } from "./support/relay-with-provider.ts";
@@ -16,6 +16,16 @@ describe("what workers pass on", function () {
   const folders: string[] = [];
   const start = async (settings: PartialConfig = {}) => {
     network = await startRelayWithProvider({ workers: WORKERS, ...settings });
+  };
+  /** A relay whose data is in a folder; gives its workers' way to the main process. */
+  const startBeside = async () => {
+    const dataFolder = await mkdtemp(join(tmpdir(), "aimo-passed-on-"));
+    folders.push(dataFolder);
+    // What one that was killed would leave.
+    await mkdir(join(dataFolder, "workers"), { mode: 0o777 });
+    await writeFile(join(dataFolder, "workers", "main.sock"), "");
+    await start({ dataFolder });
+    return join(dataFolder, "workers", "main.sock");
   };
   afterEach(async () => {
     for (const socket of open.splice(0)) socket.destroy();
@@ -75,10 +85,7 @@ describe("what workers pass on", function () {
   });
 
   it("is believed of workers alone, by a secret that each start draws anew", async () => {
-    const dataFolder = await mkdtemp(join(tmpdir(), "aimo-passed-on-"));
-    folders.push(dataFolder);
-    await start({ dataFolder });
-    const path = join(dataFolder, "workers.sock");
+    const path = await startBeside();
     for (const said of ["", `aimo-inward: ${"0".repeat(64)}\r\n`, "aimo-inward: x\r\naimo-inward: x\r\n"]) {
       const stranger = talk(connect(path));
       const head = `host: a\r\naimo-counted: 1\r\nx-forwarded-for: 9.9.9.9\r\n${said}`;
@@ -88,5 +95,11 @@ describe("what workers pass on", function () {
       expect(text.split("HTTP/1.1 ").length - 1).to.equal(1);
     }
     expect((await fetch(`${network.url}/health`)).status).to.equal(200);
+  });
+
+  it("goes where only the relay's own user comes", async () => {
+    const path = await startBeside();
+    const modes = [path, dirname(path)].map(async (at) => (await stat(at)).mode & 0o777);
+    expect(await Promise.all(modes)).to.deep.equal([0o600, 0o700]);
   });
 });

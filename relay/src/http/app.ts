@@ -53,7 +53,11 @@ export async function buildApp(dependencies: AppDependencies): Promise<FastifyIn
   const isInternal = workersSecret !== undefined;
   const onRefusal = (code: ErrorCode) => metrics.onRefusal(code);
   const app = createBaseApp({ settings, log, onRefusal, isInternal });
-  if (isInternal) app.addHook("onRequest", believing(workersSecret));
+  if (isInternal) {
+    app.addHook("onRequest", believing(workersSecret));
+    // Workers have their own bound; the operator's is for clients.
+    app.server.maxConnections = Number.POSITIVE_INFINITY;
+  }
   const { gate } = dependencies;
   const isCounted = ({ url, method, headers }: FastifyRequest) =>
     url.startsWith("/v1/") && method !== "OPTIONS" && !(isInternal && COUNTED_HEADER in headers);

@@ -6,50 +6,100 @@ import {
   request as send,
 } from "node:http";
 import { pipeline } from "node:stream";
-import { errorBody } from "@aimo/protocol/error-body";
 import { AimoError } from "@aimo/protocol/errors";
 import { headersInward, headersOutward, type InwardParameters } from "./inward.ts";
+import { Places, type PlacesLimits } from "./places.ts";
 
 /** Passes a client's request on, as it is, to the relay's main process, and what that answers back. */
 
-/** More wait for one of them to be free. */
-const MAX_SOCKETS = 1_024;
+/** Bodies up to here are read before a connection is taken for them: who sends slowly waits alone. */
+const SMALL_BYTES = 64 * 1024;
+/**
+ * Connections to the main process that requests have at a time, by their kind, so that none can take those of another:
+ * without a body (what looks after the relay is among them), with one that was read, and with one that is still to come.
+ */
+const PLACES = { plain: 128, read: 768, coming: 256 };
+/** Requests of a kind that wait for a connection, and for how long: as for room in the relay. */
+const LINE = { maxWaiting: 1_024, maxWaitMs: 2_000 };
 
 export type Passed = Omit<InwardParameters, "secret"> & {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Where it was read already. */
   readonly body?: Uint8Array | undefined;
+  /** Told before the first byte of an answer is written. */
+  readonly onAnswer: () => void;
+  /** Told instead when there will be none: the main process has no room, or does not answer. */
+  readonly onRefusal: (error: AimoError) => void;
 };
 
-/** Where the main process listens, and what it knows this process by. */
-export type PassOnParameters = { readonly socketPath: string; readonly secret: string };
+export type PassOnParameters = {
+  /** Where the main process listens, and what it knows this process by. */
+  readonly socketPath: string;
+  readonly secret: string;
+  readonly places?: Readonly<Record<Kind, number>>;
+  readonly line?: Omit<PlacesLimits, "most">;
+};
+
+type Kind = keyof typeof PLACES;
 
 export class PassOn {
   readonly #parameters: PassOnParameters;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  readonly #places: Readonly<Record<Kind, Places>>;
+  readonly #agent: Agent;
 
   constructor(parameters: PassOnParameters) {
+    const { places = PLACES, line = LINE } = parameters;
     this.#parameters = parameters;
+    const placesOf = (kind: Kind) => new Places({ ...line, most: places[kind] });
+    this.#places = { plain: placesOf("plain"), read: placesOf("read"), coming: placesOf("coming") };
+    // Nobody waits within it: its line knows no end.
+    this.#agent = new Agent({ keepAlive: true, maxSockets: places.plain + places.read + places.coming });
   }
 
-  pass({ request, response, ip, body, isCounted }: Passed): void {
+  pass(passed: Passed): void {
+    const { request, response, body } = passed;
+    // Node's parser reads nothing more of a connection whose client wished another protocol.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
+    if (body) void this.#send(passed, body);
+    else if (!hasBody(request)) void this.#send(passed, undefined);
+    else if (Number(request.headers["content-length"]) <= SMALL_BYTES)
+      readWhole(request, (whole) => void this.#send(passed, whole));
+    else void this.#send(passed, request);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #send(passed: Passed, body: Uint8Array | IncomingMessage | undefined): Promise<void> {
+    const { request, onRefusal } = passed;
+    const kind = body === undefined ? "plain" : body instanceof Uint8Array ? "read" : "coming";
+    const places = this.#places[kind];
+    if (!(await places.enter())) {
+      const message = "Too many requests wait for the relay's main process.";
+      onRefusal(new AimoError("overloaded", { message, retryAfterSeconds: 1 }));
+    } else if (request.socket.destroyed) places.leave();
+    else this.#exchange(passed, body).on("close", () => places.leave());
+  }
+
+  #exchange(passed: Passed, body: Uint8Array | IncomingMessage | undefined): ClientRequest {
+    const { request, response, ip, isCounted, onAnswer, onRefusal } = passed;
     const { method, url: path } = request;
     const { socketPath, secret } = this.#parameters;
     const headers = headersInward(request.headers, { secret, ip, isCounted });
     // Said for every method: without it, Node writes a body of GET or DELETE unframed, as if it were the next request.
-    if (body) headers["content-length"] = body.byteLength;
+    if (body instanceof Uint8Array) headers["content-length"] = body.byteLength;
     else if (isChunked(request)) headers["transfer-encoding"] = "chunked";
-    // Node's parser reads nothing more of a connection whose client wished another protocol.
-    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
-    let isAnswered = false;
     const onward = send({ socketPath, agent: this.#agent, method, path, headers });
+    let isAnswered = false;
     onward.on("response", (answer) => {
       isAnswered = true;
       // What it did not wait for it does not want, and its connection waits for that.
       answer.on("end", () => {
         if (!onward.writableFinished) onward.destroy();
       });
+      onAnswer();
       response.writeHead(answer.statusCode ?? 502, headersOutward(answer.rawHeaders));
       // Comments and the first bytes of a stream must not wait for more.
       response.flushHeaders();
@@ -58,24 +108,30 @@ export class PassOn {
     });
     // An answer that comes before all of the request was taken stays as it is.
     onward.on("error", () => {
-      if (!isAnswered) refuse(response);
+      if (!isAnswered && !request.socket.destroyed)
+        onRefusal(new AimoError("overloaded", { retryAfterSeconds: 1 }));
     });
-    response.on("close", () => {
-      // The client is gone: so is its request.
-      if (!response.writableFinished) onward.destroy();
-    });
-    if (body) onward.end(body);
-    else if (isChunked(request) || request.headers["content-length"] !== undefined) sendOn(request, onward);
-    else onward.end();
-  }
-
-  close(): void {
-    this.#agent.destroy();
+    // The client is gone: so is its request. An answer that stands behind another's is not told of it, but its connection is.
+    const leave = () => void onward.destroy();
+    request.socket.setMaxListeners(0).once("close", leave);
+    onward.once("close", () => request.socket.off("close", leave));
+    if (body instanceof Uint8Array || body === undefined) onward.end(body);
+    else sendOn(body, onward);
+    return onward;
   }
 }
 
 /** The request has a body that does not say how long it is. */
 const isChunked = ({ headers }: IncomingMessage): boolean => headers["transfer-encoding"] !== undefined;
+
+const hasBody = (request: IncomingMessage): boolean =>
+  isChunked(request) || Number(request.headers["content-length"] ?? 0) > 0;
+
+/** Not told when the client leaves before the end of its body. */
+function readWhole(body: IncomingMessage, onWhole: (whole: Buffer) => void): void {
+  const pieces: Buffer[] = [];
+  body.on("data", (piece: Buffer) => pieces.push(piece)).on("end", () => onWhole(Buffer.concat(pieces)));
+}
 
 /**
  * Sends a body on. When it is not wanted any more, because the answer came before its end, the rest is read and dropped:
@@ -95,12 +151,4 @@ function sendOn(body: IncomingMessage, onward: ClientRequest): void {
   body.on("end", () => {
     if (isWanted) onward.end();
   });
-}
-
-/** The main process does not answer: it is ending, or its connection broke. */
-function refuse(response: ServerResponse): void {
-  const error = new AimoError("overloaded", { retryAfterSeconds: 1 });
-  response
-    .writeHead(error.status, { "content-type": "application/json; charset=utf-8", "retry-after": "1" })
-    .end(JSON.stringify(errorBody(error)));
 }

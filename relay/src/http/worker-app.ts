@@ -31,9 +31,12 @@ const KEPT = [ROUTE_HEADERS.idempotencyKey, ROUTE_HEADERS.cache, ROUTE_HEADERS.c
 export async function buildWorkerApp(dependencies: WorkerAppDependencies): Promise<FastifyInstance> {
   const { settings, log, onRefusal, judgeConnection, judge, serving, main, now } = dependencies;
   const pass = (request: FastifyRequest, reply: FastifyReply, isCounted: boolean) => {
-    reply.hijack();
-    const body = request.body instanceof Buffer ? request.body : undefined;
-    main.pass({ request: request.raw, response: reply.raw, ip: request.ip, body, isCounted });
+    main.pass({
+      ...{ request: request.raw, response: reply.raw, ip: request.ip, isCounted },
+      body: request.body instanceof Buffer ? request.body : undefined,
+      onAnswer: () => reply.hijack(),
+      onRefusal: (error) => void reply.send(error),
+    });
   };
   const onNotFound = (request: FastifyRequest, reply: FastifyReply) => pass(request, reply, false);
   const app = createBaseApp({ settings, log, onRefusal, judgeConnection, onNotFound });

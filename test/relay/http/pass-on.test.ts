@@ -26,16 +26,24 @@ describe("passing on", function () {
     await once(inner, "listening");
     passOn = new PassOn({ socketPath, secret: "known", ...settings });
     outer = createServer((request, response) => {
-      passOn.pass({ request, response, ip: "1.2.3.4", isCounted: false });
+      passOn.pass({
+        ...{ request, response, ip: "1.2.3.4", isCounted: false },
+        onAnswer: () => {},
+        onRefusal: ({ code, retryAfterSeconds = 0 }) => {
+          response.writeHead(503, { "retry-after": String(retryAfterSeconds) }).end(`refused as ${code}.`);
+        },
+      });
     }).listen(0, "127.0.0.1");
     await once(outer, "listening");
   };
   const echo: RequestListener = (request, response) => {
-    request.toArray().then((parts) => {
+    const answer = (parts: unknown[]) => {
       const { method, url, headers } = request;
       seen.push({ line: `${method} ${url}`, headers, body: parts.join("") });
       response.end(`you asked for ${url}.`);
-    });
+    };
+    // Who breaks off gets no answer.
+    request.toArray().then(answer, () => {});
   };
   afterEach(async () => {
     for (const socket of open.splice(0)) socket.destroy();
@@ -63,7 +71,9 @@ describe("passing on", function () {
       if (!socket.closed) await once(socket, "close");
       return text;
     };
-    return { send: (bytes: string) => socket.write(bytes), until, end };
+    const next = async () => String((await once(socket, "data"))[0]);
+    const close = () => socket.destroy();
+    return { send: (bytes: string) => socket.write(bytes), until, next, end, close };
   };
 
   for (const method of ["GET", "DELETE", "OPTIONS", "POST"])
@@ -156,6 +166,96 @@ describe("passing on", function () {
       await client.until("for /a.");
       client.send("GET /b HTTP/1.1\r\nhost: a\r\n\r\n");
       expect(await client.until("for /b.")).to.contain("x-kept: yes");
+    });
+  });
+
+  describe("when the main process is busy", () => {
+    const ONE = { places: { plain: 1, read: 1, coming: 1 }, line: { maxWaiting: 1, maxWaitMs: 60_000 } };
+    const head = (line: string, rest = "") => `${line} HTTP/1.1\r\nhost: a\r\n${rest}\r\n`;
+    /** The beginning of a body without a length, and its end. */
+    const begun = (path: string) => `${head(`POST ${path}`, "transfer-encoding: chunked\r\n")}1\r\na\r\n`;
+    const END = "0\r\n\r\n";
+
+    it("answers requests without a body while all others' connections wait for theirs", async () => {
+      await start(echo, ONE);
+      for (let i = 0; i < 3; i++) dial().send(head(`POST /slow-${i}`, "content-length: 9\r\n"));
+      const arrived = once(inner, "request");
+      for (let i = 0; i < 2; i++) dial().send(begun(`/slower-${i}`));
+      await arrived;
+      const client = dial();
+      client.send(head("GET /health"));
+      await client.until("/health.");
+      // Who has sent all of a small body passes those who have not.
+      client.send(`${head("POST /quick", "content-length: 2\r\n")}ab`);
+      await client.until("/quick.");
+    });
+
+    it("refuses at once what would be one too many in the line, and serves the line", async () => {
+      await start(echo, ONE);
+      const [first, second, third] = [dial(), dial(), dial()];
+      const arrived = once(inner, "request");
+      first.send(begun("/first"));
+      await arrived;
+      const came = once(outer, "request");
+      second.send(begun("/second") + END);
+      await came;
+      third.send(begun("/third") + END);
+      const text = await third.until("refused as overloaded.");
+      expect(text).to.match(/^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n/s);
+      first.send(END);
+      await first.until("/first.");
+      await second.until("/second.");
+      third.send(begun("/fourth") + END);
+      await third.until("/fourth.");
+    });
+
+    it("refuses what has waited too long, and goes on when the client is gone", async () => {
+      await start(echo, { ...ONE, line: { maxWaiting: 1, maxWaitMs: 1 } });
+      const [first, second] = [dial(), dial()];
+      const arrived = once(inner, "request");
+      first.send(begun("/first"));
+      await arrived;
+      second.send(begun("/second") + END);
+      await second.until("refused as overloaded.");
+      first.close();
+      let reply: string;
+      do {
+        second.send(`${begun("/again")}0\r\n\r\n`);
+        reply = await second.next();
+      } while (reply.includes("refused"));
+      await second.until("/again.");
+    });
+
+    it("keeps no connection for answers that stood behind another's when their client left", async () => {
+      let arrivals = 0;
+      await start(
+        ({ url }, response) => {
+          arrivals++;
+          if (url === "/large") response.end("x".repeat(1 << 20));
+          else if (url === "/next") response.end("for /next.");
+        },
+        { ...ONE, places: { ...ONE.places, plain: 2 } },
+      );
+      const client = dial();
+      client.send(
+        `${head("POST /never", "content-length: 1\r\n")}a${head("GET /large")}${head("GET /large")}`,
+      );
+      while (arrivals < 3) await once(inner, "request");
+      client.close();
+      const other = dial();
+      other.send(head("GET /next"));
+      await other.until("for /next.");
+    });
+
+    it("says so when the main process is gone", async () => {
+      await start();
+      inner.closeAllConnections();
+      await once(inner.close(), "close");
+      const client = dial();
+      client.send(head("GET /a"));
+      await client.until("refused as overloaded.");
+      inner.listen(0);
+      await once(inner, "listening");
     });
   });
 });

@@ -36,6 +36,7 @@ describe("a worker's HTTP", () => {
       main: {
         pass: (one) => {
           passed.push(one);
+          one.onAnswer();
           one.response.end("passed on");
         },
       },
