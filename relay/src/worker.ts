@@ -12,7 +12,6 @@ import { buildWorkerApp } from "./http/worker-app.ts";
 import { shareOf, type WorkerStart } from "./processes.ts";
 import { TokenCounter } from "./token-counter.ts";
 import { Providers } from "./upstream/providers.ts";
-
 import { Link } from "./workers/link.ts";
 import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./workers/messages.ts";
 import { MirroredOffers } from "./workers/mirrored-offers.ts";

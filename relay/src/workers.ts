@@ -61,7 +61,7 @@ export class Workers {
     const pool = await WorkerPool.start({
       ...{ program: PROGRAM, count: this.#config.workers, log },
       start: this.#startOf({ mainSocket, secret }),
-      counter: {
+      books: {
         ...{ gate, desk, keys, inFlight, choosing: { offers, credit, now: Date.now } },
         onRefusal: (code) => metrics.onRefusal(code),
         onCounted: (news) => {

@@ -3,14 +3,14 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@aimo/node/log";
-import { Counter, type CounterParameters } from "./counter.ts";
 import { Link } from "./link.ts";
 import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
+import { WorkerBooks, type WorkerBooksParameters } from "./worker-books.ts";
 
 type Seat = {
   readonly child: ChildProcess;
   readonly link: Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>;
-  readonly counter: Counter;
+  readonly books: WorkerBooks;
   /** Connections that it has, by address. */
   readonly connections: Map<string, number>;
   connectionCount: number;
@@ -23,9 +23,9 @@ export type WorkerPoolParameters = {
   readonly count: number;
   /** What each is told first. */
   readonly start: object;
-  readonly counter: Omit<CounterParameters, "onSticky">;
+  readonly books: Omit<WorkerBooksParameters, "onSticky">;
   /** Another process has served a session. */
-  readonly onSticky: CounterParameters["onSticky"];
+  readonly onSticky: WorkerBooksParameters["onSticky"];
   /** The state that a new worker has to know. */
   readonly greetings: () => Pick<MainNews, "offers" | "behind">;
   /** A connection from this address is gone. */
@@ -160,19 +160,19 @@ export class WorkerPool {
 
   #sit(child: ChildProcess, number: number): Seat & { onReady: () => void } {
     const { onLeft, onSticky, log } = this.#m;
-    const counter = new Counter({
-      ...this.#m.counter,
+    const books = new WorkerBooks({
+      ...this.#m.books,
       onSticky: (news) => {
         onSticky(news);
-        for (const { link, counter: other } of this.#seats) if (other !== counter) link.tell("sticky", news);
+        for (const { link, books: other } of this.#seats) if (other !== books) link.tell("sticky", news);
       },
     });
     const seat: Seat & { onReady: () => void } = {
-      ...{ child, counter, connections: new Map(), connectionCount: 0, isReady: false, onReady: () => {} },
+      ...{ child, books, connections: new Map(), connectionCount: 0, isReady: false, onReady: () => {} },
       link: new Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>(child, {
-        questions: counter.questions,
+        questions: books.questions,
         news: {
-          ...counter.news,
+          ...books.news,
           ready: () => {
             seat.isReady = true;
             seat.onReady();
@@ -194,7 +194,7 @@ export class WorkerPool {
     this.#seats.delete(seat);
     if (!this.#closing.signal.aborted)
       this.#m.log.error(about, "A worker has ended; what it served is free, and another takes its place.");
-    seat.counter.close();
+    seat.books.close();
     for (const [address, count] of seat.connections) for (let i = 0; i < count; i++) this.#m.onLeft(address);
     seat.connections.clear();
   }

@@ -19,7 +19,7 @@ import type {
 } from "./messages.ts";
 import { errorToWire } from "./wire-error.ts";
 
-export type CounterParameters = {
+export type WorkerBooksParameters = {
   readonly gate: Gate;
   readonly desk: Desk;
   readonly keys: Pick<Keys, "byHash">;
@@ -49,12 +49,12 @@ type Opening = { leave?: () => void; isGone: boolean };
  * Where one worker is served by the process that has the books. What it holds is known here, so that nothing stays held
  * when it dies.
  */
-export class Counter {
-  readonly #m: CounterParameters;
+export class WorkerBooks {
+  readonly #m: WorkerBooksParameters;
   readonly #openings = new Map<number, Opening>();
   readonly #entries = new Map<number, Entry>();
 
-  constructor(parameters: CounterParameters) {
+  constructor(parameters: WorkerBooksParameters) {
     this.#m = parameters;
   }
 
