@@ -23,7 +23,7 @@ export type WorkerPoolParameters = {
   readonly count: number;
   /** What each is told first. */
   readonly start: object;
-  readonly books: Omit<WorkerBooksParameters, "onSticky">;
+  readonly books: Omit<WorkerBooksParameters, "onSticky" | "onFault">;
   /** Another process has served a session. */
   readonly onSticky: WorkerBooksParameters["onSticky"];
   /** The state that a new worker has to know. */
@@ -160,8 +160,11 @@ export class WorkerPool {
 
   #sit(child: ChildProcess, number: number): Seat & { onReady: () => void } {
     const { onLeft, onSticky, log } = this.#m;
+    const onFault = (error: unknown) =>
+      log.error({ worker: number, err: error }, "A worker's message failed.");
     const books = new WorkerBooks({
       ...this.#m.books,
+      onFault,
       onSticky: (news) => {
         onSticky(news);
         for (const { link, books: other } of this.#seats) if (other !== books) link.tell("sticky", news);
@@ -182,7 +185,7 @@ export class WorkerPool {
             seat.connectionCount--;
           },
         },
-        onFault: (error) => log.error({ worker: number, err: error }, "A worker's message failed."),
+        onFault,
       }),
     };
     this.#seats.add(seat);
