@@ -58,7 +58,7 @@ export class Link<
     emitter.on("message", (packets: readonly Packet[], socket: Socket | undefined) => {
       for (const packet of packets) this.#take(packet, socket);
     });
-    emitter.on("disconnect", () => this.#onGone());
+    emitter.on("disconnect", () => this.end());
   }
 
   /** Throws what the other side throws; `overloaded` when it is gone. */
@@ -79,6 +79,12 @@ export class Link<
   give<K extends keyof Own & string>(name: K, body: Own[K], socket: Socket): void {
     // By itself: a message has room for one connection.
     this.#send([[TELL, name, body]], socket);
+  }
+
+  /** Nothing more will be answered: the other side is gone. Node does not always tell that by itself. */
+  end(): void {
+    for (const { reject } of this.#waiting.values()) reject(gone());
+    this.#waiting.clear();
   }
 
   #push(packet: Packet): void {
@@ -123,11 +129,6 @@ export class Link<
       if (!isAimoError(error)) this.#handlers.onFault(error);
       this.#push([FAILURE, id, errorToWire(error)]);
     }
-  }
-
-  #onGone(): void {
-    for (const { reject } of this.#waiting.values()) reject(gone());
-    this.#waiting.clear();
   }
 }
 

@@ -1,21 +1,10 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import { fork } from "node:child_process";
 import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@aimo/node/log";
-import { Link } from "./link.ts";
-import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
+import type { MainNews } from "./messages.ts";
+import { Seat } from "./seat.ts";
 import { WorkerBooks, type WorkerBooksParameters } from "./worker-books.ts";
-
-type Seat = {
-  readonly child: ChildProcess;
-  readonly link: Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>;
-  readonly books: WorkerBooks;
-  /** Connections that it has, by address. */
-  readonly connections: Map<string, number>;
-  connectionCount: number;
-  isReady: boolean;
-};
 
 export type WorkerPoolParameters = {
   /** What a worker runs. */
@@ -39,7 +28,6 @@ const MAX_BACKOFF_MS = 10_000;
 const SOUND_MS = 60_000;
 /** To load its modules on a busy machine. */
 const READY_MS = 60_000;
-const CLOSE_MS = 5_000;
 /** A group of receipts waits this long for a worker to say what it has sent. */
 const PING_MS = 1_000;
 
@@ -73,9 +61,7 @@ export class WorkerPool {
     for (const seat of this.#seats)
       if (seat.isReady && (!least || seat.connectionCount < least.connectionCount)) least = seat;
     if (!least) return false;
-    least.connectionCount++;
-    least.connections.set(about.address, (least.connections.get(about.address) ?? 0) + 1);
-    least.link.give("connection", about, socket);
+    least.give(socket, about);
     return true;
   }
 
@@ -98,7 +84,7 @@ export class WorkerPool {
   /** Ends all workers. What they still serve breaks off. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([...this.#seats].map((seat) => endSeat(seat)));
+    await Promise.all([...this.#seats].map((seat) => seat.close()));
     await Promise.all(this.#running);
   }
 
@@ -114,7 +100,7 @@ export class WorkerPool {
     let backoffMs = FIRST_BACKOFF_MS;
     while (!signal.aborted) {
       const began = performance.now();
-      if (seat) await ended(seat.child);
+      await seat?.ended;
       if (signal.aborted) return;
       if (performance.now() - began > SOUND_MS) backoffMs = FIRST_BACKOFF_MS;
       await wait(backoffMs, undefined, { signal }).catch(() => {});
@@ -129,37 +115,30 @@ export class WorkerPool {
 
   /** A worker that has started; throws when it ends, or takes too long, before that. */
   async #seat(number: number): Promise<Seat> {
-    const child = fork(this.#m.program, {
-      // No flags of the program around it: it may be a test runner, or be debugged.
-      ...{ execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] },
-    });
-    const seat = this.#sit(child, number);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new Error(`Worker ${number} did not start.`)), READY_MS);
-    child.once("exit", (code, signal) => {
-      reject(new Error(`Worker ${number} ended with ${code ?? signal} before it was ready.`));
-      this.#onEnd(seat, { number, code, signal });
-    });
-    child.once("error", reject);
-    seat.onReady = resolve;
+    const seat = this.#sit(number);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error("It did not start in time.")), READY_MS);
     seat.link.tell("start", this.#m.start);
     const { offers, behind } = this.#m.greetings();
     seat.link.tell("offers", offers);
     seat.link.tell("behind", behind);
     try {
-      await promise;
-      this.#m.log.info({ worker: number, worker_pid: child.pid }, "A worker serves.");
+      await Promise.race([seat.started, late.promise]);
       return seat;
-    } catch (error) {
-      child.kill("SIGKILL");
-      throw error;
+    } catch (cause) {
+      seat.kill();
+      throw new Error(`Worker ${number} did not start.`, { cause });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #sit(child: ChildProcess, number: number): Seat & { onReady: () => void } {
-    const { onLeft, onSticky, log } = this.#m;
+  #sit(number: number): Seat {
+    const { program, onLeft, onSticky, log } = this.#m;
+    const child = fork(program, {
+      // No flags of the program around it: it may be a test runner, or be debugged.
+      ...{ execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] },
+    });
     const onFault = (error: unknown) =>
       log.error({ worker: number, err: error }, "A worker's message failed.");
     const books = new WorkerBooks({
@@ -167,59 +146,25 @@ export class WorkerPool {
       onFault,
       onSticky: (news) => {
         onSticky(news);
-        for (const { link, books: other } of this.#seats) if (other !== books) link.tell("sticky", news);
+        for (const other of this.#seats) if (other !== seat) other.link.tell("sticky", news);
       },
     });
-    const seat: Seat & { onReady: () => void } = {
-      ...{ child, books, connections: new Map(), connectionCount: 0, isReady: false, onReady: () => {} },
-      link: new Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>(child, {
-        questions: books.questions,
-        news: {
-          ...books.news,
-          ready: () => {
-            seat.isReady = true;
-            seat.onReady();
-          },
-          left: (address) => {
-            if (takeOne(seat.connections, address)) onLeft(address);
-            seat.connectionCount--;
-          },
-        },
-        onFault,
-      }),
-    };
+    const seat = new Seat({
+      ...{ child, books, onLeft, onFault },
+      onEnd: (how) => {
+        if (!this.#closing.signal.aborted)
+          log.error(
+            { worker: number, ...how },
+            "A worker has ended; what it served is free, and another takes its place.",
+          );
+      },
+    });
     this.#seats.add(seat);
+    void seat.ended.then(() => this.#seats.delete(seat));
+    seat.started.then(
+      () => log.info({ worker: number, worker_pid: child.pid }, "A worker serves."),
+      () => {},
+    );
     return seat;
   }
-
-  #onEnd(seat: Seat, about: { number: number; code: number | null; signal: string | null }): void {
-    seat.isReady = false;
-    this.#seats.delete(seat);
-    if (!this.#closing.signal.aborted)
-      this.#m.log.error(about, "A worker has ended; what it served is free, and another takes its place.");
-    seat.books.close();
-    for (const [address, count] of seat.connections) for (let i = 0; i < count; i++) this.#m.onLeft(address);
-    seat.connections.clear();
-  }
-}
-
-async function endSeat({ child, link }: Seat): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const end = ended(child);
-  link.tell("close", null);
-  const timer = setTimeout(() => child.kill("SIGKILL"), CLOSE_MS);
-  await end;
-  clearTimeout(timer);
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-}
-
-/** True when there was one. */
-function takeOne(counts: Map<string, number>, name: string): boolean {
-  const count = counts.get(name) ?? 0;
-  if (count > 1) counts.set(name, count - 1);
-  else counts.delete(name);
-  return count > 0;
 }

@@ -1,0 +1,114 @@
+import type { ChildProcess } from "node:child_process";
+import type { Socket } from "node:net";
+import { Link } from "./link.ts";
+import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
+import type { WorkerBooks } from "./worker-books.ts";
+
+export type SeatParameters = {
+  readonly child: ChildProcess;
+  readonly books: WorkerBooks;
+  /** A connection from this address is gone. */
+  readonly onLeft: (address: string) => void;
+  /** It has ended; not told when it could not be started. */
+  readonly onEnd: (how: { readonly code: number | null; readonly signal: string | null }) => void;
+  readonly onFault: (error: unknown) => void;
+};
+
+const CLOSE_MS = 5_000;
+
+/** One worker, as the process that started it sees it. */
+export class Seat {
+  readonly link: Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>;
+  /** Resolves when it takes connections; rejects when it ends before that. */
+  readonly started: Promise<void>;
+  /** Resolves when it has ended, and all that it said is heard. */
+  readonly ended: Promise<void>;
+  readonly #m: SeatParameters;
+  readonly #starting = Promise.withResolvers<void>();
+  readonly #ending = Promise.withResolvers<void>();
+  /** Connections that it has, by address. */
+  readonly #connections = new Map<string, number>();
+  #connectionCount = 0;
+  #isReady = false;
+  #hasEnded = false;
+
+  constructor(parameters: SeatParameters) {
+    const { child, books, onFault } = parameters;
+    this.#m = parameters;
+    this.started = this.#starting.promise;
+    this.ended = this.#ending.promise;
+    // Who waits for it may come later.
+    this.started.catch(() => {});
+    this.link = new Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>(child, {
+      questions: books.questions,
+      news: {
+        ...books.news,
+        ready: () => {
+          this.#isReady = true;
+          this.#starting.resolve();
+        },
+        left: (address) => this.#onLeft(address),
+      },
+      onFault,
+    });
+    // Later than "exit": by then all that it said is heard, so what it committed last is not freed.
+    child.once("close", (code, signal) => this.#end({ code, signal }));
+    child.on("error", (error) => {
+      this.#starting.reject(error);
+      // It was never started, and no other event tells of that.
+      if (child.pid === undefined) this.#end();
+    });
+  }
+
+  get connectionCount(): number {
+    return this.#connectionCount;
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  give(socket: Socket, about: MainNews["connection"]): void {
+    this.#connectionCount++;
+    this.#connections.set(about.address, (this.#connections.get(about.address) ?? 0) + 1);
+    this.link.give("connection", about, socket);
+  }
+
+  kill(): void {
+    this.#m.child.kill("SIGKILL");
+  }
+
+  /** Ends it. What it still serves breaks off. */
+  async close(): Promise<void> {
+    this.link.tell("close", null);
+    const timer = setTimeout(() => this.kill(), CLOSE_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  #onLeft(address: string): void {
+    this.#connectionCount--;
+    if (takeOne(this.#connections, address)) this.#m.onLeft(address);
+  }
+
+  #end(how?: Parameters<SeatParameters["onEnd"]>[0]): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#isReady = false;
+    this.#starting.reject(new Error(`It ended with ${how?.code ?? how?.signal} before it was ready.`));
+    this.link.end();
+    this.#m.books.close();
+    for (const [address, count] of this.#connections) for (let i = 0; i < count; i++) this.#m.onLeft(address);
+    this.#connections.clear();
+    if (how) this.#m.onEnd(how);
+    this.#ending.resolve();
+  }
+}
+
+/** True when there was one. */
+function takeOne(counts: Map<string, number>, name: string): boolean {
+  const count = counts.get(name) ?? 0;
+  if (count > 1) counts.set(name, count - 1);
+  else counts.delete(name);
+  return count > 0;
+}
