@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import { Agent, request as send } from "node:http";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { Writable } from "node:stream";
-import { createLog } from "@aimo/node/log";
 import { expect } from "chai";
 import OpenAI from "openai";
 import type { PartialConfig } from "../../relay/src/config.ts";
@@ -12,23 +10,11 @@ import {
   startRelayWithProvider,
 } from "./support/relay-with-provider.ts";
 import { type Json, until } from "./support/test-relay.ts";
+import { watchWorkers } from "./support/worker-processes.ts";
 
 const messages = [{ role: "user" as const, content: "Tell me of the sea." }];
 const CHAT = { model: "acme/text", messages, max_tokens: 20 };
 const LONG = JSON.stringify({ model: "acme/text", messages, max_tokens: 4_000, stream: true });
-
-/** Workers of a relay, as its log names them. */
-function watchWorkers() {
-  const pids = new Map<number, number>();
-  const destination = new Writable({
-    write(line, _encoding, done) {
-      const { worker, worker_pid: pid, msg } = JSON.parse(String(line));
-      if (msg === "A worker serves.") pids.set(worker, pid);
-      done();
-    },
-  });
-  return { pids, log: createLog({ level: "info", name: "relay", destination }) };
-}
 
 describe("a relay with workers", function () {
   this.timeout(60_000);

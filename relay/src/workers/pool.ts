@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@aimo/node/log";
 import type { MainNews } from "./messages.ts";
-import { Seat } from "./seat.ts";
+import { PING_MS, Seat } from "./seat.ts";
 import { WorkerBooks, type WorkerBooksParameters } from "./worker-books.ts";
 
 export type WorkerPoolParameters = {
@@ -28,8 +28,6 @@ const MAX_BACKOFF_MS = 10_000;
 const SOUND_MS = 60_000;
 /** To load its modules on a busy machine. */
 const READY_MS = 60_000;
-/** A group of receipts waits this long for a worker to say what it has sent. */
-const PING_MS = 1_000;
 
 /** The processes that serve for this one, which has the books. One that ends is replaced. */
 export class WorkerPool {
@@ -37,9 +35,17 @@ export class WorkerPool {
   readonly #seats = new Set<Seat>();
   readonly #closing = new AbortController();
   readonly #running: Promise<void>[] = [];
+  readonly #watch: NodeJS.Timeout;
+  /** Workers are asked what they have said: those who ask by now wait for the round that comes next. */
+  #round: Promise<void> | undefined;
+  #nextRound: Promise<void> | undefined;
 
   private constructor(parameters: WorkerPoolParameters) {
     this.#m = parameters;
+    this.#watch = setInterval(() => {
+      for (const seat of this.#seats) seat.watch();
+    }, PING_MS);
+    this.#watch.unref();
   }
 
   /** Resolves when all workers take connections. Throws an Error when one ends before that. */
@@ -55,14 +61,12 @@ export class WorkerPool {
     }
   }
 
-  /** Gives a connection to the worker that has the fewest. False: there is none to take it. */
+  /** Gives a connection to the worker that has the fewest, of those that answer. False: there is none to take it. */
   take(socket: Socket, about: MainNews["connection"]): boolean {
-    let least: Seat | undefined;
-    for (const seat of this.#seats)
-      if (seat.isReady && (!least || seat.connectionCount < least.connectionCount)) least = seat;
-    if (!least) return false;
-    least.give(socket, about);
-    return true;
+    let best: Seat | undefined;
+    for (const seat of this.#seats) if (seat.isReady && (!best || isBefore(seat, best))) best = seat;
+    best?.give(socket, about);
+    return best !== undefined;
   }
 
   /** Tells all workers. */
@@ -70,20 +74,29 @@ export class WorkerPool {
     for (const { link } of this.#seats) link.tell(name, news);
   }
 
-  /** Resolves when all that workers had said by now has been heard, or they are too busy to say. */
-  async heard(): Promise<void> {
-    const answers = [...this.#seats].map(({ link }) => link.ask("ping", null));
-    const late = new AbortController();
-    await Promise.race([
-      Promise.allSettled(answers),
-      wait(PING_MS, undefined, { signal: late.signal, ref: false }).catch(() => {}),
-    ]);
-    late.abort();
+  /**
+   * Resolves when all that workers had said by now has been heard; those that are late are left out. One round of
+   * questions is for all who ask: not the one that runs, for a worker may have answered it before it said what is meant.
+   */
+  heard(): Promise<void> {
+    if (!this.#round) return this.#hear();
+    this.#nextRound ??= this.#round.then(() => this.#hear());
+    return this.#nextRound;
+  }
+
+  async #hear(): Promise<void> {
+    this.#nextRound = undefined;
+    const round = Promise.all([...this.#seats].map((seat) => seat.heard())).then(() => {
+      this.#round = undefined;
+    });
+    this.#round = round;
+    await round;
   }
 
   /** Ends all workers. What they still serve breaks off. */
   async close(): Promise<void> {
     this.#closing.abort();
+    clearInterval(this.#watch);
     await Promise.all([...this.#seats].map((seat) => seat.close()));
     await Promise.all(this.#running);
   }
@@ -151,6 +164,8 @@ export class WorkerPool {
     });
     const seat = new Seat({
       ...{ child, books, onLeft, onFault },
+      onLate: () => log.warn({ worker: number }, "A worker does not answer; others serve meanwhile."),
+      onHung: () => log.error({ worker: number }, "A worker did not answer any more, and was killed."),
       onEnd: (how) => {
         if (!this.#closing.signal.aborted)
           log.error(
@@ -167,4 +182,9 @@ export class WorkerPool {
     );
     return seat;
   }
+}
+
+/** Whether the one is to be given a connection rather than the other. */
+function isBefore(one: Seat, other: Seat): boolean {
+  return one.isLate === other.isLate ? one.connectionCount < other.connectionCount : other.isLate;
 }

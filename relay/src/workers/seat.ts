@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import type { Socket } from "node:net";
+import { isAimoError } from "@aimo/protocol/errors";
 import { Link } from "./link.ts";
 import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
 import type { WorkerBooks } from "./worker-books.ts";
@@ -11,10 +12,23 @@ export type SeatParameters = {
   readonly onLeft: (address: string) => void;
   /** It has ended; not told when it could not be started. */
   readonly onEnd: (how: { readonly code: number | null; readonly signal: string | null }) => void;
+  /** It does not answer; later, it has not answered for so long that it is killed. */
+  readonly onLate: () => void;
+  readonly onHung: () => void;
   readonly onFault: (error: unknown) => void;
 };
 
 const CLOSE_MS = 5_000;
+/**
+ * A group of receipts waits this long for a worker to say what it has sent, once: far longer than a worker is ever busy
+ * with one thing, and a tenth of the time in which a group has to be billed (GROUP_DEADLINE_MS).
+ */
+export const PING_MS = 1_000;
+/**
+ * Pings missed in a row, one in each PING_MS, after which it is taken for hung and killed. Below GROUP_DEADLINE_MS, so that
+ * nobody waits for a worker longer than for a provider; counted rather than timed, for this process may have slept as well.
+ */
+const MAX_MISSED_PINGS = 8;
 
 /** One worker, as the process that started it sees it. */
 export class Seat {
@@ -30,6 +44,10 @@ export class Seat {
   readonly #connections = new Map<string, number>();
   #connectionCount = 0;
   #isReady = false;
+  #isLate = false;
+  /** Pings of the watch: whether one is out, and how many were missed. */
+  #isWatched = false;
+  #missedPings = 0;
   #hasEnded = false;
 
   constructor(parameters: SeatParameters) {
@@ -68,6 +86,50 @@ export class Seat {
     return this.#isReady;
   }
 
+  /** It did not answer in time. Until it does nothing waits for it, and it gets connections only if there is none else. */
+  get isLate(): boolean {
+    return this.#isLate;
+  }
+
+  /** Resolves when all that it had said by now is heard, or it is late. */
+  heard(): Promise<void> {
+    if (!this.#isReady || this.#isLate) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let isOut = true;
+    const onTime = () => {
+      this.#isLate ||= isOut;
+      resolve();
+    };
+    // What arrived while this process was busy itself is heard by the turn after.
+    const timer = setTimeout(() => setImmediate(onTime), PING_MS);
+    timer.unref();
+    void this.#ping().then(() => {
+      isOut = false;
+      clearTimeout(timer);
+      resolve();
+    });
+    return promise;
+  }
+
+  /** To be called each PING_MS: ends it when it has not answered for long. */
+  watch(): void {
+    if (!this.#isReady) return;
+    if (!this.#isWatched) {
+      this.#isWatched = true;
+      void this.#ping().then(() => {
+        this.#isWatched = false;
+      });
+      return;
+    }
+    setImmediate(() => {
+      if (!this.#isWatched) return;
+      if (this.#missedPings === 0) this.#m.onLate();
+      this.#isLate = true;
+      if (++this.#missedPings === MAX_MISSED_PINGS) this.#m.onHung();
+      if (this.#missedPings >= MAX_MISSED_PINGS) this.kill();
+    });
+  }
+
   give(socket: Socket, about: MainNews["connection"]): void {
     this.#connectionCount++;
     this.#connections.set(about.address, (this.#connections.get(about.address) ?? 0) + 1);
@@ -84,6 +146,17 @@ export class Seat {
     const timer = setTimeout(() => this.kill(), CLOSE_MS);
     await this.ended;
     clearTimeout(timer);
+  }
+
+  async #ping(): Promise<void> {
+    try {
+      await this.link.ask("ping", null);
+      this.#isLate = false;
+      this.#missedPings = 0;
+    } catch (error) {
+      // It is gone: nothing more will be heard of it.
+      if (!isAimoError(error)) throw error;
+    }
   }
 
   #onLeft(address: string): void {
