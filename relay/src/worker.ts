@@ -38,7 +38,11 @@ function runWorker(): void {
           (error: unknown) => fail(error),
         );
       },
-      connection: (about, socket) => connections.take(about, socket),
+      connection: ({ number, ...about }, socket) => {
+        // Before anything is read of it: what was read could not be given to another worker.
+        link.tell("taken", number);
+        connections.take(about, socket);
+      },
       offers: (news) => {
         for (const [providerId, of] of news) offers.set(providerId, of);
       },

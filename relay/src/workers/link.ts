@@ -75,10 +75,15 @@ export class Link<
     this.#push([TELL, name, body]);
   }
 
-  /** Hands a connection over. It must not be used here any more. */
-  give<K extends keyof Own & string>(name: K, body: Own[K], socket: Socket): void {
+  /**
+   * Sends a connection along, which stays open here too: one that does not arrive can be given to another process. Close
+   * it when the other side says that it has it. False: there is nobody any more.
+   */
+  give<K extends keyof Own & string>(name: K, body: Own[K], socket: Socket): boolean {
+    if (!this.#port.connected) return false;
     // By itself: a message has room for one connection.
     this.#send([[TELL, name, body]], socket);
+    return true;
   }
 
   /** Nothing more will be answered: the other side is gone. Node does not always tell that by itself. */
@@ -99,7 +104,7 @@ export class Link<
 
   #send(packets: readonly Packet[], socket?: Socket): void {
     // Who is gone has told so, or will: its end is seen to there.
-    if (this.#port.connected) this.#port.send?.(packets, socket, {}, () => {});
+    if (this.#port.connected) this.#port.send?.(packets, socket, { keepOpen: true }, () => {});
   }
 
   #take(packet: Packet, socket: Socket | undefined): void {

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@aimo/node/log";
-import type { MainNews } from "./messages.ts";
+import type { ClientConnection, MainNews } from "./messages.ts";
 import { PING_MS, Seat } from "./seat.ts";
 import { WorkerBooks, type WorkerBooksParameters } from "./worker-books.ts";
 
@@ -61,12 +61,17 @@ export class WorkerPool {
     }
   }
 
-  /** Gives a connection to the worker that has the fewest, of those that answer. False: there is none to take it. */
-  take(socket: Socket, about: MainNews["connection"]): boolean {
-    let best: Seat | undefined;
-    for (const seat of this.#seats) if (seat.isReady && (!best || isBefore(seat, best))) best = seat;
-    best?.give(socket, about);
-    return best !== undefined;
+  /**
+   * Gives a connection to the worker that has the fewest, of those that answer, and to another one if it ends before it
+   * has it. False: there is none to take it.
+   */
+  take(socket: Socket, about: ClientConnection): boolean {
+    const able = [...this.#seats].filter((seat) => seat.isReady);
+    for (let best = bestOf(able); best; best = bestOf(able)) {
+      if (best.give(socket, about)) return true;
+      able.splice(able.indexOf(best), 1);
+    }
+    return false;
   }
 
   /** Tells all workers. */
@@ -166,6 +171,11 @@ export class WorkerPool {
       ...{ child, books, onLeft, onFault },
       onLate: () => log.warn({ worker: number }, "A worker does not answer; others serve meanwhile."),
       onHung: () => log.error({ worker: number }, "A worker did not answer any more, and was killed."),
+      onUntaken: (socket, about) => {
+        if (!this.#closing.signal.aborted && this.take(socket, about)) return;
+        socket.destroy();
+        onLeft(about.address);
+      },
       onEnd: (how) => {
         if (!this.#closing.signal.aborted)
           log.error(
@@ -184,7 +194,13 @@ export class WorkerPool {
   }
 }
 
-/** Whether the one is to be given a connection rather than the other. */
+/** Who is to be given the next connection. */
+function bestOf(seats: readonly Seat[]): Seat | undefined {
+  let best = seats[0];
+  for (const seat of seats) if (best && isBefore(seat, best)) best = seat;
+  return best;
+}
+
 function isBefore(one: Seat, other: Seat): boolean {
   return one.isLate === other.isLate ? one.connectionCount < other.connectionCount : other.isLate;
 }

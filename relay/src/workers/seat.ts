@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import type { Socket } from "node:net";
 import { isAimoError } from "@aimo/protocol/errors";
 import { Link } from "./link.ts";
-import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
+import type { ClientConnection, MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
 import type { WorkerBooks } from "./worker-books.ts";
 
 export type SeatParameters = {
@@ -10,6 +10,8 @@ export type SeatParameters = {
   readonly books: WorkerBooks;
   /** A connection from this address is gone. */
   readonly onLeft: (address: string) => void;
+  /** A connection that it was given and has not taken when it ended: untouched. */
+  readonly onUntaken: (socket: Socket, about: ClientConnection) => void;
   /** It has ended; not told when it could not be started. */
   readonly onEnd: (how: { readonly code: number | null; readonly signal: string | null }) => void;
   /** It does not answer; later, it has not answered for so long that it is killed. */
@@ -17,6 +19,8 @@ export type SeatParameters = {
   readonly onHung: () => void;
   readonly onFault: (error: unknown) => void;
 };
+
+type Given = { readonly socket: Socket; readonly about: ClientConnection };
 
 const CLOSE_MS = 5_000;
 /**
@@ -40,6 +44,9 @@ export class Seat {
   readonly #m: SeatParameters;
   readonly #starting = Promise.withResolvers<void>();
   readonly #ending = Promise.withResolvers<void>();
+  /** Connections that are on their way to it: Node hands over one at a time, and forgets those that wait when it ends. */
+  readonly #given = new Map<number, Given>();
+  #nextConnection = 1;
   /** Connections that it has, by address. */
   readonly #connections = new Map<string, number>();
   #connectionCount = 0;
@@ -65,6 +72,7 @@ export class Seat {
           this.#isReady = true;
           this.#starting.resolve();
         },
+        taken: (number) => this.#onTaken(number),
         left: (address) => this.#onLeft(address),
       },
       onFault,
@@ -130,10 +138,13 @@ export class Seat {
     });
   }
 
-  give(socket: Socket, about: MainNews["connection"]): void {
+  /** False: it is gone, though it has yet to be heard of. */
+  give(socket: Socket, about: ClientConnection): boolean {
+    const number = this.#nextConnection++;
+    if (!this.link.give("connection", { ...about, number }, socket)) return false;
+    this.#given.set(number, { socket, about });
     this.#connectionCount++;
-    this.#connections.set(about.address, (this.#connections.get(about.address) ?? 0) + 1);
-    this.link.give("connection", about, socket);
+    return true;
   }
 
   kill(): void {
@@ -159,6 +170,16 @@ export class Seat {
     }
   }
 
+  #onTaken(number: number): void {
+    const given = this.#given.get(number);
+    if (!given) return;
+    this.#given.delete(number);
+    const { address } = given.about;
+    this.#connections.set(address, (this.#connections.get(address) ?? 0) + 1);
+    // It is the worker's alone now.
+    given.socket.destroy();
+  }
+
   #onLeft(address: string): void {
     this.#connectionCount--;
     if (takeOne(this.#connections, address)) this.#m.onLeft(address);
@@ -173,6 +194,8 @@ export class Seat {
     this.#m.books.close();
     for (const [address, count] of this.#connections) for (let i = 0; i < count; i++) this.#m.onLeft(address);
     this.#connections.clear();
+    for (const { socket, about } of this.#given.values()) this.#m.onUntaken(socket, about);
+    this.#given.clear();
     if (how) this.#m.onEnd(how);
     this.#ending.resolve();
   }

@@ -67,7 +67,7 @@ export class WorkerBooks {
     commit: (message) => this.#commit(message),
   };
 
-  readonly news: Omit<LinkHandlers<WorkerQuestions, WorkerNews>["news"], "ready" | "left"> = {
+  readonly news: Omit<LinkHandlers<WorkerQuestions, WorkerNews>["news"], "ready" | "taken" | "left"> = {
     gone: (ticket) => leave(this.#openings.get(ticket)),
     begin: (begun) => this.#begin(begun),
     end: ({ ticket, requestHash }) => this.#end(ticket, requestHash),

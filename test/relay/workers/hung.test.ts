@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { Agent, request as send } from "node:http";
+import { connect } from "node:net";
 import { expect } from "chai";
 import type { PartialConfig } from "../../../relay/src/config.ts";
 import { type RelayWithProvider, startRelayWithProvider } from "../support/relay-with-provider.ts";
@@ -69,5 +71,39 @@ describe("a relay with a worker that hangs", function () {
     // The new one has yet to hear of the provider.
     await network.announce();
     while (!served200(await chats(4)));
+  });
+
+  /** Status of each of many connections that are held open; 0: it was closed unanswered. */
+  const holdOpen = async (count: number) => {
+    const sockets = Array.from({ length: count }, () =>
+      connect(Number(new URL(network.url).port), "127.0.0.1"),
+    );
+    const statuses = await Promise.all(
+      sockets.map(async (socket) => {
+        socket.on("error", () => {}).write("GET /health HTTP/1.1\r\nhost: a\r\n\r\n");
+        const [first] = await Promise.race([once(socket, "data"), once(socket, "close")]).catch(() => []);
+        return first instanceof Buffer ? Number(first.toString().slice(9, 12)) : 0;
+      }),
+    );
+    return { statuses, close: () => sockets.map((socket) => socket.destroy()) };
+  };
+
+  it("answers connections that were on their way to it, and counts them rightly", async () => {
+    const most = 24;
+    await start({ http: { port: 0, maxConnectionsPerAddress: most, uncountedAddresses: ["::1"] } });
+    for (const number of [1, 2]) stop(number);
+    const burst = holdOpen(most);
+    await workers.said("A worker does not answer");
+    process.kill(workers.pids.get(1) ?? 0, "SIGKILL");
+    process.kill(workers.pids.get(2) ?? 0, "SIGCONT");
+    const { statuses, close } = await burst;
+    expect(statuses).to.deep.equal(Array(most).fill(200));
+    close();
+    // As many fit again once the end of each has been heard of.
+    for (let isFull = true; isFull; ) {
+      const again = await holdOpen(most);
+      isFull = again.statuses.some((status) => status !== 200);
+      again.close();
+    }
   });
 });

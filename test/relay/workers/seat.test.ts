@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
+import { Socket } from "node:net";
 import { expect } from "chai";
 import { Seat, type SeatParameters } from "../../../relay/src/workers/seat.ts";
 import type { WorkerBooks } from "../../../relay/src/workers/worker-books.ts";
@@ -7,7 +8,14 @@ import type { WorkerBooks } from "../../../relay/src/workers/worker-books.ts";
 const NO_BOOKS = { questions: {}, news: {}, close: () => {} } as unknown as WorkerBooks;
 
 const nothing = () => {};
-const NOBODY = { onLeft: nothing, onEnd: nothing, onLate: nothing, onHung: nothing, onFault: nothing };
+const NOBODY = {
+  onLeft: nothing,
+  onUntaken: nothing,
+  onEnd: nothing,
+  onLate: nothing,
+  onHung: nothing,
+  onFault: nothing,
+};
 
 describe("the seat of a worker", () => {
   const sit = (child: SeatParameters["child"], more: Partial<SeatParameters> = {}) =>
@@ -24,7 +32,7 @@ describe("the seat of a worker", () => {
   /** A process that says what the test lets it say. */
   class Child extends EventEmitter {
     readonly pid = 1;
-    readonly connected = true;
+    connected = true;
     readonly asked: number[] = [];
     readonly signals: string[] = [];
     send(packets: readonly [kind: number, id: number][]): void {
@@ -81,5 +89,26 @@ describe("the seat of a worker", () => {
     expect([child.signals, child.asked.length]).to.deep.equal([[], 1]);
     await watch(1);
     expect([child.signals, told]).to.deep.equal([["SIGKILL"], ["late", "late", "hung"]]);
+  });
+
+  it("takes no connection when its process is gone, and gives back those that have not arrived", async () => {
+    const untaken: string[] = [];
+    const left: string[] = [];
+    const { child, seat } = sitOn({
+      onUntaken: (_socket, { address }) => untaken.push(address),
+      onLeft: (address) => left.push(address),
+    });
+    const sockets = ["a", "b", "c"].map((address) => {
+      const socket = new Socket();
+      expect(seat.give(socket, { address, isRefused: false })).to.equal(true);
+      return socket;
+    });
+    child.emit("message", [[0, "taken", 1]]);
+    expect(sockets.map(({ destroyed }) => destroyed)).to.deep.equal([true, false, false]);
+    child.connected = false;
+    expect(seat.give(new Socket(), { address: "d", isRefused: false })).to.equal(false);
+    child.emit("close", null, "SIGKILL");
+    await seat.ended;
+    expect([untaken, left]).to.deep.equal([["b", "c"], ["a"]]);
   });
 });
