@@ -18,6 +18,8 @@ import { WorkerPool } from "./workers/pool.ts";
 const MAX_SOCKET_PATH_BYTES = 100;
 /** How often prices that were not known are looked for, and the protocol's clock is compared. */
 const LOOK_MS = 250;
+/** A stopped request waits for its provider's statement; and then, for a busy worker to say how it has ended. */
+const STOP_SLACK_MS = 3_000;
 const PROGRAM = programOf(import.meta.url, "worker");
 
 export type WorkersParts = {
@@ -85,6 +87,11 @@ export class Workers {
     }, LOOK_MS);
     const { host, port } = this.#config.http;
     await this.#front.listen(pool, { host, port });
+  }
+
+  /** Ends what runs: what was delivered is billed. Those that cannot say so end without. */
+  stop(): void {
+    this.#pool?.stop(this.#config.serving.stopWaitMs + STOP_SLACK_MS);
   }
 
   async close(): Promise<void> {

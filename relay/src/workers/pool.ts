@@ -36,6 +36,7 @@ export class WorkerPool {
   readonly #closing = new AbortController();
   readonly #running: Promise<void>[] = [];
   readonly #watch: NodeJS.Timeout;
+  #stopping: NodeJS.Timeout | undefined;
   /** Workers are asked what they have said: those who ask by now wait for the round that comes next. */
   #round: Promise<void> | undefined;
   #nextRound: Promise<void> | undefined;
@@ -98,10 +99,20 @@ export class WorkerPool {
     await round;
   }
 
+  /** Ends what runs. Workers that hold for something `limitMs` later end with it; from now on none is replaced. */
+  stop(limitMs: number): void {
+    if (this.#stopping) return;
+    this.tell("stop", null);
+    this.#stopping = setTimeout(() => {
+      for (const seat of this.#seats) if (seat.holds) seat.kill();
+    }, limitMs);
+  }
+
   /** Ends all workers. What they still serve breaks off. */
   async close(): Promise<void> {
     this.#closing.abort();
     clearInterval(this.#watch);
+    clearTimeout(this.#stopping);
     await Promise.all([...this.#seats].map((seat) => seat.close()));
     await Promise.all(this.#running);
   }
@@ -119,11 +130,11 @@ export class WorkerPool {
     while (!signal.aborted) {
       const began = performance.now();
       await seat?.ended;
-      if (signal.aborted) return;
+      if (signal.aborted || this.#stopping) return;
       if (performance.now() - began > SOUND_MS) backoffMs = FIRST_BACKOFF_MS;
       await wait(backoffMs, undefined, { signal }).catch(() => {});
       backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS);
-      if (signal.aborted) return;
+      if (signal.aborted || this.#stopping) return;
       seat = await this.#seat(number).catch((error: unknown) => {
         this.#m.log.error({ worker: number, err: error }, "A worker did not start.");
         return undefined;

@@ -94,6 +94,11 @@ export class Seat {
     return this.#isReady;
   }
 
+  /** Whether requests are held for in its name. */
+  get holds(): boolean {
+    return this.#m.books.held > 0;
+  }
+
   /** It did not answer in time. Until it does nothing waits for it, and it gets connections only if there is none else. */
   get isLate(): boolean {
     return this.#isLate;
