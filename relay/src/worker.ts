@@ -1,6 +1,7 @@
 import { initFastCrypto, recoverAddress } from "@aimo/node/fast-crypto";
 import { createLog } from "@aimo/node/log";
 import { randomHex } from "@aimo/node/random";
+import { AimoError } from "@aimo/protocol/errors";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { tiersOf, watchLag } from "./admitting.ts";
 import { RoutingState } from "./core/routing-state.ts";
@@ -87,12 +88,13 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
   const { link, offers, connections, protocolNow } = rooms;
   const log = createLog({ level: config.logLevel, name: "relay-worker" });
   const { maxReplyBytes } = config.http;
+  const mostAsked = config.serving.maxInFlight + config.serving.maxWaiting;
   const tiers = tiersOf(config.tiers);
   const shedding = new Shedding(config.serving.shedAtLagMs);
   const stopWatching = watchLag(shedding);
   const routing = new RoutingState({
     processes,
-    onSession: (name, providerId) => link.tell("sticky", { name, providerId }),
+    onSession: (name, providerId) => link.hint("sticky", { name, providerId }),
   });
   const upstream = new Providers({
     identity: { chainId, relayId, privateKey },
@@ -102,7 +104,7 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
   });
   const counts = new TokenCounter({
     ...{ percent: config.serving.countPercent, random: Math.random },
-    onResult: (result) => link.tell("counted", { result }),
+    onResult: (result) => link.hint("counted", { result }),
     onFlag: ({ generationId, providerId }, flag) => link.tell("counted", { flag, generationId, providerId }),
     onFault: (error) => log.error({ err: error }, "The token counter failed."),
   });
@@ -121,9 +123,11 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
   const main = new PassOn({ socketPath: start.mainSocket, secret: start.secret });
   const app = await buildWorkerApp({
     ...{ settings: config.http, log, serving, main, now: Date.now },
-    onRefusal: (code) => link.tell("refused", code),
+    onRefusal: (code) => link.hint("refused", code),
     judgeConnection: connections.judge,
     judge: async (arrival) => {
+      // Each request has one question out at a time: the main process would let no more of them in.
+      if (link.asked >= mostAsked) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
       const judged = await link.ask("judge", arrival);
       const { verdict } = judged;
       return "error" in judged

@@ -33,6 +33,9 @@ type Packet =
   | readonly [typeof ANSWER, id: number, body: unknown]
   | readonly [typeof FAILURE, id: number, error: WireError];
 
+/** Packets that the system has not taken yet, beyond which hints are not told: some seconds' worth is hopelessly late. */
+const MAX_BEFORE_HINT = 4_096;
+
 type Waiting = { readonly resolve: (answer: never) => void; readonly reject: (error: unknown) => void };
 
 /**
@@ -50,6 +53,7 @@ export class Link<
   readonly #waiting = new Map<number, Waiting>();
   #packets: Packet[] = [];
   #nextId = 1;
+  #unsent = 0;
 
   constructor(port: LinkPort, handlers: LinkHandlers<TheirQuestions, TheirNews>) {
     this.#port = port;
@@ -59,6 +63,16 @@ export class Link<
       for (const packet of packets) this.#take(packet, socket);
     });
     emitter.on("disconnect", () => this.end());
+  }
+
+  /** Questions that are not answered yet. */
+  get asked(): number {
+    return this.#waiting.size;
+  }
+
+  /** Packets that the system has not taken: they grow in memory while the other side does not read. */
+  get unsent(): number {
+    return this.#unsent;
   }
 
   /** Throws what the other side throws; `overloaded` when it is gone. */
@@ -73,6 +87,11 @@ export class Link<
 
   tell<K extends keyof Own & string>(name: K, body: Own[K]): void {
     this.#push([TELL, name, body]);
+  }
+
+  /** Tells what nothing hangs on: left out while the other side is far behind. */
+  hint<K extends keyof Own & string>(name: K, body: Own[K]): void {
+    if (this.#unsent < MAX_BEFORE_HINT) this.tell(name, body);
   }
 
   /**
@@ -104,7 +123,12 @@ export class Link<
 
   #send(packets: readonly Packet[], socket?: Socket): void {
     // Who is gone has told so, or will: its end is seen to there.
-    if (this.#port.connected) this.#port.send?.(packets, socket, { keepOpen: true }, () => {});
+    if (!this.#port.connected) return;
+    const count = packets.length;
+    this.#unsent += count;
+    this.#port.send?.(packets, socket, { keepOpen: true }, () => {
+      this.#unsent -= count;
+    });
   }
 
   #take(packet: Packet, socket: Socket | undefined): void {

@@ -175,7 +175,7 @@ export class WorkerPool {
       onFault,
       onSticky: (news) => {
         onSticky(news);
-        for (const other of this.#seats) if (other !== seat) other.link.tell("sticky", news);
+        for (const other of this.#seats) if (other !== seat) other.link.hint("sticky", news);
       },
     });
     const seat = new Seat({

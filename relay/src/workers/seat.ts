@@ -33,6 +33,8 @@ export const PING_MS = 1_000;
  * nobody waits for a worker longer than for a provider; counted rather than timed, for this process may have slept as well.
  */
 const MAX_MISSED_PINGS = 8;
+/** Packets that wait for it, of some 100 B each, after which it is killed too: some seconds of a busy relay's. */
+const MAX_UNSENT = 65_536;
 
 /** One worker, as the process that started it sees it. */
 export class Seat {
@@ -127,6 +129,11 @@ export class Seat {
   /** To be called each PING_MS: ends it when it has not answered for long. */
   watch(): void {
     if (!this.#isReady) return;
+    if (this.link.unsent > MAX_UNSENT) {
+      this.#m.onHung();
+      this.kill();
+      return;
+    }
     if (!this.#isWatched) {
       this.#isWatched = true;
       void this.#ping().then(() => {

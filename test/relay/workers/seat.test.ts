@@ -111,4 +111,12 @@ describe("the seat of a worker", () => {
     await seat.ended;
     expect([untaken, left]).to.deep.equal([["b", "c"], ["a"]]);
   });
+
+  it("is ended when more waits for it than it will ever read", async () => {
+    const { child, seat } = sitOn();
+    for (let number = 0; number < 70_000; number++) seat.link.tell("behind", number);
+    await turn();
+    seat.watch();
+    expect(child.signals).to.deep.equal(["SIGKILL"]);
+  });
 });
