@@ -52,6 +52,10 @@ function runWorker(): void {
       },
       sticky: ({ name, providerId }) =>
         void running?.then(({ routing }) => routing.sessions.learn(name, providerId, Date.now())),
+      ejected: ({ providerId, modelId }) =>
+        void running?.then(({ routing }) =>
+          routing.endpointOf({ providerId, model: { modelId } }).breaker.eject(Date.now()),
+        ),
       stop: () => void running?.then(({ stop }) => stop()),
       close: () => void running?.then(({ close }) => close()).finally(() => process.exit(0)),
     },

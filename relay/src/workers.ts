@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { RelayConfig } from "./config.ts";
-import type { Outcome } from "./core/types.ts";
-import type { Held } from "./flow/serve-ports.ts";
 import type { Gate } from "./http/gate.ts";
 import type { RelayParts, Served } from "./parts.ts";
 import { processesOf, programOf, type WorkerStart } from "./processes.ts";
 import { flagging } from "./token-counter.ts";
 import { Front } from "./workers/front.ts";
+import { learnFrom } from "./workers/learn-from.ts";
 import type { MainNews } from "./workers/messages.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
@@ -70,7 +69,9 @@ export class Workers {
           if ("flag" in news) onFlag(news, news.flag);
           else metrics.onCount(news.result);
         },
-        onCommit: (held, outcome) => learnFrom(served, held, outcome),
+        onCommit: ({ terms }, outcome) => {
+          for (const news of learnFrom(routing, terms, outcome, Date.now())) this.tell("ejected", news);
+        },
       },
       onSticky: ({ name, providerId }) => routing.sessions.learn(name, providerId, Date.now()),
       greetings: () => ({ offers: offers.byProvider(), behind: this.#behind() }),
@@ -134,17 +135,5 @@ export class Workers {
 
   #behind(): number {
     return Math.floor(Date.now() / 1_000) - this.#parts.protocolNow();
-  }
-}
-
-/** Who fails for a worker rests here too: it is what `GET /v1/models/{id}/endpoints` shows. */
-function learnFrom({ routing }: Pick<Served, "routing">, { terms }: Held, outcome: Outcome): void {
-  const now = Date.now();
-  for (const { providerId, status, error } of outcome.attempts) {
-    const offer = terms.offers.find((one) => one.providerId === providerId);
-    if (!offer || error === "overloaded" || error === "cancelled") continue;
-    const { breaker } = routing.endpointOf(offer);
-    if (status === "failed") breaker.onFailure(now);
-    else breaker.onSuccess();
   }
 }

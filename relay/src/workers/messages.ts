@@ -35,6 +35,8 @@ export type WorkerQuestions = {
 
 export type StickyNews = { readonly name: string; readonly providerId: number };
 
+export type EjectedNews = { readonly providerId: number; readonly modelId: number };
+
 export type CountNews =
   | { readonly result: "agrees" | "skipped" | "flagged" }
   | { readonly flag: CountFlag; readonly generationId: string; readonly providerId: number };
@@ -79,6 +81,8 @@ export type MainNews = {
   /** Seconds by which protocol time is behind the wall clock. */
   behind: number;
   sticky: StickyNews;
+  /** A provider has failed with a model, over all workers, so that it rests. */
+  ejected: EjectedNews;
   /** Ends what runs: what was delivered is billed. */
   stop: null;
   /** Ends the worker. */

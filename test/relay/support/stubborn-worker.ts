@@ -19,6 +19,7 @@ const link = new Link<WorkerQuestions, WorkerNews, MainQuestions, MainNews>(proc
     offers: () => {},
     behind: () => {},
     sticky: () => {},
+    ejected: () => {},
     stop: () => {},
     close: () => process.exit(0),
   },
