@@ -38,6 +38,11 @@ export const SESSION_PATH = "/aimo/v1/session";
 export const INFER_PATH = "/aimo/v1/infer";
 /** SSE event name of the frame in which the provider states the usage of a stream; never forwarded to the client. */
 export const USAGE_EVENT = "aimo.usage";
+/**
+ * Workers of one relay at most. Providers keep 16 sessions of one relay, each process has one, and those of processes
+ * that are gone leave first.
+ */
+export const MAX_WORKERS = 12;
 
 export type SessionOffer = {
   readonly version: number;

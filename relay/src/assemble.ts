@@ -94,7 +94,7 @@ export async function assemble(config: RelayConfig, parts: RelayParts): Promise<
     batching.batches.start();
     const stop = () => {
       serving.stop();
-      workers?.tell("stop", null);
+      workers?.stop();
     };
     started.defer(() => drain(config, parts, { serving, admission, batching, stop }));
     return { url: listening.url, p2pAddresses: gossip.addresses(), close: () => started.disposeAsync() };

@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from "@aimo/node/log";
+import { MAX_WORKERS } from "@aimo/protocol/session";
 import { Type } from "typebox";
 import { TIERS, type Tier } from "./core/tiers.ts";
 
@@ -42,8 +43,6 @@ function tierSettings<T extends Tier>(
     [K in `${T}RequestsPerMinute` | `${T}TokensPerMinute` | `${T}Concurrency`]: ReturnType<typeof count>;
   } & { [K in `${T}Accounts`]: ReturnType<typeof list> };
 }
-/** Providers keep 16 sessions of one relay, each process has one, and those of processes that are gone leave first. */
-const MAX_WORKERS = 12;
 const CLOSED = { additionalProperties: false, default: {} };
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;

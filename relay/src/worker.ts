@@ -1,6 +1,7 @@
 import { initFastCrypto, recoverAddress } from "@aimo/node/fast-crypto";
 import { createLog } from "@aimo/node/log";
 import { randomHex } from "@aimo/node/random";
+import { AimoError } from "@aimo/protocol/errors";
 import { domainSeparator } from "@aimo/protocol/typed-data";
 import { tiersOf, watchLag } from "./admitting.ts";
 import { RoutingState } from "./core/routing-state.ts";
@@ -12,7 +13,6 @@ import { buildWorkerApp } from "./http/worker-app.ts";
 import { shareOf, type WorkerStart } from "./processes.ts";
 import { TokenCounter } from "./token-counter.ts";
 import { Providers } from "./upstream/providers.ts";
-
 import { Link } from "./workers/link.ts";
 import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./workers/messages.ts";
 import { MirroredOffers } from "./workers/mirrored-offers.ts";
@@ -39,7 +39,11 @@ function runWorker(): void {
           (error: unknown) => fail(error),
         );
       },
-      connection: (about, socket) => connections.take(about, socket),
+      connection: ({ number, ...about }, socket) => {
+        // Before anything is read of it: what was read could not be given to another worker.
+        link.tell("taken", number);
+        connections.take(about, socket);
+      },
       offers: (news) => {
         for (const [providerId, of] of news) offers.set(providerId, of);
       },
@@ -48,6 +52,10 @@ function runWorker(): void {
       },
       sticky: ({ name, providerId }) =>
         void running?.then(({ routing }) => routing.sessions.learn(name, providerId, Date.now())),
+      ejected: ({ providerId, modelId }) =>
+        void running?.then(({ routing }) =>
+          routing.endpointOf({ providerId, model: { modelId } }).breaker.eject(Date.now()),
+        ),
       stop: () => void running?.then(({ stop }) => stop()),
       close: () => void running?.then(({ close }) => close()).finally(() => process.exit(0)),
     },
@@ -84,12 +92,13 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
   const { link, offers, connections, protocolNow } = rooms;
   const log = createLog({ level: config.logLevel, name: "relay-worker" });
   const { maxReplyBytes } = config.http;
+  const mostAsked = config.serving.maxInFlight + config.serving.maxWaiting;
   const tiers = tiersOf(config.tiers);
   const shedding = new Shedding(config.serving.shedAtLagMs);
   const stopWatching = watchLag(shedding);
   const routing = new RoutingState({
     processes,
-    onSession: (name, providerId) => link.tell("sticky", { name, providerId }),
+    onSession: (name, providerId) => link.hint("sticky", { name, providerId }),
   });
   const upstream = new Providers({
     identity: { chainId, relayId, privateKey },
@@ -99,7 +108,7 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
   });
   const counts = new TokenCounter({
     ...{ percent: config.serving.countPercent, random: Math.random },
-    onResult: (result) => link.tell("counted", { result }),
+    onResult: (result) => link.hint("counted", { result }),
     onFlag: ({ generationId, providerId }, flag) => link.tell("counted", { flag, generationId, providerId }),
     onFault: (error) => log.error({ err: error }, "The token counter failed."),
   });
@@ -118,9 +127,11 @@ async function open(start: WorkerStart, rooms: Rooms): Promise<Running> {
   const main = new PassOn({ socketPath: start.mainSocket, secret: start.secret });
   const app = await buildWorkerApp({
     ...{ settings: config.http, log, serving, main, now: Date.now },
-    onRefusal: (code) => link.tell("refused", code),
+    onRefusal: (code) => link.hint("refused", code),
     judgeConnection: connections.judge,
     judge: async (arrival) => {
+      // Each request has one question out at a time: the main process would let no more of them in.
+      if (link.asked >= mostAsked) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
       const judged = await link.ask("judge", arrival);
       const { verdict } = judged;
       return "error" in judged

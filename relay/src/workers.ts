@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { RelayConfig } from "./config.ts";
-import type { Outcome } from "./core/types.ts";
-import type { Held } from "./flow/serve-ports.ts";
 import type { Gate } from "./http/gate.ts";
 import type { RelayParts, Served } from "./parts.ts";
 import { processesOf, programOf, type WorkerStart } from "./processes.ts";
 import { flagging } from "./token-counter.ts";
 import { Front } from "./workers/front.ts";
+import { learnFrom } from "./workers/learn-from.ts";
 import type { MainNews } from "./workers/messages.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
@@ -19,6 +18,8 @@ const MAX_SOCKET_PATH_BYTES = 100;
 const SOCKET = "main.sock";
 /** How often prices that were not known are looked for, and the protocol's clock is compared. */
 const LOOK_MS = 250;
+/** A stopped request waits for its provider's statement; and then, for a busy worker to say how it has ended. */
+const STOP_SLACK_MS = 3_000;
 const PROGRAM = programOf(import.meta.url, "worker");
 
 export type WorkersParts = {
@@ -62,14 +63,16 @@ export class Workers {
     const pool = await WorkerPool.start({
       ...{ program: PROGRAM, count: this.#config.workers, log },
       start: this.#startOf({ mainSocket, secret }),
-      counter: {
+      books: {
         ...{ gate, desk, keys, inFlight, choosing: { offers, credit, now: Date.now } },
         onRefusal: (code) => metrics.onRefusal(code),
         onCounted: (news) => {
           if ("flag" in news) onFlag(news, news.flag);
           else metrics.onCount(news.result);
         },
-        onCommit: (held, outcome) => learnFrom(served, held, outcome),
+        onCommit: ({ terms }, outcome) => {
+          for (const news of learnFrom(routing, terms, outcome, Date.now())) this.tell("ejected", news);
+        },
       },
       onSticky: ({ name, providerId }) => routing.sessions.learn(name, providerId, Date.now()),
       greetings: () => ({ offers: offers.byProvider(), behind: this.#behind() }),
@@ -86,6 +89,11 @@ export class Workers {
     }, LOOK_MS);
     const { host, port } = this.#config.http;
     await this.#front.listen(pool, { host, port });
+  }
+
+  /** Ends what runs: what was delivered is billed. Those that cannot say so end without. */
+  stop(): void {
+    this.#pool?.stop(this.#config.serving.stopWaitMs + STOP_SLACK_MS);
   }
 
   async close(): Promise<void> {
@@ -133,16 +141,4 @@ async function makeFolder(dataFolder: string): Promise<string> {
   await rm(beside, { recursive: true, force: true });
   await mkdir(beside, { mode: 0o700 });
   return beside;
-}
-
-/** Who fails for a worker rests here too: it is what `GET /v1/models/{id}/endpoints` shows. */
-function learnFrom({ routing }: Pick<Served, "routing">, { terms }: Held, outcome: Outcome): void {
-  const now = Date.now();
-  for (const { providerId, status, error } of outcome.attempts) {
-    const offer = terms.offers.find((one) => one.providerId === providerId);
-    if (!offer || error === "overloaded" || error === "cancelled") continue;
-    const { breaker } = routing.endpointOf(offer);
-    if (status === "failed") breaker.onFailure(now);
-    else breaker.onSuccess();
-  }
 }

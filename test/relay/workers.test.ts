@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import { Agent, request as send } from "node:http";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { Writable } from "node:stream";
-import { createLog } from "@aimo/node/log";
 import { expect } from "chai";
 import OpenAI from "openai";
 import type { PartialConfig } from "../../relay/src/config.ts";
@@ -12,23 +10,11 @@ import {
   startRelayWithProvider,
 } from "./support/relay-with-provider.ts";
 import { type Json, until } from "./support/test-relay.ts";
+import { watchWorkers } from "./support/worker-processes.ts";
 
 const messages = [{ role: "user" as const, content: "Tell me of the sea." }];
 const CHAT = { model: "acme/text", messages, max_tokens: 20 };
 const LONG = JSON.stringify({ model: "acme/text", messages, max_tokens: 4_000, stream: true });
-
-/** Workers of a relay, as its log names them. */
-function watchWorkers() {
-  const pids = new Map<number, number>();
-  const destination = new Writable({
-    write(line, _encoding, done) {
-      const { worker, worker_pid: pid, msg } = JSON.parse(String(line));
-      if (msg === "A worker serves.") pids.set(worker, pid);
-      done();
-    },
-  });
-  return { pids, log: createLog({ level: "info", name: "relay", destination }) };
-}
 
 describe("a relay with workers", function () {
   this.timeout(60_000);
@@ -176,10 +162,14 @@ describe("a relay with workers", function () {
     await start();
     await offered();
     const client = openStream(LONG);
-    await once(client, "data");
+    let text = "";
+    while (!text.includes('"content"')) text += String((await once(client, "data"))[0]);
     client.destroy();
     await until(() => network.ledger.commits.length === 1 && network.ledger.holds.size === 0);
-    expect(network.ledger.commits[0]?.outcome.kind).to.be.oneOf(["usage", "free"]);
+    const outcome = network.ledger.commits[0]?.outcome;
+    if (outcome?.kind !== "usage") throw new Error(`The request ended as ${JSON.stringify(outcome)}.`);
+    expect(outcome.cancelled).to.equal(true);
+    expect(outcome.statement.units[2]).to.be.within(1, 3_999);
   });
 
   it("leaves nothing held when workers die, and starts others", async () => {

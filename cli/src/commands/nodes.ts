@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import { createLog } from "@aimo/node/log";
+import { MAX_WORKERS } from "@aimo/protocol/session";
 import { readSum, readWhole, usd } from "../amounts.ts";
 import {
   CHAIN_OPTIONS,
@@ -84,8 +85,6 @@ type StartOptions = {
 };
 /** Starts a node with its configuration file and resolves when it runs. */
 type Start = (options: StartOptions) => Promise<{ readonly url: string; close(): Promise<void> }>;
-
-const MAX_WORKERS = 12;
 
 function startCommand(role: Role, start: Start, more: Readonly<Record<string, OptionSpec>> = {}): Command {
   return {

@@ -51,12 +51,20 @@ export class Breaker {
     this.#probes = 0;
   }
 
-  onFailure(now: number): void {
-    if (now < this.#ejectedUntil) return;
+  /** True when it is ejected by that. */
+  onFailure(now: number): boolean {
+    if (now < this.#ejectedUntil) return false;
     this.#recent.add(true);
     this.#failures++;
     const isWrong = this.#failures >= FAILURES_TO_EJECT || this.#recent.isFailing;
-    if (this.#ejections === 0 && !isWrong) return;
+    if (this.#ejections === 0 && !isWrong) return false;
+    this.eject(now);
+    return true;
+  }
+
+  /** It rests from now on, as after failures of its own: another process of this relay has seen those. */
+  eject(now: number): void {
+    if (now < this.#ejectedUntil) return;
     this.#failures = 0;
     this.#ejections = Math.min(this.#ejections + 1, MAX_EJECTION_FACTOR);
     this.#ejectedAt = now;

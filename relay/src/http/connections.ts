@@ -15,6 +15,8 @@ export type ConnectionSettings = ConnectionLimits & {
 
 /** Far above what clients send; each costs memory before anything is known of the caller. */
 const MAX_HEADERS = 64;
+/** Requests of a connection behind the one that is answered: clients send one, or some few; each is held in memory. */
+const MAX_PIPELINED = 32;
 /** Above the 60 s for which proxies in front usually keep a connection. */
 const KEEP_ALIVE_MS = 72_000;
 /** Looks per time limit: a limit is kept to within a quarter of it. */
@@ -62,8 +64,11 @@ function countConnections(limits: ConnectionLimits): ConnectionJudge {
   };
 }
 
-/** What is known of a connection: how many bytes its reader had taken, and since when no more. */
-type Reader = { taken: number; since: number };
+/**
+ * What is known of a connection: how many bytes its reader had taken, since when no more, and requests that wait behind
+ * the one that is answered.
+ */
+type Reader = { taken: number; since: number; pipelined: number };
 
 class Connections {
   readonly #settings: ConnectionSettings;
@@ -88,14 +93,14 @@ class Connections {
       return;
     }
     if (verdict === "refuse") this.#refused.add(socket);
-    this.#readers.set(socket, { taken: 0, since: 0 });
+    this.#readers.set(socket, { taken: 0, since: 0, pipelined: 0 });
     socket.once("close", () => {
       this.#readers.delete(socket);
       this.#refused.delete(socket);
     });
   }
 
-  /** Why a request is not even looked at; nearly always nothing, at the cost of three comparisons. */
+  /** Why a request is not even looked at; nearly always nothing, at the cost of four comparisons. */
   refusalOf({ raw }: FastifyRequest, reply: FastifyReply): AimoError | undefined {
     // It is answered as it is, but Node's parser reads nothing more of a connection whose client wished another protocol.
     if (raw.headers.upgrade !== undefined) reply.header("connection", "close");
@@ -104,6 +109,11 @@ class Connections {
       const message = `The request has more than ${MAX_HEADERS} headers.`;
       return new AimoError("headers_too_large", { message });
     }
+    if (reply.raw.socket === null && this.#isTooLong(raw.socket, reply)) {
+      // Nobody hears of it: what was sent before is not answered either.
+      raw.socket.destroy();
+      return new AimoError("rate_limit_exceeded", { retryAfterSeconds: 1 });
+    }
     if (this.#refused.size === 0 || !this.#refused.has(raw.socket)) return undefined;
     reply.header("connection", "close");
     const most = this.#settings.maxConnectionsPerAddress;
@@ -111,6 +121,16 @@ class Connections {
       message: `This address has more than ${most} connections open.`,
       retryAfterSeconds: 1,
     });
+  }
+
+  /** One more waits for its turn. True when there are too many. */
+  #isTooLong(socket: Socket, { raw }: FastifyReply): boolean {
+    const reader = this.#readers.get(socket);
+    if (!reader) return socket.destroyed;
+    if (reader.pipelined >= MAX_PIPELINED) return true;
+    reader.pipelined++;
+    raw.once("close", () => reader.pipelined--);
+    return false;
   }
 
   close(): void {

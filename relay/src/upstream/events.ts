@@ -27,6 +27,32 @@ export async function* readEvents(
   }
 }
 
+/**
+ * Events in their order, each when what `ready` gave as it came has resolved. It reads on meanwhile, `most` at most are
+ * kept, so that these waits do not add up. Whoever stops early has to end what the events come from.
+ */
+export async function* readAhead<T>(
+  events: AsyncIterator<T>,
+  { ready, most }: { readonly ready: () => Promise<void> | undefined; readonly most: number },
+): AsyncGenerator<T> {
+  const read = () => {
+    const next = events.next().then(async (result) => {
+      if (!result.done) await ready();
+      return result;
+    });
+    // An error is thrown when it is its turn.
+    next.catch(() => {});
+    return next;
+  };
+  const ahead = Array.from({ length: most }, read);
+  for (let next = ahead.shift(); next; next = ahead.shift()) {
+    const result = await next;
+    if (result.done) return;
+    yield result.value;
+    ahead.push(read());
+  }
+}
+
 function parseLine(line: string): MacedLine {
   try {
     return JSON.parse(line) as MacedLine;

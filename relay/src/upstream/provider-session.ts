@@ -17,7 +17,7 @@ import {
 import type { Address, Hex } from "viem";
 import type { SignedDebt } from "../core/types.ts";
 import type { Billing } from "../flow/ports.ts";
-import { readEvents } from "./events.ts";
+import { readAhead, readEvents } from "./events.ts";
 import type { InFlight } from "./in-flight.ts";
 import { KeptChannel } from "./kept-channel.ts";
 import type { Origin } from "./origin.ts";
@@ -44,6 +44,8 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 /** Groups kept for requests that are still being read: each is up to 150 KB, and slow readers are few. */
 const MAX_EARLY_GROUPS = 256;
+/** Groups read while other processes say what they have sent: those of two rounds of that at 10 groups/s, and some more. */
+const MAX_AHEAD = 24;
 /** The provider pings every 5 s: after this long it is gone. */
 const EVENTS_SILENCE_MS = 20_000;
 
@@ -209,17 +211,23 @@ export class ProviderSession {
   async #listen(keys: SessionKeys, billing: Billing, signal: AbortSignal): Promise<void> {
     const path = `${SESSION_PATH}/${keys.id}/events`;
     const { headers } = keys.sign("GET", path, new Uint8Array(0));
-    const bytes = await this.origin.open({ path, headers }, { silenceMs: EVENTS_SILENCE_MS, signal });
-    for await (const event of readEvents(bytes, { keys, path })) {
-      if (event.type === "group") await this.#take(event, keys, billing);
-      else if (event.type === "voucher") await this.#compare(event, keys, billing);
+    const over = new AbortController();
+    const options = { silenceMs: EVENTS_SILENCE_MS, signal: AbortSignal.any([signal, over.signal]) };
+    const bytes = await this.origin.open({ path, headers }, options);
+    const ready = () => this.#options.inFlight.heard?.();
+    try {
+      const events = readEvents(bytes, { keys, path });
+      for await (const event of readAhead(events, { ready, most: MAX_AHEAD })) {
+        if (event.type === "group") await this.#take(event, keys, billing);
+        else if (event.type === "voucher") await this.#compare(event, keys, billing);
+      }
+    } finally {
+      over.abort();
     }
   }
 
-  /** One group after the other: the next is read when this one is on disk and answered. */
+  /** One group after the other: the next is billed when this one is on disk and answered. */
   async #take(event: GroupEvent, keys: SessionKeys, billing: Billing): Promise<void> {
-    const heard = this.#options.inFlight.heard?.();
-    if (heard) await heard;
     const ended = this.#options.inFlight.whenEnded(event.receipts.map(({ requestHash }) => requestHash));
     await this.#bill(event, keys, billing);
     if (!ended || this.#early >= MAX_EARLY_GROUPS) return;

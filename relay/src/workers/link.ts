@@ -33,6 +33,9 @@ type Packet =
   | readonly [typeof ANSWER, id: number, body: unknown]
   | readonly [typeof FAILURE, id: number, error: WireError];
 
+/** Packets that the system has not taken yet, beyond which hints are not told: some seconds' worth is hopelessly late. */
+const MAX_BEFORE_HINT = 4_096;
+
 type Waiting = { readonly resolve: (answer: never) => void; readonly reject: (error: unknown) => void };
 
 /**
@@ -50,6 +53,7 @@ export class Link<
   readonly #waiting = new Map<number, Waiting>();
   #packets: Packet[] = [];
   #nextId = 1;
+  #unsent = 0;
 
   constructor(port: LinkPort, handlers: LinkHandlers<TheirQuestions, TheirNews>) {
     this.#port = port;
@@ -58,7 +62,17 @@ export class Link<
     emitter.on("message", (packets: readonly Packet[], socket: Socket | undefined) => {
       for (const packet of packets) this.#take(packet, socket);
     });
-    emitter.on("disconnect", () => this.#onGone());
+    emitter.on("disconnect", () => this.end());
+  }
+
+  /** Questions that are not answered yet. */
+  get asked(): number {
+    return this.#waiting.size;
+  }
+
+  /** Packets that the system has not taken: they grow in memory while the other side does not read. */
+  get unsent(): number {
+    return this.#unsent;
   }
 
   /** Throws what the other side throws; `overloaded` when it is gone. */
@@ -75,10 +89,26 @@ export class Link<
     this.#push([TELL, name, body]);
   }
 
-  /** Hands a connection over. It must not be used here any more. */
-  give<K extends keyof Own & string>(name: K, body: Own[K], socket: Socket): void {
+  /** Tells what nothing hangs on: left out while the other side is far behind. */
+  hint<K extends keyof Own & string>(name: K, body: Own[K]): void {
+    if (this.#unsent < MAX_BEFORE_HINT) this.tell(name, body);
+  }
+
+  /**
+   * Sends a connection along, which stays open here too: one that does not arrive can be given to another process. Close
+   * it when the other side says that it has it. False: there is nobody any more.
+   */
+  give<K extends keyof Own & string>(name: K, body: Own[K], socket: Socket): boolean {
+    if (!this.#port.connected) return false;
     // By itself: a message has room for one connection.
     this.#send([[TELL, name, body]], socket);
+    return true;
+  }
+
+  /** Nothing more will be answered: the other side is gone. Node does not always tell that by itself. */
+  end(): void {
+    for (const { reject } of this.#waiting.values()) reject(gone());
+    this.#waiting.clear();
   }
 
   #push(packet: Packet): void {
@@ -93,7 +123,12 @@ export class Link<
 
   #send(packets: readonly Packet[], socket?: Socket): void {
     // Who is gone has told so, or will: its end is seen to there.
-    if (this.#port.connected) this.#port.send?.(packets, socket, {}, () => {});
+    if (!this.#port.connected) return;
+    const count = packets.length;
+    this.#unsent += count;
+    this.#port.send?.(packets, socket, { keepOpen: true }, () => {
+      this.#unsent -= count;
+    });
   }
 
   #take(packet: Packet, socket: Socket | undefined): void {
@@ -123,11 +158,6 @@ export class Link<
       if (!isAimoError(error)) this.#handlers.onFault(error);
       this.#push([FAILURE, id, errorToWire(error)]);
     }
-  }
-
-  #onGone(): void {
-    for (const { reject } of this.#waiting.values()) reject(gone());
-    this.#waiting.clear();
   }
 }
 

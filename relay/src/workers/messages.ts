@@ -24,6 +24,9 @@ export type OpenAnswer = Omit<HeldTerms, "offers"> & { readonly offers: readonly
 
 export type CommitMessage = { readonly ticket: number; readonly outcome: Outcome };
 
+/** What the main process knows of a connection. */
+export type ClientConnection = Pick<MainNews["connection"], "address" | "isRefused">;
+
 export type WorkerQuestions = {
   judge: [Arrival, JudgedMessage];
   open: [OpenMessage, OpenAnswer];
@@ -31,6 +34,8 @@ export type WorkerQuestions = {
 };
 
 export type StickyNews = { readonly name: string; readonly providerId: number };
+
+export type EjectedNews = { readonly providerId: number; readonly modelId: number };
 
 export type CountNews =
   | { readonly result: "agrees" | "skipped" | "flagged" }
@@ -56,7 +61,9 @@ export type WorkerNews = {
   refused: ErrorCode;
   /** A provider's count was compared; how that came out, and the request that is to be flagged. */
   counted: CountNews;
-  /** A connection from this address has ended. */
+  /** A connection has arrived: its number. */
+  taken: number;
+  /** One from this address has ended. */
   left: string;
 };
 
@@ -69,11 +76,13 @@ export type MainNews = {
   /** What a worker is started with; once, first. */
   start: unknown;
   /** A connection comes along. */
-  connection: { readonly address: string; readonly isRefused: boolean };
+  connection: { readonly number: number; readonly address: string; readonly isRefused: boolean };
   offers: readonly (readonly [providerId: number, offers: readonly Offer[]])[];
   /** Seconds by which protocol time is behind the wall clock. */
   behind: number;
   sticky: StickyNews;
+  /** A provider has failed with a model, over all workers, so that it rests. */
+  ejected: EjectedNews;
   /** Ends what runs: what was delivered is billed. */
   stop: null;
   /** Ends the worker. */

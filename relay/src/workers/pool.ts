@@ -1,21 +1,10 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import { fork } from "node:child_process";
 import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@aimo/node/log";
-import { Counter, type CounterParameters } from "./counter.ts";
-import { Link } from "./link.ts";
-import type { MainNews, MainQuestions, WorkerNews, WorkerQuestions } from "./messages.ts";
-
-type Seat = {
-  readonly child: ChildProcess;
-  readonly link: Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>;
-  readonly counter: Counter;
-  /** Connections that it has, by address. */
-  readonly connections: Map<string, number>;
-  connectionCount: number;
-  isReady: boolean;
-};
+import type { ClientConnection, MainNews } from "./messages.ts";
+import { PING_MS, Seat } from "./seat.ts";
+import { WorkerBooks, type WorkerBooksParameters } from "./worker-books.ts";
 
 export type WorkerPoolParameters = {
   /** What a worker runs. */
@@ -23,9 +12,9 @@ export type WorkerPoolParameters = {
   readonly count: number;
   /** What each is told first. */
   readonly start: object;
-  readonly counter: Omit<CounterParameters, "onSticky">;
+  readonly books: Omit<WorkerBooksParameters, "onSticky" | "onFault">;
   /** Another process has served a session. */
-  readonly onSticky: CounterParameters["onSticky"];
+  readonly onSticky: WorkerBooksParameters["onSticky"];
   /** The state that a new worker has to know. */
   readonly greetings: () => Pick<MainNews, "offers" | "behind">;
   /** A connection from this address is gone. */
@@ -39,9 +28,6 @@ const MAX_BACKOFF_MS = 10_000;
 const SOUND_MS = 60_000;
 /** To load its modules on a busy machine. */
 const READY_MS = 60_000;
-const CLOSE_MS = 5_000;
-/** A group of receipts waits this long for a worker to say what it has sent. */
-const PING_MS = 1_000;
 
 /** The processes that serve for this one, which has the books. One that ends is replaced. */
 export class WorkerPool {
@@ -49,9 +35,18 @@ export class WorkerPool {
   readonly #seats = new Set<Seat>();
   readonly #closing = new AbortController();
   readonly #running: Promise<void>[] = [];
+  readonly #watch: NodeJS.Timeout;
+  #stopping: NodeJS.Timeout | undefined;
+  /** Workers are asked what they have said: those who ask by now wait for the round that comes next. */
+  #round: Promise<void> | undefined;
+  #nextRound: Promise<void> | undefined;
 
   private constructor(parameters: WorkerPoolParameters) {
     this.#m = parameters;
+    this.#watch = setInterval(() => {
+      for (const seat of this.#seats) seat.watch();
+    }, PING_MS);
+    this.#watch.unref();
   }
 
   /** Resolves when all workers take connections. Throws an Error when one ends before that. */
@@ -67,16 +62,17 @@ export class WorkerPool {
     }
   }
 
-  /** Gives a connection to the worker that has the fewest. False: there is none to take it. */
-  take(socket: Socket, about: MainNews["connection"]): boolean {
-    let least: Seat | undefined;
-    for (const seat of this.#seats)
-      if (seat.isReady && (!least || seat.connectionCount < least.connectionCount)) least = seat;
-    if (!least) return false;
-    least.connectionCount++;
-    least.connections.set(about.address, (least.connections.get(about.address) ?? 0) + 1);
-    least.link.give("connection", about, socket);
-    return true;
+  /**
+   * Gives a connection to the worker that has the fewest, of those that answer, and to another one if it ends before it
+   * has it. False: there is none to take it.
+   */
+  take(socket: Socket, about: ClientConnection): boolean {
+    const able = [...this.#seats].filter((seat) => seat.isReady);
+    for (let best = bestOf(able); best; best = bestOf(able)) {
+      if (best.give(socket, about)) return true;
+      able.splice(able.indexOf(best), 1);
+    }
+    return false;
   }
 
   /** Tells all workers. */
@@ -84,21 +80,40 @@ export class WorkerPool {
     for (const { link } of this.#seats) link.tell(name, news);
   }
 
-  /** Resolves when all that workers had said by now has been heard, or they are too busy to say. */
-  async heard(): Promise<void> {
-    const answers = [...this.#seats].map(({ link }) => link.ask("ping", null));
-    const late = new AbortController();
-    await Promise.race([
-      Promise.allSettled(answers),
-      wait(PING_MS, undefined, { signal: late.signal, ref: false }).catch(() => {}),
-    ]);
-    late.abort();
+  /**
+   * Resolves when all that workers had said by now has been heard; those that are late are left out. One round of
+   * questions is for all who ask: not the one that runs, for a worker may have answered it before it said what is meant.
+   */
+  heard(): Promise<void> {
+    if (!this.#round) return this.#hear();
+    this.#nextRound ??= this.#round.then(() => this.#hear());
+    return this.#nextRound;
+  }
+
+  async #hear(): Promise<void> {
+    this.#nextRound = undefined;
+    const round = Promise.all([...this.#seats].map((seat) => seat.heard())).then(() => {
+      this.#round = undefined;
+    });
+    this.#round = round;
+    await round;
+  }
+
+  /** Ends what runs. Workers that hold for something `limitMs` later end with it; from now on none is replaced. */
+  stop(limitMs: number): void {
+    if (this.#stopping) return;
+    this.tell("stop", null);
+    this.#stopping = setTimeout(() => {
+      for (const seat of this.#seats) if (seat.holds) seat.kill();
+    }, limitMs);
   }
 
   /** Ends all workers. What they still serve breaks off. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([...this.#seats].map((seat) => endSeat(seat)));
+    clearInterval(this.#watch);
+    clearTimeout(this.#stopping);
+    await Promise.all([...this.#seats].map((seat) => seat.close()));
     await Promise.all(this.#running);
   }
 
@@ -114,12 +129,12 @@ export class WorkerPool {
     let backoffMs = FIRST_BACKOFF_MS;
     while (!signal.aborted) {
       const began = performance.now();
-      if (seat) await ended(seat.child);
-      if (signal.aborted) return;
+      await seat?.ended;
+      if (signal.aborted || this.#stopping) return;
       if (performance.now() - began > SOUND_MS) backoffMs = FIRST_BACKOFF_MS;
       await wait(backoffMs, undefined, { signal }).catch(() => {});
       backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS);
-      if (signal.aborted) return;
+      if (signal.aborted || this.#stopping) return;
       seat = await this.#seat(number).catch((error: unknown) => {
         this.#m.log.error({ worker: number, err: error }, "A worker did not start.");
         return undefined;
@@ -129,94 +144,74 @@ export class WorkerPool {
 
   /** A worker that has started; throws when it ends, or takes too long, before that. */
   async #seat(number: number): Promise<Seat> {
-    const child = fork(this.#m.program, {
-      // No flags of the program around it: it may be a test runner, or be debugged.
-      ...{ execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] },
-    });
-    const seat = this.#sit(child, number);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new Error(`Worker ${number} did not start.`)), READY_MS);
-    child.once("exit", (code, signal) => {
-      reject(new Error(`Worker ${number} ended with ${code ?? signal} before it was ready.`));
-      this.#onEnd(seat, { number, code, signal });
-    });
-    child.once("error", reject);
-    seat.onReady = resolve;
+    const seat = this.#sit(number);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error("It did not start in time.")), READY_MS);
     seat.link.tell("start", this.#m.start);
     const { offers, behind } = this.#m.greetings();
     seat.link.tell("offers", offers);
     seat.link.tell("behind", behind);
     try {
-      await promise;
-      this.#m.log.info({ worker: number, worker_pid: child.pid }, "A worker serves.");
+      await Promise.race([seat.started, late.promise]);
       return seat;
-    } catch (error) {
-      child.kill("SIGKILL");
-      throw error;
+    } catch (cause) {
+      seat.kill();
+      throw new Error(`Worker ${number} did not start.`, { cause });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #sit(child: ChildProcess, number: number): Seat & { onReady: () => void } {
-    const { onLeft, onSticky, log } = this.#m;
-    const counter = new Counter({
-      ...this.#m.counter,
+  #sit(number: number): Seat {
+    const { program, onLeft, onSticky, log } = this.#m;
+    const child = fork(program, {
+      // No flags of the program around it: it may be a test runner, or be debugged.
+      ...{ execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] },
+    });
+    const onFault = (error: unknown) =>
+      log.error({ worker: number, err: error }, "A worker's message failed.");
+    const books = new WorkerBooks({
+      ...this.#m.books,
+      onFault,
       onSticky: (news) => {
         onSticky(news);
-        for (const { link, counter: other } of this.#seats) if (other !== counter) link.tell("sticky", news);
+        for (const other of this.#seats) if (other !== seat) other.link.hint("sticky", news);
       },
     });
-    const seat: Seat & { onReady: () => void } = {
-      ...{ child, counter, connections: new Map(), connectionCount: 0, isReady: false, onReady: () => {} },
-      link: new Link<MainQuestions, MainNews, WorkerQuestions, WorkerNews>(child, {
-        questions: counter.questions,
-        news: {
-          ...counter.news,
-          ready: () => {
-            seat.isReady = true;
-            seat.onReady();
-          },
-          left: (address) => {
-            if (takeOne(seat.connections, address)) onLeft(address);
-            seat.connectionCount--;
-          },
-        },
-        onFault: (error) => log.error({ worker: number, err: error }, "A worker's message failed."),
-      }),
-    };
+    const seat = new Seat({
+      ...{ child, books, onLeft, onFault },
+      onLate: () => log.warn({ worker: number }, "A worker does not answer; others serve meanwhile."),
+      onHung: () => log.error({ worker: number }, "A worker did not answer any more, and was killed."),
+      onUntaken: (socket, about) => {
+        if (!this.#closing.signal.aborted && this.take(socket, about)) return;
+        socket.destroy();
+        onLeft(about.address);
+      },
+      onEnd: (how) => {
+        if (!this.#closing.signal.aborted)
+          log.error(
+            { worker: number, ...how },
+            "A worker has ended; what it served is free, and another takes its place.",
+          );
+      },
+    });
     this.#seats.add(seat);
+    void seat.ended.then(() => this.#seats.delete(seat));
+    seat.started.then(
+      () => log.info({ worker: number, worker_pid: child.pid }, "A worker serves."),
+      () => {},
+    );
     return seat;
   }
-
-  #onEnd(seat: Seat, about: { number: number; code: number | null; signal: string | null }): void {
-    seat.isReady = false;
-    this.#seats.delete(seat);
-    if (!this.#closing.signal.aborted)
-      this.#m.log.error(about, "A worker has ended; what it served is free, and another takes its place.");
-    seat.counter.close();
-    for (const [address, count] of seat.connections) for (let i = 0; i < count; i++) this.#m.onLeft(address);
-    seat.connections.clear();
-  }
 }
 
-async function endSeat({ child, link }: Seat): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const end = ended(child);
-  link.tell("close", null);
-  const timer = setTimeout(() => child.kill("SIGKILL"), CLOSE_MS);
-  await end;
-  clearTimeout(timer);
+/** Who is to be given the next connection. */
+function bestOf(seats: readonly Seat[]): Seat | undefined {
+  let best = seats[0];
+  for (const seat of seats) if (best && isBefore(seat, best)) best = seat;
+  return best;
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-}
-
-/** True when there was one. */
-function takeOne(counts: Map<string, number>, name: string): boolean {
-  const count = counts.get(name) ?? 0;
-  if (count > 1) counts.set(name, count - 1);
-  else counts.delete(name);
-  return count > 0;
+function isBefore(one: Seat, other: Seat): boolean {
+  return one.isLate === other.isLate ? one.connectionCount < other.connectionCount : other.isLate;
 }

@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import type { ConnectionVerdict } from "../http/address-counts.ts";
 import type { ConnectionJudge } from "../http/connections.ts";
-import type { MainNews } from "./messages.ts";
+import type { ClientConnection } from "./messages.ts";
 
 /** The connections that the main process gives to this one. */
 export class WorkerConnections {
@@ -26,7 +26,7 @@ export class WorkerConnections {
   }
 
   /** `socket`: undefined when its client was gone before it arrived here. */
-  take({ address, isRefused }: MainNews["connection"], socket: Socket | undefined): void {
+  take({ address, isRefused }: ClientConnection, socket: Socket | undefined): void {
     if (!socket || !this.#server) {
       socket?.destroy();
       this.#onLeft(address);

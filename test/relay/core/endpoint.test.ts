@@ -16,6 +16,16 @@ const fail = (breaker: Breaker, times: number, now: number) => {
 };
 
 describe("Breaker", () => {
+  it("rests on another process's word, until a request of its own goes well", () => {
+    const breaker = new Breaker();
+    breaker.eject(0);
+    breaker.eject(1);
+    expect([breaker.isResting(EJECTION_MS - 1), breaker.isResting(EJECTION_MS)]).to.deep.equal([true, false]);
+    expect(breaker.begin()).to.equal(true);
+    breaker.onSuccess();
+    expect(breaker.isResting(EJECTION_MS)).to.equal(false);
+  });
+
   it("ejects after failures in a row only, longer each time", () => {
     const breaker = new Breaker();
     fail(breaker, FAILURES_TO_EJECT - 1, 0);

@@ -247,6 +247,32 @@ describe("connections", function () {
     });
   });
 
+  it("answer some requests that are sent ahead, in their order, and are closed beyond that", async () => {
+    await start();
+    const provider = providerOf(relay);
+    const asked = Promise.withResolvers<() => void>();
+    provider.onAsk = (ask) => asked.resolve(() => ask.reply("done"));
+    const body = JSON.stringify(CHAT);
+    const ahead = (count: number) => "GET /health HTTP/1.1\r\nhost: relay\r\n\r\n".repeat(count);
+    const patient = dial();
+    let replies = "";
+    patient.on("data", (piece) => {
+      replies += piece;
+    });
+    patient.write(head(body.length) + body + ahead(32));
+    const answer = await asked.promise;
+    const greedy = dial();
+    greedy.resume().write(head(body.length) + body + ahead(4_000));
+    await until(() => greedy.closed);
+    expect(greedy.bytesRead).to.equal(0);
+    answer();
+    await until(() => replies.split("HTTP/1.1 200").length === 34);
+    expect(replies.indexOf("done")).to.be.below(replies.indexOf('"status"'));
+    // They count while they wait: as many fit again.
+    patient.write(ahead(33));
+    await until(() => replies.split("HTTP/1.1 200").length === 67);
+  });
+
   it("are refused by name with too many headers, or too large ones", async () => {
     await start({});
     const many = Array.from({ length: 70 }, (_, i) => `x-${i}: 1\r\n`).join("");

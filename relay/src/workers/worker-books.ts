@@ -19,7 +19,7 @@ import type {
 } from "./messages.ts";
 import { errorToWire } from "./wire-error.ts";
 
-export type CounterParameters = {
+export type WorkerBooksParameters = {
   readonly gate: Gate;
   readonly desk: Desk;
   readonly keys: Pick<Keys, "byHash">;
@@ -31,6 +31,8 @@ export type CounterParameters = {
   readonly onCounted: (news: CountNews) => void;
   /** How a request of a worker ended, for what is learned of providers. */
   readonly onCommit: (held: Held, outcome: Outcome) => void;
+  /** What went wrong while the books were closed; the rest is closed all the same. */
+  readonly onFault: (error: unknown) => void;
 };
 
 /** A request of the worker that was held for. */
@@ -49,12 +51,13 @@ type Opening = { leave?: () => void; isGone: boolean };
  * Where one worker is served by the process that has the books. What it holds is known here, so that nothing stays held
  * when it dies.
  */
-export class Counter {
-  readonly #m: CounterParameters;
+export class WorkerBooks {
+  readonly #m: WorkerBooksParameters;
   readonly #openings = new Map<number, Opening>();
   readonly #entries = new Map<number, Entry>();
+  #isClosed = false;
 
-  constructor(parameters: CounterParameters) {
+  constructor(parameters: WorkerBooksParameters) {
     this.#m = parameters;
   }
 
@@ -64,7 +67,7 @@ export class Counter {
     commit: (message) => this.#commit(message),
   };
 
-  readonly news: Omit<LinkHandlers<WorkerQuestions, WorkerNews>["news"], "ready" | "left"> = {
+  readonly news: Omit<LinkHandlers<WorkerQuestions, WorkerNews>["news"], "ready" | "taken" | "left"> = {
     gone: (ticket) => leave(this.#openings.get(ticket)),
     begin: (begun) => this.#begin(begun),
     end: ({ ticket, requestHash }) => this.#end(ticket, requestHash),
@@ -74,12 +77,27 @@ export class Counter {
     counted: (news) => this.#m.onCounted(news),
   };
 
+  /** Requests that are held for. */
+  get held(): number {
+    return this.#entries.size;
+  }
+
   /** The worker is gone: what it held is freed, as after a crash of the whole relay. */
   close(): void {
-    for (const opening of this.#openings.values()) leave(opening);
+    this.#isClosed = true;
+    for (const opening of this.#openings.values()) this.#try(() => leave(opening));
     for (const [ticket, { begun }] of this.#entries) {
-      for (const requestHash of [...begun.keys()]) this.#end(ticket, requestHash);
-      this.#leave(ticket, 0);
+      for (const requestHash of [...begun.keys()]) this.#try(() => this.#end(ticket, requestHash));
+      this.#try(() => this.#leave(ticket, 0));
+    }
+  }
+
+  /** One step of several that do not hang on each other. */
+  #try(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#m.onFault(error);
     }
   }
 
@@ -91,6 +109,7 @@ export class Counter {
   }
 
   async #open({ ticket, keyHash, offers, ...asked }: OpenMessage): Promise<OpenAnswer> {
+    if (this.#isClosed) throw new AimoError("overloaded", { message: "The worker is gone." });
     const opening: Opening = { isGone: false };
     this.#openings.set(ticket, opening);
     try {
@@ -105,7 +124,7 @@ export class Counter {
       const entry: Entry = { held, begun: new Map(), isCommitted: false, isLeft: false };
       this.#entries.set(ticket, entry);
       if (opening.isGone) {
-        this.#leave(ticket, 0);
+        this.#leave(ticket, 0, this.#isClosed ? "internal_error" : "cancelled");
         throw new AimoError("overloaded", { message: "The client is gone." });
       }
       const places = held.terms.offers.map((offer) => {
@@ -126,8 +145,9 @@ export class Counter {
   #commit({ ticket, outcome }: CommitMessage) {
     const entry = this.#entries.get(ticket);
     if (!entry || entry.isCommitted) throw new RangeError(`Ticket ${ticket} holds nothing.`);
-    const balance = entry.held.commit(outcome);
+    // Also where that throws: it is not tried a second time, and the request's place is given back.
     entry.isCommitted = true;
+    const balance = entry.held.commit(outcome);
     this.#m.onCommit(entry.held, outcome);
     return balance;
   }
@@ -136,8 +156,9 @@ export class Counter {
     const entry = this.#entries.get(ticket);
     const offer = entry?.held.terms.offers[at];
     if (!entry || !offer) throw new RangeError(`Ticket ${ticket} has no offer ${at}.`);
+    const end = entry.held.begin({ offer, maxTokens, requestHash });
     this.#m.inFlight.begin(requestHash);
-    entry.begun.set(requestHash, entry.held.begin({ offer, maxTokens, requestHash }));
+    entry.begun.set(requestHash, end);
   }
 
   #end(ticket: number, requestHash: Hex): void {
@@ -145,21 +166,30 @@ export class Counter {
     const end = entry?.begun.get(requestHash);
     if (!entry || !end) return;
     entry.begun.delete(requestHash);
-    end();
-    this.#m.inFlight.end(requestHash);
-    this.#forget(ticket, entry);
+    try {
+      end();
+    } finally {
+      this.#m.inFlight.end(requestHash);
+      this.#forget(ticket, entry);
+    }
   }
 
-  #leave(ticket: number, usedTokens: number): void {
+  /** `reason`: why it is free, where it was not committed. */
+  #leave(
+    ticket: number,
+    usedTokens: number,
+    reason: "internal_error" | "cancelled" = "internal_error",
+  ): void {
     const entry = this.#entries.get(ticket);
     if (!entry || entry.isLeft) return;
-    if (!entry.isCommitted) {
-      entry.isCommitted = true;
-      void entry.held.commit({ kind: "free", reason: "internal_error", attempts: [] });
-    }
     entry.isLeft = true;
-    entry.held.leave(usedTokens);
-    this.#forget(ticket, entry);
+    try {
+      if (!entry.isCommitted) void entry.held.commit({ kind: "free", reason, attempts: [] });
+    } finally {
+      entry.isCommitted = true;
+      this.#forget(ticket, entry);
+      entry.held.leave(usedTokens);
+    }
   }
 
   /** The end of its last try may be told after that of the request. */
