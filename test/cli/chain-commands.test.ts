@@ -55,11 +55,16 @@ describe("cli/chain commands", function () {
     expect(first).to.contain("5 USD in its channel").and.to.contain("0 USD of free credits");
     expect(await run("credits buy 1.5 --wallet user.key --days 9")).to.contain("6.5 USD in its channel");
     expect(await run("credits buy 2 --wallet user.key --no-channel")).to.contain("2 USD of free credits");
-    const balance = await terminal.json<{ freePusd: string; channel: { available: string; epoch: number } }>(
-      "credits balance --wallet user.key",
+    // No relay answers at that address: the chain alone is asked.
+    const balance = "credits balance --wallet user.key --base-url http://127.0.0.1:9/v1";
+    const { freePusd, channels } = await terminal.json<{ freePusd: string; channels: object[] }>(balance);
+    expect([freePusd, channels.length]).to.deep.equal(["2000000000000", 1]);
+    expect(channels[0]).to.deep.include({
+      ...{ relayId: world.ids.relayId, epoch: 1, mode: "metered", availablePusd: "6500000000000" },
+    });
+    expect(await run(balance)).to.contain(
+      `Channel to relay ${world.ids.relayId}: 6.5 USD left, 0 USD spent.`,
     );
-    expect(balance.freePusd).to.equal("2000000000000");
-    expect(balance.channel).to.deep.include({ available: "6500000000000", epoch: 1 });
   });
 
   it("says what is missing when the wallet has too little, or sends too fine an amount", async () => {
@@ -92,11 +97,12 @@ describe("cli/chain commands", function () {
     const { address } = await makeWallet("gasless.key");
     await run(`dev faucet ${address} --usd 3`);
     await run("credits buy 3 --wallet gasless.key --no-channel");
-    const opener = await startServer(async ({ url, body }, response) => {
+    const opener = await startServer(async ({ method, url, body }, response) => {
       if (url === "/.well-known/aimo") return sendJson(response, 200, { relay: { id: world.ids.relayId } });
       if (url === "/v1/auth/nonce")
         return sendJson(response, 200, { nonce: "abcdefgh1234", chain_id: 31337 });
       if (url === "/v1/auth/siwe") return sendJson(response, 200, { token: "session-1" });
+      if (method === "GET") return sendJson(response, 200, { data: [] });
       const { signature, ...authorization } = JSON.parse(String(body));
       const transaction = await world.send(ACCOUNT.relayOwner, {
         address: world.deployment.contracts.settlement,

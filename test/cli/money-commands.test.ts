@@ -23,10 +23,18 @@ describe("cli/money commands", function () {
   let relay: TestServer;
   const realNow = Date.now;
   let passed = 0;
+  /** Channels that the relay tells of. */
+  let shown: { relay: number; user: number; retired?: string }[] = [];
 
   before(async () => {
     world = await startChainWorld();
-    relay = await startServer((_, response) => sendJson(response, 200, { relay: { id: world.ids.relayId } }));
+    relay = await startServer(({ url }, response) => {
+      if (url === "/.well-known/aimo") return sendJson(response, 200, { relay: { id: world.ids.relayId } });
+      if (url === "/v1/auth/nonce")
+        return sendJson(response, 200, { nonce: "abcdefgh1234", chain_id: 31337 });
+      if (url === "/v1/auth/siwe") return sendJson(response, 200, { token: "session-1" });
+      return sendJson(response, 200, { data: shown });
+    });
     terminal = await openTerminal({
       AIMO_RPC_URL: world.rpcUrl,
       AIMO_DEPLOYMENT: "deployment.json",
@@ -92,11 +100,15 @@ describe("cli/money commands", function () {
 
   it("opens a signed channel with a session key that it makes, and keeps to itself", async () => {
     const { channel } = await terminal.json<{
-      channel: { mode: number; available: string; sessionKey: string };
+      channel: { mode: string; availablePusd: string; sessionKey: string };
     }>(`channel open 5 --signed --session-key session.key ${RELAY()}`);
     const file = join(terminal.folder, "session.key");
     const { address } = privateKeyToAccount(`0x${(await readFile(file, "utf8")).trim()}`);
-    expect(channel).to.deep.include({ mode: 1, available: `${5n * PUSD_PER_USD}`, sessionKey: address });
+    expect(channel).to.deep.include({
+      mode: "signed",
+      availablePusd: `${5n * PUSD_PER_USD}`,
+      sessionKey: address,
+    });
     expect((await stat(file)).mode & 0o077).to.equal(0);
   });
 
@@ -133,6 +145,25 @@ describe("cli/money commands", function () {
     expect(await run(`channel withdraw ${RELAY()}`))
       .to.contain("has 0 USD in its channel")
       .and.to.contain("5 USD of free credits");
+  });
+
+  it("puts no money into a channel that the relay has retired, and opens it anew with what was in it", async () => {
+    const { userId } = await terminal.json<{ userId: number }>(`channel open 4 ${RELAY()}`);
+    const before = await tokensOf();
+    shown = [{ relay: world.ids.relayId, user: userId, retired: "The relay lost its books." }];
+    const refused = await refusal(`credits buy 1 ${RELAY()}`);
+    expect(refused)
+      .to.contain("channel_retired")
+      .and.to.contain("The relay lost its books.")
+      .and.to.contain("channel open AMOUNT");
+    expect(await tokensOf()).to.equal(before);
+    await run(`channel thaw ${RELAY()}`);
+    await pass(71);
+    await run(`channel withdraw ${RELAY()}`);
+    expect(await run(`channel open 4 ${RELAY()}`)).to.contain("has 4 USD in its channel");
+    expect(await tokensOf(), "free credits were used").to.equal(before);
+    shown = [{ relay: world.ids.relayId, user: userId }];
+    expect(await run(`credits buy 1 ${RELAY()}`)).to.contain("has 5 USD in its channel");
   });
 
   it("funds a reserve and shows it with what the provider lends", async () => {

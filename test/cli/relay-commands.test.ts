@@ -126,6 +126,30 @@ describe("cli/relay commands", function () {
     expect((await terminal.run("auth logout")).out).to.contain("No key is kept");
   });
 
+  it("says that a channel is retired, and why", async () => {
+    const { channel, ...account } = CREDITS.aimo;
+    const retired = "The chain skipped a debit of the channel.";
+    const other = await startServer((_, response) =>
+      sendJson(response, 200, {
+        aimo: { ...account, channel: { ...channel, user: 7, mode: "metered", retired } },
+      }),
+    );
+    try {
+      const environment = { AIMO_BASE_URL: other.url, AIMO_API_KEY: KEY };
+      const { out } = await terminal.run("credits balance", { environment });
+      expect(out).to.contain(`retired: ${retired}`).and.to.contain("channel open AMOUNT");
+      const { freePusd, channels } = await terminal.json<{ freePusd: string; channels: object[] }>(
+        "credits balance",
+        { environment },
+      );
+      expect(freePusd).to.equal("1500000000000");
+      expect(channels[0]).to.deep.include({ relayId: 1, userId: 7, mode: "metered", retired });
+      expect(channels[0]).to.deep.include({ availablePusd: "1999999998766", thawingPusd: "500000000000" });
+    } finally {
+      await other.close();
+    }
+  });
+
   it("keeps a key from a pipe or a file, and no key that the relay refuses", async () => {
     expect((await terminal.run("auth login", { readInput: async () => `${KEY}\n` })).code).to.equal(0);
     await writeFile(join(terminal.folder, "key.txt"), "aimo-sk-wrong123\n");

@@ -5,6 +5,7 @@ import { AimoError } from "@aimo/protocol/errors";
 import { type Address, isAddress } from "viem";
 import { readSum, readWhole, timeOf, usd } from "../amounts.ts";
 import { channelOf, openChannel, requireActiveRelay } from "../channel.ts";
+import { channelState } from "../channel-state.ts";
 import {
   CHAIN_OPTIONS,
   type Command,
@@ -34,16 +35,6 @@ async function open(input: CommandInput, context: CliContext) {
   const settings = await loadSettings(input, context);
   const relayId = await relayIdOf(settings, input.text("relay"));
   return { relayId, wallet: await openWallet(settings, context) };
-}
-
-/** The channel as it is now, as text and JSON. */
-async function stateOf(wallet: Wallet, relayId: number) {
-  const { userId, free } = await creditsOf(wallet);
-  const channel = await channelOf(wallet, relayId, userId);
-  return {
-    text: `User ${userId} has ${usd(channel.available)} in its channel to relay ${relayId}, and ${usd(free)} of free credits.`,
-    json: { userId, relayId, freePusd: free, channel },
-  };
 }
 
 export const channelOpen: Command = {
@@ -90,7 +81,7 @@ export const channelOpen: Command = {
     await ensureCredits(wallet, amount);
     const expiry = wallet.chain.time.now() + days * SECONDS_PER_DAY;
     await openChannel(wallet, { relayId, amount, expiry, ...session });
-    const state = await stateOf(wallet, relayId);
+    const state = await channelState(wallet, relayId);
     return { ...state, text: `${state.text}${isSigned ? signedNote(session.sessionKey) : ""}` };
   },
 };
@@ -133,7 +124,7 @@ export const channelRevokeKey: Command = {
     const { deployment } = wallet.chain;
     const label = `Revocation of the session key of the channel to relay ${relayId}`;
     await settlement.revokeSessionKey(wallet, { deployment, relayId, label });
-    const state = await stateOf(wallet, relayId);
+    const state = await channelState(wallet, relayId);
     const until = timeOf(state.json.channel.settleBy);
     return {
       ...state,
@@ -162,9 +153,9 @@ export const channelThaw: Command = {
     const { deployment } = wallet.chain;
     const label = `Thaw of the channel to relay ${relayId}`;
     await settlement.thawChannel(wallet, { deployment, relayId, amount: amount ?? all, label });
-    const state = await stateOf(wallet, relayId);
-    const { thawAmount, thawEnd } = state.json.channel;
-    return { ...state, text: `${usd(thawAmount)} can be withdrawn from ${timeOf(thawEnd)} on.` };
+    const state = await channelState(wallet, relayId);
+    const { thawingPusd, thawEnd } = state.json.channel;
+    return { ...state, text: `${usd(thawingPusd)} can be withdrawn from ${timeOf(thawEnd)} on.` };
   },
 };
 
@@ -177,7 +168,7 @@ export const channelCancelThaw: Command = {
     const { deployment } = wallet.chain;
     const label = `End of the thaw of the channel to relay ${relayId}`;
     await settlement.cancelThaw(wallet, { deployment, relayId, label });
-    return stateOf(wallet, relayId);
+    return channelState(wallet, relayId);
   },
 };
 
@@ -190,6 +181,6 @@ export const channelWithdraw: Command = {
     const { deployment } = wallet.chain;
     const label = `Withdrawal from the channel to relay ${relayId}`;
     await settlement.withdrawChannel(wallet, { deployment, relayId, label });
-    return stateOf(wallet, relayId);
+    return channelState(wallet, relayId);
   },
 };
