@@ -10,6 +10,13 @@ import { type ChainWorld, PROVIDER_SIGNER, startBillServer, startChainWorld } fr
 import { sendJson, startServer, type TestServer } from "../sdk/relay-double.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
+/** What the relay says of the account: 0.25 USD of it is on no chain yet. */
+const CREDITS = {
+  aimo: {
+    channel: { charged_pusd: "300000000000", pending_pusd: "50000000000", settled_pusd: "100000000000" },
+  },
+};
+
 /** Every command that writes to the chain, on a real one. */
 describe("cli/chain commands", function () {
   this.timeout(120_000);
@@ -20,7 +27,7 @@ describe("cli/chain commands", function () {
 
   before(async () => {
     world = await startChainWorld();
-    relay = await startBillServer(world, { bills, proofs: new Map() });
+    relay = await startBillServer(world, { bills, proofs: new Map(), credits: CREDITS });
     terminal = await openTerminal({
       AIMO_RPC_URL: world.rpcUrl,
       AIMO_DEPLOYMENT: "deployment.json",
@@ -161,8 +168,6 @@ describe("cli/chain commands", function () {
     };
     const entries = await makeEntries(["a", "b", "c"], { ...base, change: { issuedAt: now } });
     const lines = entries.map(({ line }) => line);
-    const [bill] = await world.post(0n, [{ userId, epoch: 1, cumStart: 0n, lines }]);
-    bills.set("0", bill);
     const owner = privateKeyToAccount(localPrivateKey(ACCOUNT.user)).address;
     const environment = {
       AIMO_RPC_URL: world.rpcUrl,
@@ -171,8 +176,16 @@ describe("cli/chain commands", function () {
       AIMO_API_KEY: "k",
       AIMO_OWNER: owner,
     };
+    const early = await terminal.run("bill verify", { environment });
+    expect(early.code).to.equal(0);
+    expect(early.out)
+      .to.contain("nothing is settled yet")
+      .and.to.contain("Pending: 0.25 USD")
+      .and.not.to.contain("The bill holds");
+    const [bill] = await world.post(0n, [{ userId, epoch: 1, cumStart: 0n, lines }]);
+    bills.set("0", bill);
     const good = await terminal.run("bill verify", { environment });
-    expect([good.code, good.out.split("\n")[1]]).to.deep.equal([
+    expect([good.code, good.out.split("\n").at(-2)]).to.deep.equal([
       0,
       "The bill holds: every receipt is signed, priced as registered and on the chain.",
     ]);
