@@ -54,6 +54,9 @@ export type LocalNetwork = Network & {
   close(): Promise<void>;
 };
 
+/** Where the command line looks for a network unless it is told. */
+export const DEFAULT_DATA_FOLDER = ".aimo/local";
+
 const RELAYS = 2;
 /** What a local user deposits, and what of it goes into its channel. */
 const USER_DEPOSIT = 20n * PUSD_PER_USD;

@@ -1,6 +1,7 @@
 import { onShutdown } from "@aimo/node/shutdown";
 import { isAimoError } from "@aimo/protocol/errors";
-import { type LocalNetwork, startLocalNetwork } from "./local-network.ts";
+import { readyText } from "./local/ready.ts";
+import { DEFAULT_DATA_FOLDER, type LocalNetwork, startLocalNetwork } from "./local-network.ts";
 import { endWithUsage, readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm start -- [options]
@@ -22,7 +23,7 @@ async function main(): Promise<void> {
     upstream: { type: "string" },
     model: { type: "string" },
     "port-base": { type: "string", default: "8787" },
-    data: { type: "string", default: ".aimo/local" },
+    data: { type: "string", default: DEFAULT_DATA_FOLDER },
     json: { type: "boolean", default: false },
   });
   const portBase = Number(values["port-base"]);
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
     progress: (line) => console.error(line),
     ...(values.upstream && values.model ? { upstream: { url: values.upstream, model: values.model } } : {}),
   });
-  console.log(values.json ? JSON.stringify(summaryOf(network)) : readyText(network));
+  console.log(values.json ? JSON.stringify(summaryOf(network)) : readyText(network, { data: values.data }));
   onShutdown({
     source: process,
     drain: () => network.close(),
@@ -65,42 +66,6 @@ function summaryOf(network: LocalNetwork) {
     relays: network.relays.map(({ id, url }) => ({ id, url })),
     providers: network.providers.map(({ id, url, name }) => ({ id, url, name })),
   };
-}
-
-function readyText(network: LocalNetwork): string {
-  const [user] = network.users;
-  if (!user) throw new Error("The local network has no user.");
-  const { baseUrl, apiKey } = user;
-  return `
-AiMo Network is ready.
-
-  Base URL   ${baseUrl}
-  API key    ${apiKey}
-  Credits    ${user.channelUsd} USD in a channel to relay ${user.relayId}
-  Chain      ${network.rpcUrl} (chain id ${network.deployment.chainId})
-  Models     ${network.models.join(", ")}
-
-Try it with curl:
-
-  curl ${baseUrl}/chat/completions \\
-    -H "Authorization: Bearer ${apiKey}" -H "Content-Type: application/json" \\
-    -d '{"model":"${network.model}","messages":[{"role":"user","content":"How does a market settle?"}],"max_tokens":40}'
-
-or with the OpenAI client (npm install openai):
-
-  import OpenAI from "openai";
-  const client = new OpenAI({ baseURL: "${baseUrl}", apiKey: "${apiKey}" });
-  const answer = await client.chat.completions.create({
-    model: "${network.model}",
-    messages: [{ role: "user", content: "How does a market settle?" }],
-  });
-  console.log(answer.choices[0].message.content);
-
-Verify the bill against the chain (after the first batch, a few seconds):
-
-  node cli/bin/aimo.mjs bill verify
-
-Ctrl-C stops everything cleanly.`;
 }
 
 main().catch((error: unknown) => {

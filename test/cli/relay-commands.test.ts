@@ -248,6 +248,14 @@ describe("cli/relay commands", function () {
     await writeFile(join(terminal.folder, ".aimo/local/network.json"), JSON.stringify(network));
     expect((await terminal.run("credits balance", { environment: {} })).code).to.equal(0);
     expect(relay.seen.at(-1)?.headers.authorization).to.equal(`Bearer ${KEY}`);
+    // A network that is named goes before the environment, which may still speak of the first.
+    const { rename } = await import("node:fs/promises");
+    await rename(join(terminal.folder, ".aimo/local"), join(terminal.folder, "second"));
+    const first = { AIMO_BASE_URL: "http://127.0.0.1:9/v1", AIMO_API_KEY: "aimo-sk-of-the-first" };
+    const named = await terminal.run("credits balance --data second", { environment: first });
+    expect([named.code, named.notes]).to.deep.equal([0, ""]);
+    expect((await terminal.run("credits balance --data third")).notes).to.contain('--data is "third"');
+    await rename(join(terminal.folder, "second"), join(terminal.folder, ".aimo/local"));
     await writeFile(join(terminal.folder, ".aimo/local/network.json"), "{");
     expect((await terminal.run("credits balance", { environment: {} })).notes).to.contain(
       "network.json is not JSON",
