@@ -140,12 +140,17 @@ describe("cli/chain commands", function () {
     );
     expect(provider.id).to.equal(2);
     expect(await run(`provider stake 5 ${wallet}`)).to.contain("5 USD. It needs at least 20 USD");
-    expect(await run(`provider stake 15 ${wallet}`)).to.equal("The stake of provider 2 is 20 USD.\n");
-    const relayNode = await terminal.json<{ id: number; signer: string }>(
+    expect(await run(`provider stake 15 ${wallet}`)).to.contain("The stake of provider 2 is 20 USD.\n");
+    const relayNode = await terminal.json<{ id: number; signer: string; signerWei: string }>(
       `relay register ${wallet} --signer r.key --fee-bps 250`,
     );
     expect([relayNode.id, relayNode.signer === provider.signer]).to.deep.equal([2, false]);
-    expect(await run(`relay bond 20 ${wallet}`)).to.equal("The bond of relay 2 is 20 USD.\n");
+    expect(relayNode.signerWei).to.equal("0");
+    expect(await run(`relay bond 10 ${wallet}`))
+      .to.contain("The bond of relay 2 is 10 USD.")
+      .and.to.contain(`The signer ${relayNode.signer} pays the gas of every batch and has 0 of`);
+    await run(`dev faucet ${relayNode.signer} --usd 0`);
+    expect(await run(`relay bond 10 ${wallet}`)).to.equal("The bond of relay 2 is 20 USD.\n");
     expect(await run(`provider claim ${wallet}`)).to.contain("nothing to claim");
     const again = await terminal.run(`provider register ${wallet} --signer p2.key`);
     expect(again.notes).to.contain("AlreadyRegistered");

@@ -1,6 +1,9 @@
 import { resolve } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import { createLog } from "@aimo/node/log";
+import { signersOf } from "@aimo/protocol/actions/registry";
+import { ROLES } from "@aimo/protocol/deployment";
+import { type Address, formatEther } from "viem";
 import { readSum, readWhole, usd } from "../amounts.ts";
 import {
   CHAIN_OPTIONS,
@@ -10,10 +13,11 @@ import {
   WALLET_OPTIONS,
 } from "../command.ts";
 import type { CliContext } from "../context.ts";
+import { ask } from "../read.ts";
 import { bondNode, type Role, registerNode } from "../register.ts";
 import { loadSettings } from "../settings.ts";
 import { untilStopped } from "../until-stopped.ts";
-import { loadSecretKey, openWallet } from "../wallet.ts";
+import { loadSecretKey, openWallet, type Wallet } from "../wallet.ts";
 
 /** What relays and providers do alike: register, put something behind their name, run. */
 
@@ -50,9 +54,10 @@ function registerCommand(role: Role, more: Readonly<Record<string, OptionSpec>>)
       const wallet = await openWallet(await loadSettings(input, context), context);
       const signer = await signerKey(input, context, role);
       const id = await registerNode(wallet, { role, signerKey: signer.privateKey, feeBps });
+      const gas = await gasOf(wallet, role, signer.address);
       return {
-        text: `Registered ${role} ${id}, owner ${wallet.account.address}, signer ${signer.address}.`,
-        json: { role, id, owner: wallet.account.address, signer: signer.address },
+        text: `Registered ${role} ${id}, owner ${wallet.account.address}, signer ${signer.address}.${gas.text}`,
+        json: { role, id, owner: wallet.account.address, signer: signer.address, signerWei: gas.wei },
       };
     },
   };
@@ -69,13 +74,35 @@ function bondCommand(role: Role, name: string, what: string): Command {
       const wallet = await openWallet(await loadSettings(input, context), context);
       const { id, active, minimum } = await bondNode(wallet, role, amount);
       const short = active < minimum ? ` It needs at least ${usd(minimum)} to work.` : "";
+      const signer = await signerOf(wallet, role, id);
+      const gas = await gasOf(wallet, role, signer);
       return {
-        text: `The ${what} of ${role} ${id} is ${usd(active)}.${short}`,
-        json: { role, id, activePusd: active, minimumPusd: minimum },
+        text: `The ${what} of ${role} ${id} is ${usd(active)}.${short}${gas.text}`,
+        json: { role, id, activePusd: active, minimumPusd: minimum, signer, signerWei: gas.wei },
       };
     },
   };
 }
+
+/** The node's key pays gas, from an account of its own that nobody thinks of. Says so while it has little. */
+async function gasOf({ chain }: Wallet, role: Role, signer: Address) {
+  const wei = await ask(() => chain.public.getBalance({ address: signer }));
+  if (wei >= ADVISED_GAS_WEI) return { wei, text: "" };
+  const what = role === "relay" ? "the gas of every batch" : "the gas when it redeems a relay's voucher";
+  const local = chain.deployment.profile === "local" ? ` (\`aimo dev faucet ${signer}\` here)` : "";
+  const text =
+    `\nThe signer ${signer} pays ${what} and has ${formatEther(wei)} of the chain's native coin: ` +
+    `send it ${formatEther(ADVISED_GAS_WEI)} or more before \`aimo ${role} start\`${local}.`;
+  return { wei, text };
+}
+
+async function signerOf({ chain }: Wallet, role: Role, id: number): Promise<Address> {
+  const { public: reader, deployment } = chain;
+  return (await signersOf(reader, { deployment, role: ROLES[role], id })).current.key;
+}
+
+/** Below this a node warns at its start. */
+const ADVISED_GAS_WEI = 10n ** 16n;
 
 type StartOptions = {
   readonly path: string;
