@@ -155,7 +155,10 @@ describe("cli/chain commands", function () {
     const again = await terminal.run(`provider register ${wallet} --signer p2.key`);
     expect(again.notes).to.contain("AlreadyRegistered");
     const stranger = await terminal.run("provider stake 1 --wallet user.key");
-    expect(stranger.notes).to.contain("not_registered");
+    expect(stranger.notes)
+      .to.contain("not_registered")
+      .and.to.contain("aimo provider register")
+      .and.not.to.contain("relay register");
   });
 
   it("verifies a bill, and exits with 1 naming the receipt that does not hold", async () => {

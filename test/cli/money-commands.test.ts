@@ -149,6 +149,7 @@ describe("cli/money commands", function () {
 
   it("puts no money into a channel that the relay has retired, and opens it anew with what was in it", async () => {
     const { userId } = await terminal.json<{ userId: number }>(`channel open 4 ${RELAY()}`);
+    expect(await refusal(`channel revoke-key ${RELAY()}`)).to.contain("is metered: it has no session key");
     const before = await tokensOf();
     shown = [{ relay: world.ids.relayId, user: userId, retired: "The relay lost its books." }];
     const refused = await refusal(`credits buy 1 ${RELAY()}`);
@@ -216,6 +217,10 @@ describe("cli/money commands", function () {
 
   it("takes a reserve back when its thaw has ended", async () => {
     await run("relay reserve fund 1 4 --wallet relay.key");
+    for (const command of ["cancel-thaw", "withdraw"])
+      expect(await refusal(`relay reserve ${command} 1 --wallet relay.key`)).to.contain(
+        "Nothing thaws in the reserve of relay 1 for provider 1.",
+      );
     expect(await refusal("relay reserve thaw 1 50 --wallet relay.key")).to.contain("AMOUNT is 50 USD, and");
     await run("relay reserve thaw 1 2 --wallet relay.key");
     expect(await refusal("relay reserve thaw 1 3 --wallet relay.key")).to.contain("reserve cancel-thaw");

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import * as settlement from "@aimo/protocol/actions/settlement";
+import { CHANNEL_MODES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { type Address, isAddress } from "viem";
 import { readSum, readWhole, timeOf, usd } from "../amounts.ts";
@@ -121,6 +122,7 @@ export const channelRevokeKey: Command = {
   options: OPTIONS,
   async run(input, context) {
     const { relayId, wallet } = await open(input, context);
+    await requireSigned(wallet, relayId);
     const { deployment } = wallet.chain;
     const label = `Revocation of the session key of the channel to relay ${relayId}`;
     await settlement.revokeSessionKey(wallet, { deployment, relayId, label });
@@ -132,6 +134,16 @@ export const channelRevokeKey: Command = {
     };
   },
 };
+
+async function requireSigned(wallet: Wallet, relayId: number): Promise<void> {
+  const { userId } = await creditsOf(wallet);
+  const { epoch, mode } = await channelOf(wallet, relayId, userId);
+  if (epoch === 0 || mode === CHANNEL_MODES.signed) return;
+  throw new AimoError("invalid_request", {
+    message: `The channel to relay ${relayId} is metered: it has no session key. Nothing was sent.`,
+    hint: "Ask its credits back with `aimo channel thaw`; a lost API key ends with `aimo keys revoke`.",
+  });
+}
 
 export const channelThaw: Command = {
   name: "channel thaw",

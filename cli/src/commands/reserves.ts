@@ -96,6 +96,17 @@ export const reserveThaw: Command = {
   },
 };
 
+/** The contract's own refusal speaks of users' channels. */
+async function requireThaw({ wallet, relayId, providerId }: Pair): Promise<void> {
+  const { public: reader, deployment } = wallet.chain;
+  const { thawEnd } = await reserves.reserveOf(reader, { deployment, relayId, providerId });
+  if (thawEnd !== 0) return;
+  throw new AimoError("invalid_request", {
+    message: `Nothing thaws in the reserve of relay ${relayId} for provider ${providerId}. Nothing was sent.`,
+    hint: "Start a thaw with `aimo relay reserve thaw`.",
+  });
+}
+
 export const reserveCancelThaw: Command = {
   name: "relay reserve cancel-thaw",
   summary: "Leave in a provider's reserve what you asked back",
@@ -103,6 +114,7 @@ export const reserveCancelThaw: Command = {
   options: OPTIONS,
   async run(input, context) {
     const pair = await openPair(input, context);
+    await requireThaw(pair);
     const { wallet, relayId, providerId } = pair;
     const { deployment } = wallet.chain;
     const label = `End of the thaw of the reserve for provider ${providerId}`;
@@ -118,6 +130,7 @@ export const reserveWithdraw: Command = {
   options: OPTIONS,
   async run(input, context) {
     const pair = await openPair(input, context);
+    await requireThaw(pair);
     const { wallet, relayId, providerId } = pair;
     const { deployment } = wallet.chain;
     const label = `Withdrawal from the reserve for provider ${providerId}`;
