@@ -21,6 +21,8 @@ export type CommandInput = {
 export type CommandResult = {
   readonly text: string;
   readonly json: unknown;
+  /** The text is not ours, and is printed as it is. */
+  readonly isVerbatim?: true;
   /** 0 unless the command found something wrong. */
   readonly exitCode?: number;
 };

@@ -20,8 +20,12 @@ export function overview(commands: readonly Command[], group = ""): string {
     "Commands:",
     columns(shown.map((command) => [[command.name, ...argumentNames(command)].join(" "), command.summary])),
     "",
-    "Every command knows --help and --json. Settings come from options, the environment, .env, the network that runs",
-    "in this folder (.aimo/local/network.json) and `aimo auth login`, in this order.",
+    "Every command knows --help and --json; `aimo --version` tells the version.",
+    "",
+    "Settings come from options, the environment, .env, and then from the network in this folder",
+    "(.aimo/local/network.json, or that of --data). The relay, where no option and no variable names one: the",
+    "network's first, else that of the last login. The key, where no variable has one: that of a login at the",
+    "relay (`aimo auth login`), which goes before the key of the network's user.",
   ].join("\n");
 }
 

@@ -216,7 +216,7 @@ describe("cli/relay commands", function () {
 
   it("gives a chat whole with --no-stream, and as JSON", async () => {
     const line = ["chat", "Hi", "--model", "demo-text", "--system", "Be brief.", "--no-stream"];
-    expect((await terminal.run(line, withKey())).out).to.equal("Hi!\n");
+    expect((await terminal.run(line, { ...withKey(), program: "node aimo.mjs" })).out).to.equal("Hi!\n");
     expect(JSON.parse(String(relay.seen.at(-1)?.body)).messages[0]).to.deep.equal({
       role: "system",
       content: "Be brief.",
