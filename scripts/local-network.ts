@@ -111,7 +111,7 @@ async function start(
   });
   const models = [...new Set(plans.flatMap((plan) => plan.models.map(({ id }) => id)))];
   await Promise.all(relays.map((relay) => waitForModels(relay, models)));
-  progress(`Gossip: both relays hear ${providers.length} providers and ${models.length} models`);
+  progress(`Gossip: both relays hear ${count(providers, "provider")} and ${count(models, "model")}`);
   const users = await fundUsers({ rpcUrl, deployment }, relays, options.users ?? 1);
   for (const user of users)
     progress(`User ${user.name}: ${user.channelUsd} USD in a channel to relay ${user.relayId}, and a key`);
@@ -119,6 +119,10 @@ async function start(
   const model = options.upstream?.model.toLowerCase() ?? "demo-text";
   return { rpcUrl, deployment, relays, providers, users, models, model, folder };
 }
+
+/** "1 model", "2 models". */
+const count = ({ length }: readonly unknown[], noun: string): string =>
+  `${length} ${noun}${length === 1 ? "" : "s"}`;
 
 type Common = Network & { readonly folder: string; readonly deploymentFile: string; readonly log: Log };
 type Bring = {
@@ -166,7 +170,7 @@ async function startProviders(
     started.defer(() => provider.close());
     providers.push(provider);
     progress(
-      `Provider ${provider.id} (${provider.name}): ${provider.url}, staked, ${plan.models.length} models`,
+      `Provider ${provider.id} (${provider.name}): ${provider.url}, staked, ${count(plan.models, "model")}`,
     );
   }
   return providers;

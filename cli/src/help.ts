@@ -53,6 +53,8 @@ export function referencePage(commands: readonly Command[]): string {
     "# Command line",
     "",
     "In a clone: `node cli/bin/aimo.mjs <command>`. Every command also knows `--help` and `--json`.",
+    "With `--json`, amounts are named with their unit (`availablePusd`: 10⁻¹² USD, a decimal string), and what the relay's",
+    "own interface gives is passed on under `data` as it is, except for balances.",
     "Exit codes: 0 done, 1 an error or a bill that does not hold, 2 a command line that cannot be understood.",
     "",
     ...sections,

@@ -175,10 +175,12 @@ describe("cli/money commands", function () {
     expect(await run("provider credit-limit 2.5 --wallet provider.key")).to.contain("up to 2.5 USD above");
     const shown = await run("relay reserve show --wallet relay.key");
     expect(shown).to.match(/PROVIDER +RESERVE.*\n +1 +10 USD +0 USD +2\.5 USD/);
-    const { pairs } = await terminal.json<{ pairs: { creditLimit: string }[] }>(
+    const { pairs } = await terminal.json<{ pairs: { creditLimitPusd: string }[] }>(
       "relay reserve show --wallet relay.key",
     );
-    expect(pairs.map(({ creditLimit }) => creditLimit)).to.deep.equal([`${(25n * PUSD_PER_USD) / 10n}`]);
+    expect(pairs.map(({ creditLimitPusd }) => creditLimitPusd)).to.deep.equal([
+      `${(25n * PUSD_PER_USD) / 10n}`,
+    ]);
     const state = await run("credits balance --wallet relay.key");
     expect(await refusal("relay reserve fund 99 1 --wallet relay.key")).to.contain("There is no provider 99");
     expect(await run("credits balance --wallet relay.key"), "nothing was deposited").to.equal(state);

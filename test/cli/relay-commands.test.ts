@@ -25,11 +25,11 @@ const price = {
   image: "0.004",
   request: "0",
 };
-const modelOf = (id: string, route: string) => ({
+const modelOf = (id: string, route: string, more: Partial<typeof price & { character: string }> = {}) => ({
   id,
   description: `The ${id}`,
-  pricing: price,
-  aimo: { route, providers: [{}, {}] },
+  pricing: { ...price, ...more },
+  aimo: { route, relay_fee_bps: 500, providers: [{}, {}] },
 });
 
 /** A relay that knows one key and one session; everything it is asked is remembered. */
@@ -50,6 +50,8 @@ const relayScript: Script = async ({ url, headers, body, method }, response) => 
         modelOf("demo-embed", "embeddings"),
         modelOf("demo-text", "chat"),
         modelOf("demo-image", "images"),
+        modelOf("demo-moderation", "moderations", { request: "0.001", character: "0" }),
+        modelOf("demo-both", "embeddings", { request: "0.002" }),
       ],
     });
   if (!isKnown) return json({ error: { code: "authentication_failed", message: "Unknown key." } }, 401);
@@ -199,7 +201,12 @@ describe("cli/relay commands", function () {
     expect(code).to.equal(0);
     expect(out).to.match(/demo-text +chat +\$0\.15 in, \$0\.6 out per 1M tokens +2 /);
     expect(out).to.contain("$0.004 an image").and.to.contain("$0.15 per 1M tokens");
-    expect(await terminal.json<object[]>("models list")).to.have.length(3);
+    expect(out)
+      .to.contain("Price (cheapest)")
+      .and.to.contain("the cheapest provider's; the relay adds 5 %")
+      .and.to.match(/demo-moderation +moderations +\$0\.001 a request +2/)
+      .and.to.contain("$0.15 per 1M tokens + $0.002 a request");
+    expect((await terminal.json<{ data: object[] }>("models list")).data).to.have.length(5);
   });
 
   it("streams a chat as it comes, tells its cost apart, and keeps a record without the prompt", async () => {

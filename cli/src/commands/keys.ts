@@ -105,7 +105,7 @@ export const list: Command = {
     const { client } = await openSession(await loadSettings(input, context), context);
     const { data } = await client.keys.list();
     const text = data.length === 0 ? "The account has no keys." : keysTable(data);
-    return { text, json: data };
+    return { text, json: { data } };
   },
 };
 

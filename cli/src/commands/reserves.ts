@@ -37,7 +37,7 @@ async function stateOf({ wallet, relayId, providerId }: Pair) {
   const thaw = thawing > 0n ? `, of which ${usd(thawing)} thaw until ${timeOf(thawEnd)}` : "";
   return {
     text: `The reserve of relay ${relayId} for provider ${providerId} is ${usd(amount)}${thaw}.`,
-    json: { relayId, providerId, amountPusd: amount, thawingPusd: thawing, thawEnd },
+    json: { relayId, providerId, reservePusd: amount, thawingPusd: thawing, thawEnd },
   };
 }
 
@@ -171,17 +171,26 @@ export const reserveShow: Command = {
       found.push(...page.filter(({ account, reserve }) => account.enlisted || reserve.amount > 0n));
       firstProviderId = next;
     }
-    const rows = found.map(({ providerId, reserve, account, creditLimit }) => [
-      String(providerId),
-      usd(reserve.amount),
-      usd(reserve.thawing),
-      usd(creditLimit),
-      usd(account.claimable),
-      usd(account.paid),
+    const pairs = found.map(({ providerId, reserve, account, creditLimit }) => ({
+      providerId,
+      reservePusd: reserve.amount,
+      thawingPusd: reserve.thawing,
+      thawEnd: reserve.thawEnd,
+      creditLimitPusd: creditLimit,
+      claimablePusd: account.claimable,
+      paidPusd: account.paid,
+    }));
+    const rows = pairs.map((pair) => [
+      String(pair.providerId),
+      usd(pair.reservePusd),
+      usd(pair.thawingPusd),
+      usd(pair.creditLimitPusd),
+      usd(pair.claimablePusd),
+      usd(pair.paidPusd),
     ]);
     const head = [">PROVIDER", ">RESERVE", ">THAWING", ">CREDIT LIMIT", ">CLAIMABLE", ">PAID IN ALL"];
     const text = rows.length === 0 ? `Relay ${relayId} has no reserves and owes nobody.` : table(head, rows);
-    return { text, json: { relayId, pairs: found } };
+    return { text, json: { relayId, pairs } };
   },
 };
 
