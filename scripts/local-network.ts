@@ -29,6 +29,8 @@ export type LocalNetworkOptions = {
   readonly users?: number;
   /** An OpenAI-compatible server to put behind a provider of its own. */
   readonly upstream?: { readonly url: string; readonly model: string };
+  /** Processes of each relay that serve requests; 1 by default. */
+  readonly workers?: number;
   /** Told of each step. */
   readonly progress?: (line: string) => void;
 };
@@ -101,7 +103,7 @@ async function start(
   progress(`Contracts: settlement ${deployment.contracts.settlement}, vault ${deployment.contracts.vault}`);
 
   const common = { rpcUrl, deployment, folder, deploymentFile, log };
-  const relays = await startRelays(common, { port, started, progress });
+  const relays = await startRelays(common, { port, started, progress, workers: options.workers ?? 1 });
   const providers = await startProviders(common, { plans, port, relays, started, progress });
   for (const relay of relays) await fundReserves(common, relay, providers);
   progress(`Reserves: ${formatUsd(RESERVE)} USD of each relay for each provider`);
@@ -131,13 +133,17 @@ type Bring = {
   readonly progress: (line: string) => void;
 };
 
-async function startRelays(common: Common, { port, started, progress }: Bring): Promise<LocalRelay[]> {
+async function startRelays(
+  common: Common,
+  { port, started, progress, workers }: Bring & { readonly workers: number },
+): Promise<LocalRelay[]> {
   const relays: LocalRelay[] = [];
   for (let index = 0; index < RELAYS; index++) {
     const relay = await startLocalRelay({
       ...common,
       index,
       port: port(index),
+      workers,
       bootstrap: relays.flatMap(({ p2p }) => p2p),
     });
     started.defer(() => relay.close());
@@ -234,7 +240,7 @@ async function writeNetworkFile(
   const content = {
     rpcUrl,
     deployment,
-    relays: relays.map(({ id, url }) => ({ id, url })),
+    relays: relays.map(({ id, url, p2p }) => ({ id, url, p2p })),
     user: user && { owner: user.address, apiKey: user.apiKey, baseUrl: user.baseUrl, keyFile },
   };
   await writeFile(join(folder, "network.json"), `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });

@@ -1,5 +1,6 @@
 import { onShutdown } from "@aimo/node/shutdown";
 import { isAimoError } from "@aimo/protocol/errors";
+import { MAX_WORKERS } from "@aimo/relay/settings";
 import { readyText } from "./local/ready.ts";
 import { DEFAULT_DATA_FOLDER, type LocalNetwork, startLocalNetwork } from "./local-network.ts";
 import { endWithUsage, readOptions } from "./project/options.ts";
@@ -15,6 +16,7 @@ Options:
   --port-base PORT   first of the ports used: chain, relays, providers (default 8787)
   --data DIR         folder for keys, ledgers and addresses (default .aimo/local); each start
                      has a new chain, and empties what a local network left there
+  --workers N        processes of each relay that serve requests, 1 to ${MAX_WORKERS} (default 1)
   --json             print the ready message as one line of JSON
   --help             this text`;
 
@@ -24,6 +26,7 @@ async function main(): Promise<void> {
     model: { type: "string" },
     "port-base": { type: "string", default: "8787" },
     data: { type: "string", default: DEFAULT_DATA_FOLDER },
+    workers: { type: "string", default: "1" },
     json: { type: "boolean", default: false },
   });
   const portBase = Number(values["port-base"]);
@@ -32,9 +35,13 @@ async function main(): Promise<void> {
   if ((values.upstream === undefined) !== (values.model === undefined))
     endWithUsage("--upstream and --model go together: name the server and the model it serves.");
 
+  const workers = Number(values.workers);
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
+    endWithUsage(`--workers is "${values.workers}": use a whole number from 1 to ${MAX_WORKERS}.`);
+
   const network = await startLocalNetwork({
     ports: portBase === 0 ? "free" : portBase,
-    dataFolder: values.data,
+    ...{ dataFolder: values.data, workers },
     progress: (line) => console.error(line),
     ...(values.upstream && values.model ? { upstream: { url: values.upstream, model: values.model } } : {}),
   });
@@ -63,7 +70,7 @@ function summaryOf(network: LocalNetwork) {
     apiKey: user?.apiKey,
     model: network.model,
     rpcUrl: network.rpcUrl,
-    relays: network.relays.map(({ id, url }) => ({ id, url })),
+    relays: network.relays.map(({ id, url, p2p }) => ({ id, url, p2p })),
     providers: network.providers.map(({ id, url, name }) => ({ id, url, name })),
   };
 }

@@ -43,7 +43,7 @@ function tierSettings<T extends Tier>(
   } & { [K in `${T}Accounts`]: ReturnType<typeof list> };
 }
 /** Providers keep 16 sessions of one relay, each process has one, and those of processes that are gone leave first. */
-const MAX_WORKERS = 12;
+export const MAX_WORKERS = 12;
 const CLOSED = { additionalProperties: false, default: {} };
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { DEFAULT_DATA_FOLDER, type LocalNetwork } from "../local-network.ts";
 
-type Ready = Pick<LocalNetwork, "users" | "model" | "models" | "rpcUrl" | "deployment">;
+type Ready = Pick<LocalNetwork, "users" | "model" | "models" | "rpcUrl" | "deployment" | "relays">;
 
 /** What `npm start` prints when all runs. `data`: the folder as it was named, for commands that are to find it. */
 export function readyText(network: Ready, { data }: { readonly data: string }): string {
@@ -16,6 +16,7 @@ AiMo Network is ready.
   API key    ${apiKey}
   Credits    ${user.channelUsd} USD in a channel to relay ${user.relayId}
   Chain      ${network.rpcUrl} (chain id ${network.deployment.chainId})
+  Gossip     ${network.relays[0]?.p2p[0]} (where nodes of your own bootstrap: docs/running-a-node.md)
   Models     ${network.models.join(", ")}
 
 Try it with curl:

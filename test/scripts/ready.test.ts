@@ -4,6 +4,7 @@ import { readyText } from "../../scripts/local/ready.ts";
 describe("scripts/ready text", () => {
   const network = {
     rpcUrl: "http://127.0.0.1:1",
+    relays: [{ p2p: ["/ip4/127.0.0.1/tcp/1/p2p/a"] }],
     deployment: { chainId: 31337 },
     users: [{ baseUrl: "http://127.0.0.1:2/v1", apiKey: "aimo-sk-1", channelUsd: "10", relayId: 1 }],
     ...{ models: ["demo-text"], model: "demo-text" },
