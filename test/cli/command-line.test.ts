@@ -62,6 +62,7 @@ describe("cli/command line", function () {
       ["keys create --expires 2020-01-01", '--expires is "2020-01-01"'],
       ["keys revoke abc", "at least 6"],
       ["relay register --fee-bps 2001", '--fee-bps is "2001"'],
+      ["dev --workers 13", '--workers is "13"'],
       ["dev --upstream http://127.0.0.1:1", "--upstream and --model"],
     ];
     for (const [line, message] of cases) {
@@ -80,6 +81,7 @@ describe("cli/command line", function () {
       ["keys list", "config_invalid", "--wallet"],
       ["credits buy 1", "config_invalid", "--wallet"],
       ["provider start --config none.toml", "config_invalid", "none.toml"],
+      ["relay start", "config_invalid", "docs/running-a-node.md"],
       ["models list --base-url nonsense", "config_invalid", "nonsense"],
     ];
     for (const [line, errorCode, word] of cases) {

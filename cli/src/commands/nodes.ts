@@ -3,6 +3,7 @@ import { loadOrCreateKey } from "@aimo/node/keys";
 import { createLog } from "@aimo/node/log";
 import { signersOf } from "@aimo/protocol/actions/registry";
 import { ROLES } from "@aimo/protocol/deployment";
+import { AimoError } from "@aimo/protocol/errors";
 import { type Address, formatEther } from "viem";
 import { readSum, readWhole, usd } from "../amounts.ts";
 import {
@@ -13,6 +14,7 @@ import {
   WALLET_OPTIONS,
 } from "../command.ts";
 import type { CliContext } from "../context.ts";
+import { readIfThere } from "../files.ts";
 import { ask } from "../read.ts";
 import { bondNode, type Role, registerNode } from "../register.ts";
 import { loadSettings } from "../settings.ts";
@@ -110,7 +112,11 @@ type StartOptions = {
   readonly workers: number | undefined;
 };
 /** Starts a node with its configuration file and resolves when it runs. */
-type Start = (options: StartOptions) => Promise<{ readonly url: string; close(): Promise<void> }>;
+type Start = (options: StartOptions) => Promise<{
+  readonly url: string;
+  readonly p2pAddresses: readonly string[];
+  close(): Promise<void>;
+}>;
 
 const MAX_WORKERS = 12;
 
@@ -119,7 +125,8 @@ function startCommand(role: Role, start: Start, more: Readonly<Record<string, Op
     name: `${role} start`,
     summary: `Run your ${role} until Ctrl-C`,
     description:
-      "Ctrl-C finishes what is in flight and closes; a second one leaves at once. Logs are JSON lines.",
+      "Ctrl-C finishes what is in flight and closes; a second one leaves at once. Logs are JSON lines. The page\n" +
+      "docs/running-a-node.md goes from a wallet to a node that serves, and docs/reference/settings.md has every setting.",
     options: {
       config: {
         type: "string",
@@ -131,16 +138,26 @@ function startCommand(role: Role, start: Start, more: Readonly<Record<string, Op
     },
     async run(input, context) {
       const workers = "workers" in more ? input.text("workers") : undefined;
+      const path = resolve(context.folder, input.text("config") ?? `${role}.toml`);
+      if ((await readIfThere(path)) === undefined) throw noConfiguration(role, path);
       const node = await start({
-        path: resolve(context.folder, input.text("config") ?? `${role}.toml`),
+        path,
         workers: workers === undefined ? undefined : readWhole("--workers", workers, [1, MAX_WORKERS]),
       });
-      const ready = `The ${role} listens on ${node.url}.`;
+      const [dialled] = node.p2pAddresses;
+      const gossip = dialled === undefined ? "" : ` Others bootstrap with ${dialled}.`;
+      const ready = `The ${role} listens on ${node.url}.${gossip}`;
       const exitCode = await untilStopped({ close: () => node.close(), ready }, context);
       return { text: "", json: { role, stopped: true }, exitCode };
     },
   };
 }
+
+const noConfiguration = (role: Role, path: string) =>
+  new AimoError("config_invalid", {
+    message: `There is no configuration ${path}.`,
+    hint: `Write one as docs/running-a-node.md shows, or name yours: \`aimo ${role} start --config FILE\`.`,
+  });
 
 // Loaded when they are started: the other commands should not wait for libp2p and the databases.
 async function startProviderNode({ path }: StartOptions) {
