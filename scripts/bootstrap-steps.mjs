@@ -67,7 +67,7 @@ export async function installNode(root, say, track) {
         `for ${process.platform}-${process.arch}. Install it from https://nodejs.org and run the command again.`,
     );
   }
-  say(`installing Node ${place.version} into .node/ (once)`);
+  say(`installing Node ${place.version} into .node/: a minute or so, once`);
   const folder = join(root, ".node");
   mkdirSync(folder, { recursive: true });
   const node = process.execPath;
@@ -138,7 +138,7 @@ async function installPackages({ root, node, env, say, track }) {
   const stamp = packagesStamp(root);
   if (!existsSync(stamp) || readText(stamp) !== packagesKey(root, node)) {
     if (!fitsLock(root)) {
-      say("installing packages (npm ci)");
+      say("installing packages (npm ci): this takes some minutes, once");
       rmSync(stamp, { force: true });
       await quietly({
         // This very Node, not the one npm was started with: native packages declare which Node they

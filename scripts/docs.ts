@@ -9,6 +9,8 @@ import { COMMANDS } from "@aimo/cli/commands";
 import { referencePage } from "@aimo/cli/help";
 import { CONTRACT_ERRORS } from "@aimo/protocol/contract-error-table";
 import { ERRORS } from "@aimo/protocol/errors";
+import { settingsPage } from "./docs/settings.ts";
+import { tableRow } from "./docs/table.ts";
 import { readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm run docs -- [options]
@@ -24,6 +26,7 @@ type Page = { readonly path: string; readonly render: () => string };
 const PAGES: readonly Page[] = [
   { path: "docs/errors.md", render: errorsPage },
   { path: "docs/reference/cli.md", render: () => referencePage(COMMANDS) },
+  { path: "docs/reference/settings.md", render: settingsPage },
 ];
 
 function errorsPage(): string {
@@ -52,10 +55,6 @@ function errorsPage(): string {
     ),
     "",
   ].join("\n");
-}
-
-function tableRow(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }
 
 function isFresh(file: string, text: string): boolean {

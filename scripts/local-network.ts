@@ -29,6 +29,8 @@ export type LocalNetworkOptions = {
   readonly users?: number;
   /** An OpenAI-compatible server to put behind a provider of its own. */
   readonly upstream?: { readonly url: string; readonly model: string };
+  /** Processes of each relay that serve requests; 1 by default. */
+  readonly workers?: number;
   /** Told of each step. */
   readonly progress?: (line: string) => void;
 };
@@ -53,6 +55,9 @@ export type LocalNetwork = Network & {
   /** Relays drain and post their last batches, then providers, then the chain. */
   close(): Promise<void>;
 };
+
+/** Where the command line looks for a network unless it is told. */
+export const DEFAULT_DATA_FOLDER = ".aimo/local";
 
 const RELAYS = 2;
 /** What a local user deposits, and what of it goes into its channel. */
@@ -98,7 +103,7 @@ async function start(
   progress(`Contracts: settlement ${deployment.contracts.settlement}, vault ${deployment.contracts.vault}`);
 
   const common = { rpcUrl, deployment, folder, deploymentFile, log };
-  const relays = await startRelays(common, { port, started, progress });
+  const relays = await startRelays(common, { port, started, progress, workers: options.workers ?? 1 });
   const providers = await startProviders(common, { plans, port, relays, started, progress });
   for (const relay of relays) await fundReserves(common, relay, providers);
   progress(`Reserves: ${formatUsd(RESERVE)} USD of each relay for each provider`);
@@ -108,7 +113,7 @@ async function start(
   });
   const models = [...new Set(plans.flatMap((plan) => plan.models.map(({ id }) => id)))];
   await Promise.all(relays.map((relay) => waitForModels(relay, models)));
-  progress(`Gossip: both relays hear ${providers.length} providers and ${models.length} models`);
+  progress(`Gossip: both relays hear ${count(providers, "provider")} and ${count(models, "model")}`);
   const users = await fundUsers({ rpcUrl, deployment }, relays, options.users ?? 1);
   for (const user of users)
     progress(`User ${user.name}: ${user.channelUsd} USD in a channel to relay ${user.relayId}, and a key`);
@@ -117,6 +122,10 @@ async function start(
   return { rpcUrl, deployment, relays, providers, users, models, model, folder };
 }
 
+/** "1 model", "2 models". */
+const count = ({ length }: readonly unknown[], noun: string): string =>
+  `${length} ${noun}${length === 1 ? "" : "s"}`;
+
 type Common = Network & { readonly folder: string; readonly deploymentFile: string; readonly log: Log };
 type Bring = {
   readonly port: (index: number) => number;
@@ -124,13 +133,17 @@ type Bring = {
   readonly progress: (line: string) => void;
 };
 
-async function startRelays(common: Common, { port, started, progress }: Bring): Promise<LocalRelay[]> {
+async function startRelays(
+  common: Common,
+  { port, started, progress, workers }: Bring & { readonly workers: number },
+): Promise<LocalRelay[]> {
   const relays: LocalRelay[] = [];
   for (let index = 0; index < RELAYS; index++) {
     const relay = await startLocalRelay({
       ...common,
       index,
       port: port(index),
+      workers,
       bootstrap: relays.flatMap(({ p2p }) => p2p),
     });
     started.defer(() => relay.close());
@@ -163,7 +176,7 @@ async function startProviders(
     started.defer(() => provider.close());
     providers.push(provider);
     progress(
-      `Provider ${provider.id} (${provider.name}): ${provider.url}, staked, ${plan.models.length} models`,
+      `Provider ${provider.id} (${provider.name}): ${provider.url}, staked, ${count(plan.models, "model")}`,
     );
   }
   return providers;
@@ -227,7 +240,7 @@ async function writeNetworkFile(
   const content = {
     rpcUrl,
     deployment,
-    relays: relays.map(({ id, url }) => ({ id, url })),
+    relays: relays.map(({ id, url, p2p }) => ({ id, url, p2p })),
     user: user && { owner: user.address, apiKey: user.apiKey, baseUrl: user.baseUrl, keyFile },
   };
   await writeFile(join(folder, "network.json"), `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });

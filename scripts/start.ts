@@ -1,6 +1,8 @@
 import { onShutdown } from "@aimo/node/shutdown";
 import { isAimoError } from "@aimo/protocol/errors";
-import { type LocalNetwork, startLocalNetwork } from "./local-network.ts";
+import { MAX_WORKERS } from "@aimo/protocol/session";
+import { readyText } from "./local/ready.ts";
+import { DEFAULT_DATA_FOLDER, type LocalNetwork, startLocalNetwork } from "./local-network.ts";
 import { endWithUsage, readOptions } from "./project/options.ts";
 
 const HELP = `Usage: npm start -- [options]
@@ -14,6 +16,7 @@ Options:
   --port-base PORT   first of the ports used: chain, relays, providers (default 8787)
   --data DIR         folder for keys, ledgers and addresses (default .aimo/local); each start
                      has a new chain, and empties what a local network left there
+  --workers N        processes of each relay that serve requests, 1 to ${MAX_WORKERS} (default 1)
   --json             print the ready message as one line of JSON
   --help             this text`;
 
@@ -22,7 +25,8 @@ async function main(): Promise<void> {
     upstream: { type: "string" },
     model: { type: "string" },
     "port-base": { type: "string", default: "8787" },
-    data: { type: "string", default: ".aimo/local" },
+    data: { type: "string", default: DEFAULT_DATA_FOLDER },
+    workers: { type: "string", default: "1" },
     json: { type: "boolean", default: false },
   });
   const portBase = Number(values["port-base"]);
@@ -31,13 +35,17 @@ async function main(): Promise<void> {
   if ((values.upstream === undefined) !== (values.model === undefined))
     endWithUsage("--upstream and --model go together: name the server and the model it serves.");
 
+  const workers = Number(values.workers);
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS))
+    endWithUsage(`--workers is "${values.workers}": use a whole number from 1 to ${MAX_WORKERS}.`);
+
   const network = await startLocalNetwork({
     ports: portBase === 0 ? "free" : portBase,
-    dataFolder: values.data,
+    ...{ dataFolder: values.data, workers },
     progress: (line) => console.error(line),
     ...(values.upstream && values.model ? { upstream: { url: values.upstream, model: values.model } } : {}),
   });
-  console.log(values.json ? JSON.stringify(summaryOf(network)) : readyText(network));
+  console.log(values.json ? JSON.stringify(summaryOf(network)) : readyText(network, { data: values.data }));
   onShutdown({
     source: process,
     drain: () => network.close(),
@@ -62,45 +70,9 @@ function summaryOf(network: LocalNetwork) {
     apiKey: user?.apiKey,
     model: network.model,
     rpcUrl: network.rpcUrl,
-    relays: network.relays.map(({ id, url }) => ({ id, url })),
+    relays: network.relays.map(({ id, url, p2p }) => ({ id, url, p2p })),
     providers: network.providers.map(({ id, url, name }) => ({ id, url, name })),
   };
-}
-
-function readyText(network: LocalNetwork): string {
-  const [user] = network.users;
-  if (!user) throw new Error("The local network has no user.");
-  const { baseUrl, apiKey } = user;
-  return `
-AiMo Network is ready.
-
-  Base URL   ${baseUrl}
-  API key    ${apiKey}
-  Credits    ${user.channelUsd} USD in a channel to relay ${user.relayId}
-  Chain      ${network.rpcUrl} (chain id ${network.deployment.chainId})
-  Models     ${network.models.join(", ")}
-
-Try it with curl:
-
-  curl ${baseUrl}/chat/completions \\
-    -H "Authorization: Bearer ${apiKey}" -H "Content-Type: application/json" \\
-    -d '{"model":"${network.model}","messages":[{"role":"user","content":"How does a market settle?"}],"max_tokens":40}'
-
-or with the OpenAI client (npm install openai):
-
-  import OpenAI from "openai";
-  const client = new OpenAI({ baseURL: "${baseUrl}", apiKey: "${apiKey}" });
-  const answer = await client.chat.completions.create({
-    model: "${network.model}",
-    messages: [{ role: "user", content: "How does a market settle?" }],
-  });
-  console.log(answer.choices[0].message.content);
-
-Verify the bill against the chain (after the first batch, a few seconds):
-
-  node cli/bin/aimo.mjs bill verify
-
-Ctrl-C stops everything cleanly.`;
 }
 
 main().catch((error: unknown) => {

@@ -35,15 +35,22 @@ export async function requireActiveRelay({ chain }: Pick<Wallet, "chain">, relay
   });
 }
 
-/** Asked before anything is deposited for it. Throws `invalid_request` when `fundChannel` would be refused. */
-export async function requireFundable(wallet: Wallet, relayId: number): Promise<void> {
+/**
+ * Asked before anything is deposited for it. Throws `invalid_request` when `fundChannel` would be refused. Returns whose
+ * channel would be topped up; undefined when one would be opened.
+ */
+export async function requireFundable(
+  wallet: Wallet,
+  relayId: number,
+): Promise<{ readonly relayId: number; readonly userId: number } | undefined> {
   await requireActiveRelay(wallet, relayId);
   const { userId } = await creditsOf(wallet);
   const { revokedAt, settleBy } = await channelOf(wallet, relayId, userId);
-  if (revokedAt === 0 || settleBy < wallet.chain.time.now()) return;
+  if (settleBy < wallet.chain.time.now()) return undefined;
+  if (revokedAt === 0) return { relayId, userId };
   throw new AimoError("invalid_request", {
     message: `The session key of the channel to relay ${relayId} was revoked; it ends ${timeOf(settleBy)}. Nothing was sent.`,
-    hint: "Withdraw when it is over, and open a channel anew.",
+    hint: "When it is over: `aimo channel withdraw`, then `aimo channel open AMOUNT`, which uses what came out.",
   });
 }
 

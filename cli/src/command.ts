@@ -21,6 +21,8 @@ export type CommandInput = {
 export type CommandResult = {
   readonly text: string;
   readonly json: unknown;
+  /** The text is not ours, and is printed as it is. */
+  readonly isVerbatim?: true;
   /** 0 unless the command found something wrong. */
   readonly exitCode?: number;
 };
@@ -49,11 +51,22 @@ export const COMMON_OPTIONS = {
   help: { type: "boolean", summary: "print this help" },
 } as const satisfies Record<string, OptionSpec>;
 
+/** Where a local network wrote down what it is: relays, chain, contracts and a user. */
+const NETWORK_OPTIONS = {
+  data: {
+    type: "string",
+    value: "DIR",
+    summary: "folder of a local network, which then goes before the environment (default: .aimo/local)",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
 export const RELAY_OPTIONS = {
+  ...NETWORK_OPTIONS,
   "base-url": { type: "string", value: "URL", summary: "the relay, with /v1 (default: AIMO_BASE_URL)" },
 } as const satisfies Record<string, OptionSpec>;
 
 export const CHAIN_OPTIONS = {
+  ...NETWORK_OPTIONS,
   "rpc-url": { type: "string", value: "URL", summary: "the chain's RPC endpoint (default: AIMO_RPC_URL)" },
   deployment: {
     type: "string",

@@ -10,6 +10,7 @@ export function processContext(): CliContext {
   const { env, stdin } = process;
   let interrupt: AbortController | undefined;
   return {
+    program: env["AIMO_PROGRAM"] ?? "aimo",
     write: (text) => void process.stdout.write(text),
     note: (line) => void process.stderr.write(`${line}\n`),
     environment: env,

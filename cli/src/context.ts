@@ -1,5 +1,7 @@
 /** What surrounds a command: everything it may touch besides the network and the files it is told of. */
 export type CliContext = {
+  /** How this program was invoked, for hints that can be copied: "aimo", or `node cli/bin/aimo.mjs` in a clone. */
+  readonly program: string;
   /** Results. */
   readonly write: (text: string) => void;
   /** Progress and remarks, so that results stay clean. */

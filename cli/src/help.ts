@@ -20,8 +20,12 @@ export function overview(commands: readonly Command[], group = ""): string {
     "Commands:",
     columns(shown.map((command) => [[command.name, ...argumentNames(command)].join(" "), command.summary])),
     "",
-    "Every command knows --help and --json. Settings come from options, the environment, .env, the network that runs",
-    "in this folder (.aimo/local/network.json) and `aimo auth login`, in this order.",
+    "Every command knows --help and --json; `aimo --version` tells the version.",
+    "",
+    "Settings come from options, the environment, .env, and then from the network in this folder",
+    "(.aimo/local/network.json, or that of --data). The relay, where no option and no variable names one: the",
+    "network's first, else that of the last login. The key, where no variable has one: that of a login at the",
+    "relay (`aimo auth login`), which goes before the key of the network's user.",
   ].join("\n");
 }
 
@@ -49,6 +53,8 @@ export function referencePage(commands: readonly Command[]): string {
     "# Command line",
     "",
     "In a clone: `node cli/bin/aimo.mjs <command>`. Every command also knows `--help` and `--json`.",
+    "With `--json`, amounts are named with their unit (`availablePusd`: 10⁻¹² USD, a decimal string), and what the relay's",
+    "own interface gives is passed on under `data` as it is, except for balances.",
     "Exit codes: 0 done, 1 an error or a bill that does not hold, 2 a command line that cannot be understood.",
     "",
     ...sections,

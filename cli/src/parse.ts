@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { COMMON_OPTIONS, type Command, type CommandInput, type OptionSpec, UsageError } from "./command.ts";
 
 export type Parsed =
+  | { readonly kind: "version" }
   | { readonly kind: "help"; readonly command: Command | undefined; readonly group: string }
   | { readonly kind: "run"; readonly command: Command; readonly input: CommandInput; readonly json: boolean };
 
@@ -32,6 +33,7 @@ function noCommand(argv: readonly string[], words: readonly string[], commands: 
     const command = commands.find((each) => each.name === name);
     if (command || name === "" || isGroup(name)) return { kind: "help", command, group: name };
   }
+  if (words.length === 0 && argv.includes("--version")) return { kind: "version" };
   const asksHelp = argv.length === 0 || argv.includes("--help") || argv.includes("-h");
   if (asksHelp && words.length === 0) return { kind: "help", command: undefined, group: "" };
   const group = words.join(" ");

@@ -32,7 +32,10 @@ export async function idOf({ chain, account }: Wallet, role: Role): Promise<numb
   const read = role === "relay" ? relayIdOf : providerIdOf;
   const id = await read(reader, { deployment, owner: account.address });
   if (id !== 0) return id;
-  throw new AimoError("not_registered", { message: `${account.address} owns no ${role}.` });
+  throw new AimoError("not_registered", {
+    message: `${account.address} owns no ${role}.`,
+    hint: `Run \`aimo ${role} register\`, or use the wallet that owns the ${role}.`,
+  });
 }
 
 export type Bond = { readonly id: number; readonly active: bigint; readonly minimum: bigint };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { AimoError } from "@aimo/protocol/errors";
+import type { WellKnown } from "@aimo/protocol/routes";
 import { AimoClient, type AimoClientOptions } from "@aimo/sdk";
 import { readWhole } from "./amounts.ts";
 import type { CliContext } from "./context.ts";
@@ -26,11 +27,19 @@ export async function loadSession(path: string | undefined, context: CliContext)
   return { session: { key: privateKey } };
 }
 
-/** The relay that is meant: the one named, or that of the base URL. */
+/** The relay that is meant: the one named, or that of the base URL. Throws `wrong_chain` when that is on another chain. */
 export async function relayIdOf(settings: Settings, named?: string): Promise<number> {
   if (named !== undefined) return readWhole("--relay", named, [1, 2 ** 32 - 1]);
   if (settings.relayId !== undefined) return settings.relayId;
-  const { relay } = await new AimoClient({ baseURL: settings.baseUrl, apiKey: "" }).wellKnown();
+  const identity = await new AimoClient({ baseURL: settings.baseUrl, apiKey: "" }).wellKnown();
+  const { relay, chain }: Partial<WellKnown> & Pick<WellKnown, "relay"> = identity;
+  const { chainId, genesisHash } = await settings.deployment();
+  // Its id means another relay there.
+  if (chain && (chain.id !== chainId || chain.genesis_hash.toLowerCase() !== genesisHash.toLowerCase()))
+    throw new AimoError("wrong_chain", {
+      message: `Relay ${relay.id} at ${settings.baseUrl} is on chain ${chain.id} (${chain.genesis_hash}), the deployment on ${chainId} (${genesisHash}).`,
+      hint: "Name the network's folder with --data, or its chain with --rpc-url and --deployment.",
+    });
   return relay.id;
 }
 

@@ -4,6 +4,7 @@ import { type Command, UsageError } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { commandHelp, overview } from "./help.ts";
 import { parseCommandLine } from "./parse.ts";
+import { invokedAs, VERSION } from "./program.ts";
 
 /** Runs one command line and returns its exit code. Prints; throws nothing. */
 export async function runCli(
@@ -13,18 +14,28 @@ export async function runCli(
 ): Promise<number> {
   // Known before the command line is understood, so that its errors are in the same form.
   const json = argv.includes("--json");
+  const say = invokedAs(context.program, commands);
+  // Not a copy: what is read of a context may have effects.
+  const told: CliContext = Object.create(context, {
+    note: { value: (line: string) => context.note(say(line)) },
+  });
   try {
     const parsed = parseCommandLine(argv, commands);
-    if (parsed.kind === "help") {
-      context.write(`${parsed.command ? commandHelp(parsed.command) : overview(commands, parsed.group)}\n`);
+    if (parsed.kind === "version") {
+      context.write(`${json ? toJson({ version: VERSION }) : VERSION}\n`);
       return 0;
     }
-    const result = await parsed.command.run(parsed.input, context);
-    const text = parsed.json ? toJson(result.json) : result.text;
+    if (parsed.kind === "help") {
+      const page = parsed.command ? commandHelp(parsed.command) : overview(commands, parsed.group);
+      context.write(`${say(page)}\n`);
+      return 0;
+    }
+    const result = await parsed.command.run(parsed.input, told);
+    const text = parsed.json ? toJson(result.json) : result.isVerbatim ? result.text : say(result.text);
     if (text !== "") context.write(`${text}\n`);
     return result.exitCode ?? 0;
   } catch (error) {
-    return report(error, json, context);
+    return report(error, { json, say }, context);
   }
 }
 
@@ -33,19 +44,27 @@ export function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, each: unknown) => (typeof each === "bigint" ? each.toString() : each));
 }
 
-function report(error: unknown, json: boolean, context: CliContext): number {
+type Form = { readonly json: boolean; readonly say: (text: string) => string };
+
+function report(error: unknown, { json, say }: Form, context: CliContext): number {
+  const write = (fields: object) => {
+    if (json) context.write(`${toJson({ error: fields })}\n`);
+  };
   if (error instanceof UsageError) {
-    if (json) context.write(`${toJson({ error: { code: "usage", message: error.message } })}\n`);
-    context.note(`usage: ${error.message}\nSee aimo --help.`);
+    const message = say(error.message);
+    write({ code: "usage", message });
+    context.note(say(`usage: ${message}\nSee aimo --help.`));
     return 2;
   }
   if (isAimoError(error) || error instanceof AimoError) {
-    const { code, message, hint } = error;
-    if (json) context.write(`${toJson({ error: { code, message, hint } })}\n`);
+    const { code } = error;
+    const message = say(error.message);
+    const hint = error.hint === undefined ? undefined : say(error.hint);
+    write({ code, message, hint });
     context.note(`${code}: ${message}${hint ? `\n${hint}` : ""}`);
     return 1;
   }
-  if (json) context.write(`${toJson({ error: { code: "internal_error", message: String(error) } })}\n`);
+  write({ code: "internal_error", message: String(error) });
   context.note(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return 1;
 }

@@ -29,18 +29,23 @@ export type Settings = {
 };
 
 const DEFAULT_BASE_URL = "https://api.aimo.network/v1";
-const NETWORK_FILE = ".aimo/local/network.json";
+const NETWORK_FOLDER = ".aimo/local";
+const NETWORK_FILE = "network.json";
 
 /** Reads the settings. Throws `config_invalid` on files that are damaged. */
 export async function loadSettings(input: CommandInput, context: CliContext): Promise<Settings> {
   const environment = await loadEnvironment(context);
-  const network = await loadNetwork(context);
+  const chosen = input.text("data");
+  const network = await loadNetwork(context, chosen);
+  // A network that was named on the command line goes before what is set for all commands.
+  const ambient = (name: string) => (chosen === undefined ? environment(name) : undefined);
   const credentials = await loadCredentials(context);
-  const named = input.text("base-url") ?? environment("AIMO_BASE_URL");
+  const named = input.text("base-url") ?? ambient("AIMO_BASE_URL");
   const baseUrl = cleanUrl(named ?? network?.relays[0]?.url ?? credentials.last ?? DEFAULT_BASE_URL);
   const relay = network?.relays.find(({ url }) => cleanUrl(url) === baseUrl);
   const localUser = network?.user && cleanUrl(network.user.baseUrl) === baseUrl ? network.user : undefined;
-  const apiKeyOfEnvironment = environment("AIMO_API_KEY");
+  // Its user's key is for it; a key that is set may be for any of its relays.
+  const apiKeyOfEnvironment = (localUser ? ambient : environment)("AIMO_API_KEY");
   const credential =
     apiKeyOfEnvironment === undefined ? (credentials.relays[baseUrl] ?? localUser) : undefined;
   const pathOf = (path: string | undefined) =>
@@ -48,18 +53,18 @@ export async function loadSettings(input: CommandInput, context: CliContext): Pr
   return {
     baseUrl,
     apiKey: apiKeyOfEnvironment ?? credential?.apiKey,
-    owner: ownerOf(environment("AIMO_OWNER"), credential),
+    owner: ownerOf((localUser ? ambient : environment)("AIMO_OWNER"), credential),
     relayId: relay?.id,
     walletFile: pathOf(input.text("wallet") ?? environment("AIMO_WALLET")) ?? localUser?.keyFile,
     sessionFile: pathOf(input.text("session-key") ?? environment("AIMO_SESSION_KEY")),
     passwordFile: pathOf(input.text("password-file") ?? environment("AIMO_PASSWORD_FILE")),
     rpcUrl() {
-      const url = input.text("rpc-url") ?? environment("AIMO_RPC_URL") ?? network?.rpcUrl;
+      const url = input.text("rpc-url") ?? ambient("AIMO_RPC_URL") ?? network?.rpcUrl;
       if (url) return url;
       throw missing("No RPC endpoint of a chain is configured: use --rpc-url or AIMO_RPC_URL.");
     },
     async deployment() {
-      const path = pathOf(input.text("deployment") ?? environment("AIMO_DEPLOYMENT"));
+      const path = pathOf(input.text("deployment") ?? ambient("AIMO_DEPLOYMENT"));
       if (path) return loadDeployment(path);
       if (network) return network.deployment();
       throw missing(
@@ -113,10 +118,16 @@ type LocalNetworkFile = {
 };
 
 /** What a local network wrote down of itself. Fields that are not there are left out; it belongs to the same clone. */
-async function loadNetwork({ folder }: CliContext): Promise<LocalNetworkFile | undefined> {
-  const path = join(folder, NETWORK_FILE);
+async function loadNetwork(
+  { folder }: CliContext,
+  chosen: string | undefined,
+): Promise<LocalNetworkFile | undefined> {
+  const path = join(resolve(folder, chosen ?? NETWORK_FOLDER), NETWORK_FILE);
   const value = await readJsonIfThere(path);
-  if (typeof value !== "object" || value === null) return undefined;
+  if (typeof value !== "object" || value === null) {
+    if (chosen === undefined) return undefined;
+    throw missing(`--data is "${chosen}", where no local network has left its ${NETWORK_FILE}.`);
+  }
   const { rpcUrl, relays, user, deployment } = value as Record<string, unknown>;
   const beside = (file: string) => (isAbsolute(file) ? file : join(dirname(path), file));
   return {

@@ -31,7 +31,7 @@ export const ERRORS = {
   channel_retired: {
     status: 402,
     message: "The relay can charge this epoch of the channel no more.",
-    hint: "Take what is left out of the channel (thaw, then withdraw) and open it again with `aimo credits buy`.",
+    hint: "Run `aimo channel thaw`, then `aimo channel withdraw`, then `aimo channel open AMOUNT`, which uses what came out.",
   },
   voucher_required: {
     status: 402,

@@ -292,6 +292,8 @@ export type ChannelJson = {
   readonly expiry?: number;
   /** SIGNED channels: the highest voucher that the relay has; it collects no more. */
   readonly voucher_pusd?: string;
+  /** Why the relay charges this epoch no more (`channel_retired`); absent while it does. */
+  readonly retired?: string;
 };
 
 export type CreditsJson = {

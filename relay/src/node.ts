@@ -10,6 +10,7 @@ import { createTransactions } from "@aimo/node/transactions";
 import { toBytes } from "@aimo/protocol/bytes";
 import type { Deployment } from "@aimo/protocol/deployment";
 import { assemble, waitForGroups } from "./assemble.ts";
+import { MINIMUM_GAS_WEI, requireGas } from "./chain/gas-check.ts";
 import { openRelayIdentity, type RelayIdentity } from "./chain/relay-identity.ts";
 import type { RelayConfig } from "./config.ts";
 import { tuneHeap } from "./heap.ts";
@@ -27,14 +28,12 @@ export type RelayNode = {
   close(): Promise<void>;
 };
 
-/** Some tens of posts at usual prices: time for the operator to send more. */
-const MINIMUM_GAS_WEI = 10n ** 16n;
 /** How often the relay's own entry is read again. */
 const REFRESH_MS = { main: 60_000, local: 5_000 } as const;
 
 /**
  * Starts a relay. Throws the errors of its parts: `config_invalid`, `chain_unavailable`, `wrong_chain`,
- * `wrong_deployment`, `clock_skew`, `not_registered`, `not_bonded`, `data_…`, `port_in_use`.
+ * `wrong_deployment`, `clock_skew`, `not_registered`, `not_bonded`, `low_gas`, `data_…`, `port_in_use`.
  */
 export function startRelay(config: RelayConfig, options: LifecycleOptions): Promise<RelayNode> {
   return startClosable((started) => start(config, options.log, started), options);
@@ -53,6 +52,7 @@ async function start(
   const { privateKey, address } = key;
   const chain = await connectChain({ rpcUrl: config.rpcUrl, deployment, privateKey });
   const identity = await openRelayIdentity(chain, address);
+  await requireGas({ chain, signer: address, log });
   started.defer(keepFresh(chain, identity, log));
   started.defer(followTime({ ...chain, log }));
   const db = await openDatabase(config, deployment);

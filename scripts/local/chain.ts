@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { listenError } from "@aimo/node/listen-error";
+import { AimoError, isAimoError } from "@aimo/protocol/errors";
 import hre from "hardhat";
 
 /** Chain id of local networks. */
@@ -39,7 +40,11 @@ export async function requirePort(port: number, host: string = HOST): Promise<vo
     probe.listen(port, host);
     await once(probe, "listening");
   } catch (error) {
-    throw listenError(error, { host, port });
+    const known = listenError(error, { host, port });
+    if (!isAimoError(known) || known.code !== "port_in_use") throw known;
+    const { message, details, cause } = known;
+    const hint = "Choose other ports with --port-base, or stop that program.";
+    throw new AimoError("port_in_use", { message, details, cause, hint });
   }
   probe.close();
   await once(probe, "close");

@@ -29,6 +29,8 @@ export type StartLocalRelayOptions = Network & {
   readonly bootstrap: readonly string[];
   /** When it posts; its own age limit otherwise. */
   readonly maxAgeMs?: number;
+  /** Processes that serve; 1 by default. */
+  readonly workers?: number;
   readonly log: Log;
 };
 
@@ -76,13 +78,14 @@ export async function startLocalRelay(options: StartLocalRelayOptions): Promise<
 }
 
 function tomlOf(options: Omit<StartLocalRelayOptions, "log">): string {
-  const { rpcUrl, deploymentFile, port, bootstrap, maxAgeMs = MAX_AGE_MS } = options;
+  const { rpcUrl, deploymentFile, port, bootstrap, maxAgeMs = MAX_AGE_MS, workers = 1 } = options;
   return `# A relay of a local AiMo network.
 key_file = "node.key"
 rpc_url = ${JSON.stringify(rpcUrl)}
 deployment_file = ${JSON.stringify(deploymentFile)}
 data_folder = "data"
 log_level = "warn"
+workers = ${workers}
 
 [http]
 port = ${port}

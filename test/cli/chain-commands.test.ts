@@ -10,6 +10,13 @@ import { type ChainWorld, PROVIDER_SIGNER, startBillServer, startChainWorld } fr
 import { sendJson, startServer, type TestServer } from "../sdk/relay-double.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
+/** What the relay says of the account: 0.25 USD of it is on no chain yet. */
+const CREDITS = {
+  aimo: {
+    channel: { charged_pusd: "300000000000", pending_pusd: "50000000000", settled_pusd: "100000000000" },
+  },
+};
+
 /** Every command that writes to the chain, on a real one. */
 describe("cli/chain commands", function () {
   this.timeout(120_000);
@@ -20,7 +27,7 @@ describe("cli/chain commands", function () {
 
   before(async () => {
     world = await startChainWorld();
-    relay = await startBillServer(world, { bills, proofs: new Map() });
+    relay = await startBillServer(world, { bills, proofs: new Map(), credits: CREDITS });
     terminal = await openTerminal({
       AIMO_RPC_URL: world.rpcUrl,
       AIMO_DEPLOYMENT: "deployment.json",
@@ -55,11 +62,16 @@ describe("cli/chain commands", function () {
     expect(first).to.contain("5 USD in its channel").and.to.contain("0 USD of free credits");
     expect(await run("credits buy 1.5 --wallet user.key --days 9")).to.contain("6.5 USD in its channel");
     expect(await run("credits buy 2 --wallet user.key --no-channel")).to.contain("2 USD of free credits");
-    const balance = await terminal.json<{ freePusd: string; channel: { available: string; epoch: number } }>(
-      "credits balance --wallet user.key",
+    // No relay answers at that address: the chain alone is asked.
+    const balance = "credits balance --wallet user.key --base-url http://127.0.0.1:9/v1";
+    const { freePusd, channels } = await terminal.json<{ freePusd: string; channels: object[] }>(balance);
+    expect([freePusd, channels.length]).to.deep.equal(["2000000000000", 1]);
+    expect(channels[0]).to.deep.include({
+      ...{ relayId: world.ids.relayId, epoch: 1, mode: "metered", availablePusd: "6500000000000" },
+    });
+    expect(await run(balance)).to.contain(
+      `Channel to relay ${world.ids.relayId}: 6.5 USD left, 0 USD spent.`,
     );
-    expect(balance.freePusd).to.equal("2000000000000");
-    expect(balance.channel).to.deep.include({ available: "6500000000000", epoch: 1 });
   });
 
   it("says what is missing when the wallet has too little, or sends too fine an amount", async () => {
@@ -92,11 +104,12 @@ describe("cli/chain commands", function () {
     const { address } = await makeWallet("gasless.key");
     await run(`dev faucet ${address} --usd 3`);
     await run("credits buy 3 --wallet gasless.key --no-channel");
-    const opener = await startServer(async ({ url, body }, response) => {
+    const opener = await startServer(async ({ method, url, body }, response) => {
       if (url === "/.well-known/aimo") return sendJson(response, 200, { relay: { id: world.ids.relayId } });
       if (url === "/v1/auth/nonce")
         return sendJson(response, 200, { nonce: "abcdefgh1234", chain_id: 31337 });
       if (url === "/v1/auth/siwe") return sendJson(response, 200, { token: "session-1" });
+      if (method === "GET") return sendJson(response, 200, { data: [] });
       const { signature, ...authorization } = JSON.parse(String(body));
       const transaction = await world.send(ACCOUNT.relayOwner, {
         address: world.deployment.contracts.settlement,
@@ -127,17 +140,25 @@ describe("cli/chain commands", function () {
     );
     expect(provider.id).to.equal(2);
     expect(await run(`provider stake 5 ${wallet}`)).to.contain("5 USD. It needs at least 20 USD");
-    expect(await run(`provider stake 15 ${wallet}`)).to.equal("The stake of provider 2 is 20 USD.\n");
-    const relayNode = await terminal.json<{ id: number; signer: string }>(
+    expect(await run(`provider stake 15 ${wallet}`)).to.contain("The stake of provider 2 is 20 USD.\n");
+    const relayNode = await terminal.json<{ id: number; signer: string; signerWei: string }>(
       `relay register ${wallet} --signer r.key --fee-bps 250`,
     );
     expect([relayNode.id, relayNode.signer === provider.signer]).to.deep.equal([2, false]);
-    expect(await run(`relay bond 20 ${wallet}`)).to.equal("The bond of relay 2 is 20 USD.\n");
+    expect(relayNode.signerWei).to.equal("0");
+    expect(await run(`relay bond 10 ${wallet}`))
+      .to.contain("The bond of relay 2 is 10 USD.")
+      .and.to.contain(`The signer ${relayNode.signer} pays the gas of every batch and has 0 of`);
+    await run(`dev faucet ${relayNode.signer} --usd 0`);
+    expect(await run(`relay bond 10 ${wallet}`)).to.equal("The bond of relay 2 is 20 USD.\n");
     expect(await run(`provider claim ${wallet}`)).to.contain("nothing to claim");
     const again = await terminal.run(`provider register ${wallet} --signer p2.key`);
     expect(again.notes).to.contain("AlreadyRegistered");
     const stranger = await terminal.run("provider stake 1 --wallet user.key");
-    expect(stranger.notes).to.contain("not_registered");
+    expect(stranger.notes)
+      .to.contain("not_registered")
+      .and.to.contain("aimo provider register")
+      .and.not.to.contain("relay register");
   });
 
   it("verifies a bill, and exits with 1 naming the receipt that does not hold", async () => {
@@ -155,8 +176,6 @@ describe("cli/chain commands", function () {
     };
     const entries = await makeEntries(["a", "b", "c"], { ...base, change: { issuedAt: now } });
     const lines = entries.map(({ line }) => line);
-    const [bill] = await world.post(0n, [{ userId, epoch: 1, cumStart: 0n, lines }]);
-    bills.set("0", bill);
     const owner = privateKeyToAccount(localPrivateKey(ACCOUNT.user)).address;
     const environment = {
       AIMO_RPC_URL: world.rpcUrl,
@@ -165,8 +184,16 @@ describe("cli/chain commands", function () {
       AIMO_API_KEY: "k",
       AIMO_OWNER: owner,
     };
+    const early = await terminal.run("bill verify", { environment });
+    expect(early.code).to.equal(0);
+    expect(early.out)
+      .to.contain("nothing is settled yet")
+      .and.to.contain("Pending: 0.25 USD")
+      .and.not.to.contain("The bill holds");
+    const [bill] = await world.post(0n, [{ userId, epoch: 1, cumStart: 0n, lines }]);
+    bills.set("0", bill);
     const good = await terminal.run("bill verify", { environment });
-    expect([good.code, good.out.split("\n")[1]]).to.deep.equal([
+    expect([good.code, good.out.split("\n").at(-2)]).to.deep.equal([
       0,
       "The bill holds: every receipt is signed, priced as registered and on the chain.",
     ]);

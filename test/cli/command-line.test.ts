@@ -58,8 +58,11 @@ describe("cli/command line", function () {
       ["keys create --limit 1e3", '--limit is "1e3"'],
       ["keys create --limit-reset hourly", '--limit-reset is "hourly"'],
       ["keys create --limit-reset monthly", "--limit-reset is for a key with a --limit"],
+      ["keys create --expires tomorrow", '--expires is "tomorrow"'],
+      ["keys create --expires 2020-01-01", '--expires is "2020-01-01"'],
       ["keys revoke abc", "at least 6"],
       ["relay register --fee-bps 2001", '--fee-bps is "2001"'],
+      ["dev --workers 13", '--workers is "13"'],
       ["dev --upstream http://127.0.0.1:1", "--upstream and --model"],
     ];
     for (const [line, message] of cases) {
@@ -78,6 +81,7 @@ describe("cli/command line", function () {
       ["keys list", "config_invalid", "--wallet"],
       ["credits buy 1", "config_invalid", "--wallet"],
       ["provider start --config none.toml", "config_invalid", "none.toml"],
+      ["relay start", "config_invalid", "docs/running-a-node.md"],
       ["models list --base-url nonsense", "config_invalid", "nonsense"],
     ];
     for (const [line, errorCode, word] of cases) {
@@ -88,6 +92,31 @@ describe("cli/command line", function () {
         .to.match(new RegExp(`^${errorCode}: `))
         .and.to.contain(word);
     }
+  });
+
+  it("tells its version, as JSON too", async () => {
+    const manifest = new URL("../../cli/package.json", import.meta.url);
+    const { version } = JSON.parse(await readFile(manifest, "utf8"));
+    const { code, out } = await terminal.run("--version");
+    expect([code, out]).to.deep.equal([0, `${version}\n`]);
+    expect(await terminal.json<object>("--version")).to.deep.equal({ version });
+  });
+
+  it("names commands as it was invoked, so that a hint can be copied", async () => {
+    const program = "node cli/bin/aimo.mjs";
+    const failed = await terminal.run("chat hi", { program });
+    expect(failed.notes).to.contain(`\`${program} auth login\``);
+    const json = await terminal.json<{ error: { message: string } }>("chat hi", { program });
+    expect(json.error.message).to.contain(`\`${program} auth login\``);
+    expect((await terminal.run("nope", { program })).notes).to.contain(`See ${program} --help.`);
+    const help = await terminal.run("auth login --help", { program });
+    expect(help.out)
+      .to.contain(`Usage: ${program} auth login`)
+      .and.to.contain("(default: aimo cli)")
+      .and.not.to.contain("aimo auth");
+    expect((await terminal.run("", { program })).out)
+      .to.contain(`Usage: ${program} <command>`)
+      .and.to.contain(".aimo/local/network.json");
   });
 
   it("makes a wallet once, for its owner alone, and shows its address again", async () => {

@@ -23,10 +23,18 @@ describe("cli/money commands", function () {
   let relay: TestServer;
   const realNow = Date.now;
   let passed = 0;
+  /** Channels that the relay tells of. */
+  let shown: { relay: number; user: number; retired?: string }[] = [];
 
   before(async () => {
     world = await startChainWorld();
-    relay = await startServer((_, response) => sendJson(response, 200, { relay: { id: world.ids.relayId } }));
+    relay = await startServer(({ url }, response) => {
+      if (url === "/.well-known/aimo") return sendJson(response, 200, { relay: { id: world.ids.relayId } });
+      if (url === "/v1/auth/nonce")
+        return sendJson(response, 200, { nonce: "abcdefgh1234", chain_id: 31337 });
+      if (url === "/v1/auth/siwe") return sendJson(response, 200, { token: "session-1" });
+      return sendJson(response, 200, { data: shown });
+    });
     terminal = await openTerminal({
       AIMO_RPC_URL: world.rpcUrl,
       AIMO_DEPLOYMENT: "deployment.json",
@@ -92,11 +100,15 @@ describe("cli/money commands", function () {
 
   it("opens a signed channel with a session key that it makes, and keeps to itself", async () => {
     const { channel } = await terminal.json<{
-      channel: { mode: number; available: string; sessionKey: string };
+      channel: { mode: string; availablePusd: string; sessionKey: string };
     }>(`channel open 5 --signed --session-key session.key ${RELAY()}`);
     const file = join(terminal.folder, "session.key");
     const { address } = privateKeyToAccount(`0x${(await readFile(file, "utf8")).trim()}`);
-    expect(channel).to.deep.include({ mode: 1, available: `${5n * PUSD_PER_USD}`, sessionKey: address });
+    expect(channel).to.deep.include({
+      mode: "signed",
+      availablePusd: `${5n * PUSD_PER_USD}`,
+      sessionKey: address,
+    });
     expect((await stat(file)).mode & 0o077).to.equal(0);
   });
 
@@ -135,6 +147,26 @@ describe("cli/money commands", function () {
       .and.to.contain("5 USD of free credits");
   });
 
+  it("puts no money into a channel that the relay has retired, and opens it anew with what was in it", async () => {
+    const { userId } = await terminal.json<{ userId: number }>(`channel open 4 ${RELAY()}`);
+    expect(await refusal(`channel revoke-key ${RELAY()}`)).to.contain("is metered: it has no session key");
+    const before = await tokensOf();
+    shown = [{ relay: world.ids.relayId, user: userId, retired: "The relay lost its books." }];
+    const refused = await refusal(`credits buy 1 ${RELAY()}`);
+    expect(refused)
+      .to.contain("channel_retired")
+      .and.to.contain("The relay lost its books.")
+      .and.to.contain("channel open AMOUNT");
+    expect(await tokensOf()).to.equal(before);
+    await run(`channel thaw ${RELAY()}`);
+    await pass(71);
+    await run(`channel withdraw ${RELAY()}`);
+    expect(await run(`channel open 4 ${RELAY()}`)).to.contain("has 4 USD in its channel");
+    expect(await tokensOf(), "free credits were used").to.equal(before);
+    shown = [{ relay: world.ids.relayId, user: userId }];
+    expect(await run(`credits buy 1 ${RELAY()}`)).to.contain("has 5 USD in its channel");
+  });
+
   it("funds a reserve and shows it with what the provider lends", async () => {
     expect(await run("relay reserve fund 1 10 --wallet relay.key")).to.equal(
       "The reserve of relay 1 for provider 1 is 10 USD.\n",
@@ -143,10 +175,12 @@ describe("cli/money commands", function () {
     expect(await run("provider credit-limit 2.5 --wallet provider.key")).to.contain("up to 2.5 USD above");
     const shown = await run("relay reserve show --wallet relay.key");
     expect(shown).to.match(/PROVIDER +RESERVE.*\n +1 +10 USD +0 USD +2\.5 USD/);
-    const { pairs } = await terminal.json<{ pairs: { creditLimit: string }[] }>(
+    const { pairs } = await terminal.json<{ pairs: { creditLimitPusd: string }[] }>(
       "relay reserve show --wallet relay.key",
     );
-    expect(pairs.map(({ creditLimit }) => creditLimit)).to.deep.equal([`${(25n * PUSD_PER_USD) / 10n}`]);
+    expect(pairs.map(({ creditLimitPusd }) => creditLimitPusd)).to.deep.equal([
+      `${(25n * PUSD_PER_USD) / 10n}`,
+    ]);
     const state = await run("credits balance --wallet relay.key");
     expect(await refusal("relay reserve fund 99 1 --wallet relay.key")).to.contain("There is no provider 99");
     expect(await run("credits balance --wallet relay.key"), "nothing was deposited").to.equal(state);
@@ -185,6 +219,10 @@ describe("cli/money commands", function () {
 
   it("takes a reserve back when its thaw has ended", async () => {
     await run("relay reserve fund 1 4 --wallet relay.key");
+    for (const command of ["cancel-thaw", "withdraw"])
+      expect(await refusal(`relay reserve ${command} 1 --wallet relay.key`)).to.contain(
+        "Nothing thaws in the reserve of relay 1 for provider 1.",
+      );
     expect(await refusal("relay reserve thaw 1 50 --wallet relay.key")).to.contain("AMOUNT is 50 USD, and");
     await run("relay reserve thaw 1 2 --wallet relay.key");
     expect(await refusal("relay reserve thaw 1 3 --wallet relay.key")).to.contain("reserve cancel-thaw");

@@ -125,8 +125,8 @@ describe("cli/on a local network", function () {
     expect(key).to.match(/^aimo-sk-/);
     const client = new AimoClient({ apiKey: key, baseURL: user.baseUrl, maxRetries: 0 });
     expect((await client.credits()).aimo.channel?.relay).to.equal(user.relayId);
-    const keys = await terminal.json<{ hash: string; name: string }[]>("keys list");
-    const made = keys.find(({ name }) => name === "ci");
+    const keys = await terminal.json<{ data: { hash: string; name: string }[] }>("keys list");
+    const made = keys.data.find(({ name }) => name === "ci");
     expect(await run(`keys revoke ${made?.hash}`)).to.contain("Revoked");
     const error = await client.credits().catch((thrown) => thrown);
     expect([error.status, error.code]).to.deep.equal([401, "authentication_failed"]);

@@ -25,11 +25,11 @@ const price = {
   image: "0.004",
   request: "0",
 };
-const modelOf = (id: string, route: string) => ({
+const modelOf = (id: string, route: string, more: Partial<typeof price & { character: string }> = {}) => ({
   id,
   description: `The ${id}`,
-  pricing: price,
-  aimo: { route, providers: [{}, {}] },
+  pricing: { ...price, ...more },
+  aimo: { route, relay_fee_bps: 500, providers: [{}, {}] },
 });
 
 /** A relay that knows one key and one session; everything it is asked is remembered. */
@@ -50,6 +50,8 @@ const relayScript: Script = async ({ url, headers, body, method }, response) => 
         modelOf("demo-embed", "embeddings"),
         modelOf("demo-text", "chat"),
         modelOf("demo-image", "images"),
+        modelOf("demo-moderation", "moderations", { request: "0.001", character: "0" }),
+        modelOf("demo-both", "embeddings", { request: "0.002" }),
       ],
     });
   if (!isKnown) return json({ error: { code: "authentication_failed", message: "Unknown key." } }, 401);
@@ -126,6 +128,30 @@ describe("cli/relay commands", function () {
     expect((await terminal.run("auth logout")).out).to.contain("No key is kept");
   });
 
+  it("says that a channel is retired, and why", async () => {
+    const { channel, ...account } = CREDITS.aimo;
+    const retired = "The chain skipped a debit of the channel.";
+    const other = await startServer((_, response) =>
+      sendJson(response, 200, {
+        aimo: { ...account, channel: { ...channel, user: 7, mode: "metered", retired } },
+      }),
+    );
+    try {
+      const environment = { AIMO_BASE_URL: other.url, AIMO_API_KEY: KEY };
+      const { out } = await terminal.run("credits balance", { environment });
+      expect(out).to.contain(`retired: ${retired}`).and.to.contain("channel open AMOUNT");
+      const { freePusd, channels } = await terminal.json<{ freePusd: string; channels: object[] }>(
+        "credits balance",
+        { environment },
+      );
+      expect(freePusd).to.equal("1500000000000");
+      expect(channels[0]).to.deep.include({ relayId: 1, userId: 7, mode: "metered", retired });
+      expect(channels[0]).to.deep.include({ availablePusd: "1999999998766", thawingPusd: "500000000000" });
+    } finally {
+      await other.close();
+    }
+  });
+
   it("keeps a key from a pipe or a file, and no key that the relay refuses", async () => {
     expect((await terminal.run("auth login", { readInput: async () => `${KEY}\n` })).code).to.equal(0);
     await writeFile(join(terminal.folder, "key.txt"), "aimo-sk-wrong123\n");
@@ -175,7 +201,12 @@ describe("cli/relay commands", function () {
     expect(code).to.equal(0);
     expect(out).to.match(/demo-text +chat +\$0\.15 in, \$0\.6 out per 1M tokens +2 /);
     expect(out).to.contain("$0.004 an image").and.to.contain("$0.15 per 1M tokens");
-    expect(await terminal.json<object[]>("models list")).to.have.length(3);
+    expect(out)
+      .to.contain("Price (cheapest)")
+      .and.to.contain("the cheapest provider's; the relay adds 5 %")
+      .and.to.match(/demo-moderation +moderations +\$0\.001 a request +2/)
+      .and.to.contain("$0.15 per 1M tokens + $0.002 a request");
+    expect((await terminal.json<{ data: object[] }>("models list")).data).to.have.length(5);
   });
 
   it("streams a chat as it comes, tells its cost apart, and keeps a record without the prompt", async () => {
@@ -192,7 +223,7 @@ describe("cli/relay commands", function () {
 
   it("gives a chat whole with --no-stream, and as JSON", async () => {
     const line = ["chat", "Hi", "--model", "demo-text", "--system", "Be brief.", "--no-stream"];
-    expect((await terminal.run(line, withKey())).out).to.equal("Hi!\n");
+    expect((await terminal.run(line, { ...withKey(), program: "node aimo.mjs" })).out).to.equal("Hi!\n");
     expect(JSON.parse(String(relay.seen.at(-1)?.body)).messages[0]).to.deep.equal({
       role: "system",
       content: "Be brief.",
@@ -224,6 +255,14 @@ describe("cli/relay commands", function () {
     await writeFile(join(terminal.folder, ".aimo/local/network.json"), JSON.stringify(network));
     expect((await terminal.run("credits balance", { environment: {} })).code).to.equal(0);
     expect(relay.seen.at(-1)?.headers.authorization).to.equal(`Bearer ${KEY}`);
+    // A network that is named goes before the environment, which may still speak of the first.
+    const { rename } = await import("node:fs/promises");
+    await rename(join(terminal.folder, ".aimo/local"), join(terminal.folder, "second"));
+    const first = { AIMO_BASE_URL: "http://127.0.0.1:9/v1", AIMO_API_KEY: "aimo-sk-of-the-first" };
+    const named = await terminal.run("credits balance --data second", { environment: first });
+    expect([named.code, named.notes]).to.deep.equal([0, ""]);
+    expect((await terminal.run("credits balance --data third")).notes).to.contain('--data is "third"');
+    await rename(join(terminal.folder, "second"), join(terminal.folder, ".aimo/local"));
     await writeFile(join(terminal.folder, ".aimo/local/network.json"), "{");
     expect((await terminal.run("credits balance", { environment: {} })).notes).to.contain(
       "network.json is not JSON",

@@ -25,6 +25,7 @@ export async function openTerminal(environment: Record<string, string> = {}): Pr
     let out = "";
     const notes: string[] = [];
     const code = await runCli(argv, COMMANDS, {
+      program: "aimo",
       write: (text) => {
         out += text;
       },

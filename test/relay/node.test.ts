@@ -8,6 +8,7 @@ import type { Deployment } from "@aimo/protocol/deployment";
 import { isAimoError } from "@aimo/protocol/errors";
 import { PUSD_PER_USD } from "@aimo/protocol/units";
 import { expect } from "chai";
+import { requireGas } from "../../relay/src/chain/gas-check.ts";
 import { makeConfig, type PartialConfig } from "../../relay/src/config.ts";
 import { startRelay } from "../../relay/src/node.ts";
 import { deployAll } from "../../scripts/deploy.ts";
@@ -43,14 +44,14 @@ describe("a relay node on a chain", function () {
     await writeFile(path, content, { mode: 0o600 });
     return path;
   };
-  const register = async (index: number, bond: bigint) => {
+  const register = async (index: number, bond: bigint, { gas = true } = {}) => {
     const owner = localWallet(chain.url, ACCOUNT.relayOwner + index);
     const signer = generateKey();
     await deposit(chain.url, deployment, owner, BOND);
     const id = await registerRelay({ rpcUrl: chain.url, deployment }, owner, {
       ...{ signerKey: signer.privateKey, feeBps: 500, bond },
     });
-    await faucet(chain.url, deployment, signer.address, PUSD_PER_USD);
+    if (gas) await faucet(chain.url, deployment, signer.address, PUSD_PER_USD);
     return { signer, id };
   };
   const configWith = (change: PartialConfig = {}) =>
@@ -128,6 +129,34 @@ describe("a relay node on a chain", function () {
     const { signer } = await register(1, BOND - 1n);
     const keyFile = await write("unbonded.key", signer.privateKey);
     expect(await refusalOf({ keyFile })).to.equal("not_bonded");
+  });
+
+  it("refuses a key that cannot pay for one batch, and tells of one that can pay for few", async () => {
+    const { signer } = await register(2, BOND, { gas: false });
+    const keyFile = await write("poor.key", signer.privateKey);
+    const error = await startRelay(configWith({ keyFile }), { log: silentLog() }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(isAimoError(error) && [error.code, error.message.includes(signer.address)]).to.deep.equal([
+      "low_gas",
+      true,
+    ]);
+    const told: object[] = [];
+    const log = { warn: (fields: object) => told.push(fields) } as never;
+    const reader = (balance: bigint) => ({
+      public: {
+        getBalance: async () => balance,
+        estimateFeesPerGas: async () => ({ maxFeePerGas: 10n ** 9n }),
+      },
+    });
+    const check = (balance: bigint) =>
+      requireGas({ chain: reader(balance) as never, signer: signer.address, log });
+    await check(10n ** 16n);
+    expect(told).to.deep.equal([]);
+    await check(10n ** 15n);
+    expect(told).to.deep.equal([
+      { code: "low_gas", account: signer.address, balance: `${10n ** 15n}`, advised: `${10n ** 16n}` },
+    ]);
   });
 
   it("refuses another chain, another deployment, and a chain that is not there", async () => {

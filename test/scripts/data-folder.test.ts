@@ -66,6 +66,7 @@ describe("folder of a local network", () => {
     const ports = (server.address() as AddressInfo).port;
     const error = await startLocalNetwork({ ports, dataFolder: folder }).catch((reason: unknown) => reason);
     expect(error).to.include({ code: "port_in_use" });
+    expect((error as { hint: string }).hint).to.contain("--port-base");
     expect(await readFile(join(folder, "user.key"), "utf8")).to.equal("a key");
   });
 });

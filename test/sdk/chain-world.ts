@@ -172,14 +172,26 @@ export async function rotateSigner(
   });
 }
 
+/** What a relay of this chain says of itself. */
+export const identityOf = ({ deployment, ids }: ChainWorld) => ({
+  relay: { id: ids.relayId },
+  chain: { id: deployment.chainId, genesis_hash: deployment.genesisHash },
+  contracts: deployment.contracts,
+});
+
 /** A relay that has nothing but bills and proofs to show. */
 export async function startBillServer(
   world: ChainWorld,
-  shown: { readonly bills: Map<string, unknown>; readonly proofs: Map<string, unknown> },
+  shown: {
+    readonly bills: Map<string, unknown>;
+    readonly proofs: Map<string, unknown>;
+    readonly credits?: unknown;
+  },
 ): Promise<TestServer> {
   const notFound = { error: { code: "not_found", message: "The account has no row in this batch." } };
   return startServer(({ url }, response) => {
-    if (url === "/.well-known/aimo") return sendJson(response, 200, { relay: { id: world.ids.relayId } });
+    if (url === "/.well-known/aimo") return sendJson(response, 200, identityOf(world));
+    if (url === "/v1/credits" && shown.credits) return sendJson(response, 200, shown.credits);
     const found = url.startsWith("/v1/settlements/")
       ? shown.bills.get(url.slice("/v1/settlements/".length))
       : shown.proofs.get(/^\/v1\/generation\/(.*)\/proof$/.exec(url)?.[1] ?? "");

@@ -11,6 +11,7 @@ import {
   prepareWorld,
   recordOf,
   startOf,
+  USER,
   verify,
   world,
 } from "./bill-world.ts";
@@ -105,6 +106,18 @@ describe("sdk/verify, whole bills", function () {
     const extra = { ...recordOf(entry(0)), id: "gen-new", nonce: `0x${"77".repeat(16)}` as const };
     const result = await verify({ known: [...world().entries.map(recordOf), extra] });
     expect([result.ok, result.unbilled, result.unrecorded]).to.deep.equal([true, ["gen-new"], ["gen-first"]]);
+  });
+
+  it("counts no request of another account as one that is not billed, and compares what is billed all the same", async () => {
+    const foreign = { user: USER + 1, epoch: 1 };
+    const extra = { ...recordOf(entry(0)), id: "gen-new", nonce: `0x${"77".repeat(16)}` as const };
+    const all = [...world().entries, world().first].map(recordOf);
+    const result = await verify({ known: [...all, { ...extra, channel: foreign }] });
+    expect([result.ok, result.unbilled]).to.deep.equal([true, []]);
+    const misled = all.map((record) =>
+      record.id === "gen-b" ? { ...record, channel: foreign, costPusd: "1" } : record,
+    );
+    expect(onlyProblem(await verify({ known: misled })).kind).to.equal("overcharged");
   });
 
   it("accepts a leaf of the epoch before only from a batch that was made just before the channel was opened again", async () => {

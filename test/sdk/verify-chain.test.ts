@@ -10,12 +10,13 @@ import { ACCOUNT, localPrivateKey } from "../../scripts/local/wallets.ts";
 import { leafNodes, makeEntries, makeEntry, stepsJson } from "./bill-builder.ts";
 import {
   type ChainWorld,
+  identityOf,
   PROVIDER_SIGNER,
   rotateSigner,
   startBillServer,
   startChainWorld,
 } from "./chain-world.ts";
-import type { TestServer } from "./relay-double.ts";
+import { sendJson, startServer, type TestServer } from "./relay-double.ts";
 
 const NEXT_SIGNER = 18;
 const signer = privateKeyToAccount(localPrivateKey(PROVIDER_SIGNER));
@@ -123,6 +124,45 @@ describe("sdk/verify, against a chain", function () {
     expect([result.ok, result.userId]).to.deep.equal([true, userId]);
     const stranger = verifyBill(parametersOf({ userId: undefined, owner: signer.address }));
     expect(await codeOf(stranger)).to.equal("not_found");
+  });
+
+  it("takes a relay of another chain, or of other contracts, for a mix-up and not for a fraud", async () => {
+    const { chain, contracts, ...identity } = identityOf(world);
+    const others = [
+      { ...identity, contracts, chain: { ...chain, genesis_hash: `0x${"11".repeat(32)}` } },
+      { ...identity, contracts, chain: { ...chain, id: 1 } },
+      { ...identity, chain, contracts: { ...contracts, settlement: signer.address } },
+      { ...identity, chain: { genesis_hash: 5 } },
+    ];
+    const codes: unknown[] = [];
+    for (const other of others) {
+      const stranger = await startServer((_, response) => sendJson(response, 200, other));
+      codes.push(await codeOf(verifyBill(parametersOf({ relayUrl: stranger.url }))));
+      await stranger.close();
+    }
+    expect(codes).to.deep.equal(["wrong_chain", "wrong_chain", "wrong_deployment", "wrong_chain"]);
+  });
+
+  it("says of a request of another account whose it is", async () => {
+    const record = {
+      ...{
+        id: "gen-x",
+        relay: world.ids.relayId,
+        nonce: null,
+        receiptHash: null,
+        costPusd: null,
+        createdAt: "",
+      },
+      ...{ bodyHash: `0x${"00".repeat(32)}` as const, channel: { user: 99, epoch: 1 } },
+    };
+    const error = await verifyGeneration(parametersOf({ id: "gen-x", known: [record] }) as never).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).to.be.instanceOf(AimoError);
+    expect([(error as AimoError).code, (error as AimoError).message]).to.deep.equal([
+      "not_found",
+      `Request gen-x was made by user 99 at relay 1; this is the bill of user ${userId} at relay 1.`,
+    ]);
   });
 
   it("finds an honest bill of a SIGNED channel in order, and names what is altered in it", async () => {

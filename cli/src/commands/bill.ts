@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import { ERRORS } from "@aimo/protocol/errors";
 import {
+  AimoClient,
+  AimoError,
   type BillResult,
   type Problem,
   readRecords,
@@ -68,16 +70,39 @@ export const verify: Command = {
     const parameters = await readParameters(input, context);
     const id = input.text("id");
     context.note(`Verifying the bill of ${parameters.relayUrl} against the chain…`);
-    const result =
-      id === undefined ? await verifyBill(parameters) : await verifyGeneration({ ...parameters, id });
-    const summary = "batches" in result ? billText(result) : generationText(result);
-    return {
-      json: result,
-      text: [summary, ...result.problems.map(problemText), ...verdictOf(result.problems)].join("\n"),
-      exitCode: result.ok ? 0 : 1,
-    };
+    if (id !== undefined) {
+      const result = await verifyGeneration({ ...parameters, id });
+      return resultOf(result, result, [generationText(result), ...verdictOf(result.problems)]);
+    }
+    const result = await verifyBill(parameters);
+    const pendingPusd = await askPending(parameters);
+    const isEmpty = result.batches === 0 && result.problems.length === 0;
+    const verdict = isEmpty ? [NOTHING_YET] : verdictOf(result.problems);
+    return resultOf(result, { ...result, pendingPusd }, [billText(result, pendingPusd), ...verdict]);
   },
 };
+
+const NOTHING_YET =
+  "There is nothing to verify yet: a relay posts when enough has come together, or after a while. Ask again then.";
+
+type Checked = { readonly ok: boolean; readonly problems: readonly Problem[] };
+
+function resultOf({ ok, problems }: Checked, json: object, [summary = "", ...verdict]: readonly string[]) {
+  const text = [summary, ...problems.map(problemText), ...verdict].join("\n");
+  return { json, text, exitCode: ok ? 0 : 1 };
+}
+
+/** What was charged and is on no chain yet, by the relay's word; undefined when it does not say. pUSD. */
+async function askPending({ relayUrl, apiKey }: VerifyParameters): Promise<bigint | undefined> {
+  try {
+    const { channel } = (await new AimoClient({ baseURL: relayUrl, apiKey }).credits()).aimo;
+    if (!channel) return 0n;
+    return BigInt(channel.charged_pusd) + BigInt(channel.pending_pusd) - BigInt(channel.settled_pusd);
+  } catch (error) {
+    if (error instanceof AimoError) return undefined;
+    throw error;
+  }
+}
 
 function verdictOf(problems: readonly Problem[]): string[] {
   if (problems.length === 0)
@@ -90,18 +115,15 @@ function verdictOf(problems: readonly Problem[]): string[] {
   return [`bill_mismatch: ${message} ${hint}`];
 }
 
-function billText({
-  relayId,
-  userId,
-  receipts,
-  batches,
-  billedPusd,
-  unbilled,
-  unrecorded,
-}: BillResult): string {
-  const lines = [
-    `User ${userId} at relay ${relayId}: ${usd(billedPusd)} for ${count(receipts, "receipt")} in ${count(batches, "batch", "batches")}.`,
-  ];
+function billText(result: BillResult, pending: bigint | undefined): string {
+  const { relayId, userId, receipts, batches, billedPusd, unbilled, unrecorded } = result;
+  const sums =
+    batches === 0
+      ? "nothing is settled yet"
+      : `${usd(billedPusd)} for ${count(receipts, "receipt")} in ${count(batches, "batch", "batches")}`;
+  const lines = [`User ${userId} at relay ${relayId}: ${sums}.`];
+  if (pending !== undefined && pending > 0n)
+    lines.push(`Pending: ${usd(pending)} wait to be posted, as the relay says.`);
   if (unbilled.length > 0)
     lines.push(`Not settled (yet), or free: ${count(unbilled.length, "request")} of yours.`);
   if (unrecorded.length > 0)

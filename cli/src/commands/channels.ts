@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
 import { loadOrCreateKey } from "@aimo/node/keys";
 import * as settlement from "@aimo/protocol/actions/settlement";
+import { CHANNEL_MODES } from "@aimo/protocol/deployment";
 import { AimoError } from "@aimo/protocol/errors";
 import { type Address, isAddress } from "viem";
 import { readSum, readWhole, timeOf, usd } from "../amounts.ts";
 import { channelOf, openChannel, requireActiveRelay } from "../channel.ts";
+import { channelState } from "../channel-state.ts";
 import {
   CHAIN_OPTIONS,
   type Command,
@@ -34,16 +36,6 @@ async function open(input: CommandInput, context: CliContext) {
   const settings = await loadSettings(input, context);
   const relayId = await relayIdOf(settings, input.text("relay"));
   return { relayId, wallet: await openWallet(settings, context) };
-}
-
-/** The channel as it is now, as text and JSON. */
-async function stateOf(wallet: Wallet, relayId: number) {
-  const { userId, free } = await creditsOf(wallet);
-  const channel = await channelOf(wallet, relayId, userId);
-  return {
-    text: `User ${userId} has ${usd(channel.available)} in its channel to relay ${relayId}, and ${usd(free)} of free credits.`,
-    json: { userId, relayId, freePusd: free, channel },
-  };
 }
 
 export const channelOpen: Command = {
@@ -90,7 +82,7 @@ export const channelOpen: Command = {
     await ensureCredits(wallet, amount);
     const expiry = wallet.chain.time.now() + days * SECONDS_PER_DAY;
     await openChannel(wallet, { relayId, amount, expiry, ...session });
-    const state = await stateOf(wallet, relayId);
+    const state = await channelState(wallet, relayId);
     return { ...state, text: `${state.text}${isSigned ? signedNote(session.sessionKey) : ""}` };
   },
 };
@@ -130,10 +122,11 @@ export const channelRevokeKey: Command = {
   options: OPTIONS,
   async run(input, context) {
     const { relayId, wallet } = await open(input, context);
+    await requireSigned(wallet, relayId);
     const { deployment } = wallet.chain;
     const label = `Revocation of the session key of the channel to relay ${relayId}`;
     await settlement.revokeSessionKey(wallet, { deployment, relayId, label });
-    const state = await stateOf(wallet, relayId);
+    const state = await channelState(wallet, relayId);
     const until = timeOf(state.json.channel.settleBy);
     return {
       ...state,
@@ -141,6 +134,16 @@ export const channelRevokeKey: Command = {
     };
   },
 };
+
+async function requireSigned(wallet: Wallet, relayId: number): Promise<void> {
+  const { userId } = await creditsOf(wallet);
+  const { epoch, mode } = await channelOf(wallet, relayId, userId);
+  if (epoch === 0 || mode === CHANNEL_MODES.signed) return;
+  throw new AimoError("invalid_request", {
+    message: `The channel to relay ${relayId} is metered: it has no session key. Nothing was sent.`,
+    hint: "Ask its credits back with `aimo channel thaw`; a lost API key ends with `aimo keys revoke`.",
+  });
+}
 
 export const channelThaw: Command = {
   name: "channel thaw",
@@ -162,9 +165,9 @@ export const channelThaw: Command = {
     const { deployment } = wallet.chain;
     const label = `Thaw of the channel to relay ${relayId}`;
     await settlement.thawChannel(wallet, { deployment, relayId, amount: amount ?? all, label });
-    const state = await stateOf(wallet, relayId);
-    const { thawAmount, thawEnd } = state.json.channel;
-    return { ...state, text: `${usd(thawAmount)} can be withdrawn from ${timeOf(thawEnd)} on.` };
+    const state = await channelState(wallet, relayId);
+    const { thawingPusd, thawEnd } = state.json.channel;
+    return { ...state, text: `${usd(thawingPusd)} can be withdrawn from ${timeOf(thawEnd)} on.` };
   },
 };
 
@@ -177,7 +180,7 @@ export const channelCancelThaw: Command = {
     const { deployment } = wallet.chain;
     const label = `End of the thaw of the channel to relay ${relayId}`;
     await settlement.cancelThaw(wallet, { deployment, relayId, label });
-    return stateOf(wallet, relayId);
+    return channelState(wallet, relayId);
   },
 };
 
@@ -190,6 +193,6 @@ export const channelWithdraw: Command = {
     const { deployment } = wallet.chain;
     const label = `Withdrawal from the channel to relay ${relayId}`;
     await settlement.withdrawChannel(wallet, { deployment, relayId, label });
-    return stateOf(wallet, relayId);
+    return channelState(wallet, relayId);
   },
 };

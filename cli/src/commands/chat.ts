@@ -54,7 +54,7 @@ export const chat: Command = {
     const charge = BigInt(aimo?.cost_pusd ?? 0);
     if (aimo)
       context.note(`${request.model}, provider ${aimo.provider.id}, ${usd(charge)}, ${aimo.generation_id}`);
-    return { text: isStreamed ? "" : text, json: { model: request.model, text, aimo } };
+    return { text: isStreamed ? "" : text, isVerbatim: true, json: { model: request.model, text, aimo } };
   },
 };
 

@@ -1,10 +1,13 @@
-import type { CreditsJson } from "@aimo/protocol/routes";
+import { ERRORS } from "@aimo/protocol/errors";
+import type { ChannelJson, CreditsJson } from "@aimo/protocol/routes";
 import { privateKeyToAccount } from "viem/accounts";
 import { readSum, readWhole, timeOf, usd } from "../amounts.ts";
-import { authorizeChannel, channelOf, fundChannel, requireFundable } from "../channel.ts";
+import { authorizeChannel, fundChannel, requireFundable } from "../channel.ts";
+import { channelState, channelsOf } from "../channel-state.ts";
 import { CHAIN_OPTIONS, type Command, RELAY_OPTIONS, UsageError, WALLET_OPTIONS } from "../command.ts";
 import { creditsOf, deposit } from "../deposit.ts";
 import { openClient, relayIdOf } from "../relay.ts";
+import { refuseRetired } from "../retired.ts";
 import { openSession } from "../session.ts";
 import { loadSettings } from "../settings.ts";
 import { loadWalletKey, openChain, openWallet } from "../wallet.ts";
@@ -47,19 +50,15 @@ export const buy: Command = {
       return { text: `User ${userId} has ${usd(free)} of free credits.`, json: { userId, freePusd: free } };
     }
     const relayId = await relayIdOf(settings, input.text("relay"));
-    await requireFundable(wallet, relayId);
+    const running = await requireFundable(wallet, relayId);
+    if (running) await refuseRetired(settings, context, running);
     const plan = { relayId, amount, expiry: wallet.chain.time.now() + days * SECONDS_PER_DAY };
     if (isGasless) await authorizeChannel(wallet, (await openSession(settings, context)).client, plan);
     else {
       await deposit(wallet, amount);
       await fundChannel(wallet, plan);
     }
-    const { userId, free } = await creditsOf(wallet);
-    const { available, epoch } = await channelOf(wallet, relayId, userId);
-    return {
-      text: `User ${userId} has ${usd(available)} in its channel to relay ${relayId}, and ${usd(free)} of free credits.`,
-      json: { userId, relayId, epoch, channelPusd: available, freePusd: free },
-    };
+    return channelState(wallet, relayId);
   },
 };
 
@@ -67,44 +66,70 @@ export const balance: Command = {
   name: "credits balance",
   summary: "Show your credits and your channel to the relay",
   description:
-    "Asks the relay with your API key. With --wallet it asks the chain instead, and needs no key and no relay that works.",
+    "Asks the relay with your API key. With --wallet it asks the chain instead, and needs no key and no relay that works:\n" +
+    "it lists your channels to all relays. What a relay has not settled yet, and whether it still charges a channel, it\n" +
+    "alone knows.",
   options: { ...RELAY_OPTIONS, ...CHAIN_OPTIONS, ...WALLET_OPTIONS },
   async run(input, context) {
     const settings = await loadSettings(input, context);
-    if (input.text("wallet") === undefined) {
-      const credits = await openClient(settings).credits();
-      return { text: relayText(credits), json: credits };
-    }
+    if (input.text("wallet") === undefined) return relayBalance(await openClient(settings).credits());
     const account = privateKeyToAccount((await loadWalletKey(settings, context)).privateKey);
     const wallet = { chain: await openChain(settings), account };
     const { userId, free } = await creditsOf(wallet);
-    const relayId = await relayIdOf(settings).catch(() => undefined);
-    const channel = relayId === undefined ? undefined : await channelOf(wallet, relayId, userId);
+    const channels = await channelsOf(wallet, userId);
     const lines = [`User ${userId} (${account.address}): ${usd(free)} of free credits.`];
-    if (channel) {
-      lines.push(`Channel to relay ${relayId}: ${usd(channel.available)} left, ${usd(channel.spent)} spent.`);
-      lines.push(...thawLines(channel.thawAmount, channel.thawEnd));
+    for (const { relayId, availablePusd, spentPusd, thawingPusd, thawEnd } of channels) {
+      lines.push(`Channel to relay ${relayId}: ${usd(availablePusd)} left, ${usd(spentPusd)} spent.`);
+      lines.push(...thawLines(thawingPusd, thawEnd));
     }
-    return {
-      text: lines.join("\n"),
-      json: { userId, owner: account.address, freePusd: free, relayId, channel },
-    };
+    if (channels.length === 0) lines.push("No channel to any relay.");
+    return { text: lines.join("\n"), json: { userId, owner: account.address, freePusd: free, channels } };
   },
 };
 
-function relayText({ aimo }: CreditsJson): string {
-  const free = `Free credits: ${usd(BigInt(aimo.credits_pusd))}.`;
-  if (!aimo.channel) return `${free}\nNo channel to this relay: open one with \`aimo credits buy\`.`;
-  const { relay, free_pusd, charged_pusd, pending_pusd, held_pusd, settled_pusd, limit_pusd } = aimo.channel;
-  const { thawing_pusd = "0", thaw_end = 0 } = aimo.channel;
-  const amount = (text: string) => usd(BigInt(text));
+/** What the relay says of the account. */
+function relayBalance({ aimo }: CreditsJson) {
+  const free = BigInt(aimo.credits_pusd);
+  const channel = aimo.channel && channelOfRelay(aimo.channel);
+  const lines = channel
+    ? channelLines(channel)
+    : ["No channel to this relay: open one with `aimo credits buy`."];
+  return {
+    text: [`Free credits: ${usd(free)}.`, ...lines].join("\n"),
+    json: { freePusd: free, channels: channel ? [channel] : [] },
+  };
+}
+
+type RelayChannel = ReturnType<typeof channelOfRelay>;
+
+/** Its names are this program's, as everywhere in its JSON. */
+function channelOfRelay(channel: ChannelJson) {
+  const { relay: relayId, user: userId, epoch, mode, voucher_pusd: voucherPusd, retired } = channel;
+  return {
+    ...{ relayId, userId, epoch, mode },
+    limitPusd: BigInt(channel.limit_pusd),
+    availablePusd: BigInt(channel.free_pusd),
+    chargedPusd: BigInt(channel.charged_pusd),
+    settledPusd: BigInt(channel.settled_pusd),
+    pendingPusd: BigInt(channel.pending_pusd),
+    heldPusd: BigInt(channel.held_pusd),
+    thawingPusd: BigInt(channel.thawing_pusd ?? 0),
+    thawEnd: channel.thaw_end ?? 0,
+    ...(voucherPusd === undefined ? {} : { voucherPusd: BigInt(voucherPusd) }),
+    ...(retired === undefined ? {} : { retired }),
+  };
+}
+
+function channelLines(channel: RelayChannel): string[] {
+  const { relayId, retired, thawingPusd, thawEnd } = channel;
+  const why = retired === undefined ? [] : [`  retired: ${retired} ${ERRORS.channel_retired.hint}`];
   return [
-    free,
-    `Channel to relay ${relay}: ${amount(free_pusd)} left of ${amount(limit_pusd)}.`,
-    `  charged ${amount(charged_pusd)} (${amount(settled_pusd)} of it settled on the chain)`,
-    `  pending ${amount(pending_pusd)}, held for requests in flight ${amount(held_pusd)}`,
-    ...thawLines(BigInt(thawing_pusd), thaw_end),
-  ].join("\n");
+    `Channel to relay ${relayId}: ${usd(channel.availablePusd)} left of ${usd(channel.limitPusd)}.`,
+    ...why,
+    `  charged ${usd(channel.chargedPusd)} (${usd(channel.settledPusd)} of it settled on the chain)`,
+    `  pending ${usd(channel.pendingPusd)}, held for requests in flight ${usd(channel.heldPusd)}`,
+    ...thawLines(thawingPusd, thawEnd),
+  ];
 }
 
 /** What was asked back is still in the channel, but no request can use it. */

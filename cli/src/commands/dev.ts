@@ -60,9 +60,16 @@ export const dev: Command = {
       summary: "OpenAI-compatible server to put behind another provider",
     },
     model: { type: "string", value: "NAME", summary: "the model of that server" },
+    workers: {
+      type: "string",
+      value: "N",
+      default: "1",
+      summary: "processes of each relay that serve requests, 1 to 12",
+    },
   },
   async run(input, context) {
     const ports = readWhole("--port-base", input.text("port-base") ?? "", [0, 65_000]);
+    const workers = readWhole("--workers", input.text("workers") ?? "", [1, 12]);
     const url = input.text("upstream");
     const model = input.text("model");
     if ((url === undefined) !== (model === undefined))
@@ -71,7 +78,7 @@ export const dev: Command = {
     const { startLocalNetwork } = await loadLocalNetwork();
     const network = await startLocalNetwork({
       ports: ports === 0 ? "free" : ports,
-      dataFolder,
+      ...{ dataFolder, workers },
       progress: context.note,
       ...(url === undefined ? {} : { upstream: { url, model } }),
     });

@@ -24,10 +24,19 @@ function readKeySettings(input: CommandInput): KeySettings {
     ...(limit === undefined ? {} : { limit: Number(limit) }),
     ...(resets ? { limit_reset: resets } : {}),
     ...(models === undefined ? {} : { models: models.split(",").map((model) => model.trim()) }),
-    ...(expires === undefined ? {} : { expires_at: expires }),
+    ...(expires === undefined ? {} : { expires_at: readTime(expires) }),
     ...(input.flag("show-usage") ? { show_usage: "always" as const } : {}),
     ...readLimits(input),
   };
+}
+
+/** A time to come, as the relay takes it; `2030-01-01` is that day's first moment in UTC. */
+function readTime(text: string): string {
+  const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
+  if (at > Date.now()) return new Date(at).toISOString();
+  throw new UsageError(
+    `--expires is "${text}": use a time to come in ISO 8601, such as 2030-01-31 or 2030-01-31T12:00:00Z.`,
+  );
 }
 
 function readLimits(input: CommandInput): KeySettings {
@@ -96,7 +105,7 @@ export const list: Command = {
     const { client } = await openSession(await loadSettings(input, context), context);
     const { data } = await client.keys.list();
     const text = data.length === 0 ? "The account has no keys." : keysTable(data);
-    return { text, json: data };
+    return { text, json: { data } };
   },
 };
 

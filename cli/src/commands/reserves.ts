@@ -37,7 +37,7 @@ async function stateOf({ wallet, relayId, providerId }: Pair) {
   const thaw = thawing > 0n ? `, of which ${usd(thawing)} thaw until ${timeOf(thawEnd)}` : "";
   return {
     text: `The reserve of relay ${relayId} for provider ${providerId} is ${usd(amount)}${thaw}.`,
-    json: { relayId, providerId, amountPusd: amount, thawingPusd: thawing, thawEnd },
+    json: { relayId, providerId, reservePusd: amount, thawingPusd: thawing, thawEnd },
   };
 }
 
@@ -96,6 +96,17 @@ export const reserveThaw: Command = {
   },
 };
 
+/** The contract's own refusal speaks of users' channels. */
+async function requireThaw({ wallet, relayId, providerId }: Pair): Promise<void> {
+  const { public: reader, deployment } = wallet.chain;
+  const { thawEnd } = await reserves.reserveOf(reader, { deployment, relayId, providerId });
+  if (thawEnd !== 0) return;
+  throw new AimoError("invalid_request", {
+    message: `Nothing thaws in the reserve of relay ${relayId} for provider ${providerId}. Nothing was sent.`,
+    hint: "Start a thaw with `aimo relay reserve thaw`.",
+  });
+}
+
 export const reserveCancelThaw: Command = {
   name: "relay reserve cancel-thaw",
   summary: "Leave in a provider's reserve what you asked back",
@@ -103,6 +114,7 @@ export const reserveCancelThaw: Command = {
   options: OPTIONS,
   async run(input, context) {
     const pair = await openPair(input, context);
+    await requireThaw(pair);
     const { wallet, relayId, providerId } = pair;
     const { deployment } = wallet.chain;
     const label = `End of the thaw of the reserve for provider ${providerId}`;
@@ -118,6 +130,7 @@ export const reserveWithdraw: Command = {
   options: OPTIONS,
   async run(input, context) {
     const pair = await openPair(input, context);
+    await requireThaw(pair);
     const { wallet, relayId, providerId } = pair;
     const { deployment } = wallet.chain;
     const label = `Withdrawal from the reserve for provider ${providerId}`;
@@ -158,17 +171,26 @@ export const reserveShow: Command = {
       found.push(...page.filter(({ account, reserve }) => account.enlisted || reserve.amount > 0n));
       firstProviderId = next;
     }
-    const rows = found.map(({ providerId, reserve, account, creditLimit }) => [
-      String(providerId),
-      usd(reserve.amount),
-      usd(reserve.thawing),
-      usd(creditLimit),
-      usd(account.claimable),
-      usd(account.paid),
+    const pairs = found.map(({ providerId, reserve, account, creditLimit }) => ({
+      providerId,
+      reservePusd: reserve.amount,
+      thawingPusd: reserve.thawing,
+      thawEnd: reserve.thawEnd,
+      creditLimitPusd: creditLimit,
+      claimablePusd: account.claimable,
+      paidPusd: account.paid,
+    }));
+    const rows = pairs.map((pair) => [
+      String(pair.providerId),
+      usd(pair.reservePusd),
+      usd(pair.thawingPusd),
+      usd(pair.creditLimitPusd),
+      usd(pair.claimablePusd),
+      usd(pair.paidPusd),
     ]);
     const head = [">PROVIDER", ">RESERVE", ">THAWING", ">CREDIT LIMIT", ">CLAIMABLE", ">PAID IN ALL"];
     const text = rows.length === 0 ? `Relay ${relayId} has no reserves and owes nobody.` : table(head, rows);
-    return { text, json: { relayId, pairs: found } };
+    return { text, json: { relayId, pairs } };
   },
 };
 

@@ -21,6 +21,7 @@ export function channelJson(relayId: number, balance: ChannelBalance, onChain?: 
     thawing_pusd: balance.thawing.toString(),
     thaw_end: balance.thawEnd,
     ...(balance.voucher === undefined ? {} : { voucher_pusd: balance.voucher.toString() }),
+    ...(balance.retired === undefined ? {} : { retired: balance.retired }),
     ...(onChain ? { settle_by: onChain.settleBy, expiry: onChain.expiry } : {}),
   };
 }

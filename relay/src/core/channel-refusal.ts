@@ -19,7 +19,7 @@ export function channelRefusal(
     });
   if (retired !== undefined)
     return new AimoError("channel_retired", {
-      message: `${retired} Close the channel and open it again: its next epoch is served.`,
+      message: `${retired} Thaw the channel, withdraw from it and open it again: its next epoch is served.`,
       details,
     });
   return undefined;

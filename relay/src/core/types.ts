@@ -61,6 +61,8 @@ export type ChannelBalance = {
   readonly thawEnd: number;
   /** SIGNED channels: the highest voucher, 0 without one. */
   readonly voucher?: bigint;
+  /** Why this epoch is charged no more. */
+  readonly retired?: string;
 };
 
 /** Who calls: the account, the key and what the key may do. Made once by authentication. */

@@ -5,6 +5,7 @@ import { offersTopic } from "@aimo/protocol/announcement";
 import type { Deployment } from "@aimo/protocol/deployment";
 import type { Hex } from "viem";
 import type { ProviderRegistry } from "../flow/ports.ts";
+import { watchLoneliness } from "./lonely.ts";
 import type { LiveOffers } from "./offer-book.ts";
 
 export type GossipOptions = {
@@ -48,9 +49,11 @@ export async function startGossip(options: GossipOptions): Promise<P2p> {
       return verdict;
     },
   });
+  const stopWatching = watchLoneliness({ p2p, bootstrap, log });
   return {
     ...p2p,
     close: async () => {
+      stopWatching();
       for (const timer of timers) clearTimeout(timer);
       await p2p.close();
     },

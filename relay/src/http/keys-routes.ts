@@ -36,6 +36,7 @@ export const keysRoutes: FastifyPluginAsyncTypebox<KeysOptions> = async (app, op
       if (owner.userId === 0)
         throw new AimoError("insufficient_credits", {
           message: `${owner.owner} has not deposited credits yet.`,
+          hint: "Deposit first, with `aimo credits buy`; then make the key.",
         });
       const { key, record } = await keys.create(owner, { ...DEFAULTS, ...settingsOf(request.body, now()) });
       return reply.code(201).send({ key, data: show(record) });

@@ -31,6 +31,7 @@ export const presetsRoutes: FastifyPluginAsyncTypebox<PresetsOptions> = async (a
       if (userId === 0)
         throw new AimoError("insufficient_credits", {
           message: `${access.owner(request)} has not deposited credits yet.`,
+          hint: "Deposit first, with `aimo credits buy`; then make the preset.",
         });
       const { slug, ...changes } = request.body;
       const preset = await presets.create(userId, slug, changed(EMPTY, changes));

@@ -93,6 +93,7 @@ export class Channels implements VoucherBook {
       ...(isSigned(onChain)
         ? { voucher: this.#vouchers.highestOf(userId, onChain.epoch)?.cumulative ?? 0n }
         : {}),
+      ...(state.retired === undefined ? {} : { retired: state.retired }),
     };
   }
 

@@ -2,6 +2,7 @@ import { protocolClockAbi } from "@aimo/protocol/abi/protocol-clock";
 import { isAimoError } from "@aimo/protocol/errors";
 import { PUSD_PER_USD as USD } from "@aimo/protocol/units";
 import { expect } from "chai";
+import { channelJson } from "../../../relay/src/core/account-json.ts";
 import { openChannel } from "../../../scripts/local/register.ts";
 import { ACCOUNT, localWallet, write } from "../../../scripts/local/wallets.ts";
 import { refusalOf, stateOf } from "./network.ts";
@@ -57,6 +58,9 @@ describe("channels that a relay cannot charge, on a real chain", function () {
     // The chain would take a debit of what is left, from the total where it stands.
     expect((await money.accounts.refreshChannel(userId))?.available).to.equal(CENT);
     expect(refusalOf(money, userId)).to.equal("channel_retired");
+    const balance = money.ledger.balanceOf(userId);
+    expect(balance?.retired).to.be.a("string");
+    expect(balance && channelJson(money.relayId, balance).retired).to.equal(balance?.retired);
     await money.journal.close();
 
     const second = await start();

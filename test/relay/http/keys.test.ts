@@ -86,7 +86,11 @@ describe("keys", () => {
     const stranger = privateKeyToAccount(generatePrivateKey());
     const message = await client.makeMessage({ address: stranger.address });
     const { token } = await jsonOf(await client.signIn(message, stranger));
-    expect((await client.call("POST", "/v1/keys", token, {})).status).to.equal(402);
+    const refused = await client.call("POST", "/v1/keys", token, {});
+    expect(refused.status).to.equal(402);
+    expect((await jsonOf(refused)).error.metadata.hint)
+      .to.contain("Deposit first")
+      .and.not.to.contain("max_tokens");
     expect((await jsonOf(await client.call("GET", "/v1/credits", token))).data.total_credits).to.equal(0);
   });
 

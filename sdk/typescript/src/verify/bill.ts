@@ -46,7 +46,7 @@ export async function checkBill(parameters: CheckBillParameters): Promise<BillRe
     problems.push(...(await checkRow(bill, { userId, row, facts, seen })));
     lines.push(...bill.lines.filter((line) => typeof line !== "string"));
   }
-  const recorded = known ? checkRecords({ known, lines, problems, facts }) : undefined;
+  const recorded = known ? checkRecords({ known, userId, lines, problems, facts }) : undefined;
   const all = recorded?.problems ?? problems;
   return {
     ok: all.length === 0,

@@ -6,6 +6,7 @@ import type { ChainFacts, Problem } from "./types.ts";
 
 export type CheckRecordsParameters = {
   readonly known: readonly RequestRecord[];
+  readonly userId: number;
   readonly lines: readonly Line[];
   readonly problems: readonly Problem[];
   readonly facts: Pick<ChainFacts, "relayId" | "separator">;
@@ -19,7 +20,8 @@ export type RecordsResult = {
 };
 
 /** Compares a bill with what the client kept: names what is missing by its id, and finds what was changed. */
-export function checkRecords({ known, lines, problems, facts }: CheckRecordsParameters): RecordsResult {
+export function checkRecords(parameters: CheckRecordsParameters): RecordsResult {
+  const { known, userId, lines, problems, facts } = parameters;
   const records = known.filter(({ relay }) => relay === null || relay === facts.relayId);
   const lineOf = new Map<RequestRecord, Line>();
   const unmatched: Line[] = [];
@@ -29,7 +31,10 @@ export function checkRecords({ known, lines, problems, facts }: CheckRecordsPara
     if (record) lineOf.set(record, line);
     else unmatched.push(line);
   }
-  const unbilled = records.filter((record) => !lineOf.has(record));
+  // A file may have the requests of several accounts. What is billed here is compared whoever it is said to be of: the
+  // relay said it.
+  const isOwn = ({ channel }: RequestRecord) => channel === null || channel.user === userId;
+  const unbilled = records.filter((record) => !lineOf.has(record) && isOwn(record));
   const named = nameDropped(problems, unbilled);
   const found = [...lineOf].flatMap(([record, line]) => differences(record, line, problems));
   const lost = new Set(named.flatMap(({ kind, id }) => (kind === "dropped" && id !== undefined ? [id] : [])));

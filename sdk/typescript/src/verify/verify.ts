@@ -13,6 +13,7 @@ import { checkLine, type Finding } from "./line.ts";
 import { type Proof, parseProof, ShapeError } from "./parse.ts";
 import { checkRecords } from "./records.ts";
 import { checkUserLeaf, nodeOfLine } from "./row.ts";
+import { requireSameChain } from "./same-chain.ts";
 import { asking, openSnapshot, type Snapshot } from "./snapshot.ts";
 import type { ChainFacts, PostedRow, Problem } from "./types.ts";
 
@@ -54,7 +55,7 @@ type Scene = {
  * Verifies everything that a relay has billed a user, included and complete, against the chain: every post's rows, the
  * user's leaf and each receipt under it, the provider's signature, price, fee and the request it is for. What the
  * relay says is only ever checked. Throws AimoError when chain or relay cannot be read; what is wrong with the bill is
- * in `problems`.
+ * in `problems`. Throws `wrong_chain` and `wrong_deployment` when the relay says that it settles elsewhere.
  */
 export async function verifyBill(parameters: VerifyParameters): Promise<BillResult> {
   const scene = await openScene(parameters);
@@ -73,7 +74,8 @@ export async function verifyBill(parameters: VerifyParameters): Promise<BillResu
 
 /**
  * Verifies one request's receipt: that it is signed, fairly priced and under the batch's root on the chain. Throws
- * `not_found` for an id that neither the relay nor `known` has: nothing says that there was such a request.
+ * `not_found` for an id that neither the relay nor `known` has, since nothing says that there was such a request, and
+ * for one that `known` has of another account or relay.
  */
 export async function verifyGeneration(
   parameters: VerifyParameters & { readonly id: string },
@@ -84,6 +86,7 @@ export async function verifyGeneration(
   const account = await readAccount(snapshot, relayId, userId);
   const records = known?.filter((record) => record.id === id) ?? [];
   const proof = await readProof(client, id, { isKnown: records.length > 0 });
+  if (typeof proof === "string") refuseForeign(records, scene);
   if (typeof proof === "string")
     return resultOf(scene, id, undefined, [{ kind: "unproven", id, detail: proof }]);
   const row = account.rows.find(({ batchNo, isSkipped }) => batchNo === proof.batchNo && !isSkipped);
@@ -94,8 +97,21 @@ export async function verifyGeneration(
   const place = { batchNo: row.batchNo, row: row.rowIndex, leaf: leafIndex };
   const interval = [line.userCumulative - line.charge, line.userCumulative] as const;
   const problems: Problem[] = finding ? [{ ...finding, id, ...place, interval }] : [];
-  const checked = checkRecords({ known: records, lines: [line], problems, facts });
+  const checked = checkRecords({ known: records, userId, lines: [line], problems, facts });
   return resultOf(scene, id, proof, checked.problems);
+}
+
+/** Without a proof, what the record says is what there is. */
+function refuseForeign(records: readonly RequestRecord[], { relayId, userId }: Scene): void {
+  const [record] = records;
+  if (!record?.channel) return;
+  const { relay, channel } = record;
+  if (channel.user === userId && (relay === null || relay === relayId)) return;
+  throw new AimoError("not_found", {
+    message: `Request ${record.id} was made by user ${channel.user} at relay ${relay ?? relayId}; this is the bill of user ${userId} at relay ${relayId}.`,
+    hint: "Verify with the key of its account, at its relay.",
+    status: 404,
+  });
 }
 
 function resultOf(
@@ -154,7 +170,9 @@ async function openScene(parameters: VerifyParameters): Promise<Scene> {
   const { rpcUrl, deployment, relayUrl, apiKey } = parameters;
   const client = new AimoClient({ baseURL: relayUrl, apiKey, fetch: parameters.fetch });
   const snapshot = await openSnapshot({ rpcUrl, deployment });
-  const relayId = parameters.relayId ?? (await client.wellKnown()).relay.id;
+  const identity = await client.wellKnown();
+  await requireSameChain(identity, snapshot);
+  const relayId = parameters.relayId ?? identity.relay.id;
   const userId = parameters.userId ?? (await findUser(parameters.owner, snapshot, client));
   return { client, snapshot, relayId, userId, facts: await readFacts(snapshot, relayId) };
 }
