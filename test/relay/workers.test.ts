@@ -198,9 +198,13 @@ describe("a relay with workers", function () {
   it("lets an address have as many connections as one process would", async () => {
     await start({ http: { port: 0, maxConnectionsPerAddress: 4, uncountedAddresses: ["::1"] } });
     const sockets = Array.from({ length: 10 }, () => connect(Number(new URL(network.url).port), "127.0.0.1"));
+    for (const socket of sockets) socket.on("error", () => {}).resume();
+    // All are counted before one of them can end: those that are refused are told so by their first request.
+    await until(() => sockets.filter(({ closed }) => closed).length === 2);
     const statuses = await Promise.all(
       sockets.map(async (socket) => {
-        socket.on("error", () => {}).write("GET /health HTTP/1.1\r\nhost: a\r\n\r\n");
+        if (socket.closed) return "closed";
+        socket.write("GET /health HTTP/1.1\r\nhost: a\r\n\r\n");
         const [first] = await Promise.race([once(socket, "data"), once(socket, "close")]).catch(() => []);
         return first instanceof Buffer ? first.toString().slice(9, 12) : "closed";
       }),
