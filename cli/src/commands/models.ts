@@ -1,4 +1,4 @@
-import type { ModelJson, PricingJson } from "@aimo/protocol/routes";
+import type { ModelJson, PricingJson } from "@aimo/protocol/model-routes";
 import { AimoClient } from "@aimo/sdk";
 import { table } from "../amounts.ts";
 import { type Command, RELAY_OPTIONS } from "../command.ts";

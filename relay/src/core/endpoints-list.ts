@@ -1,4 +1,4 @@
-import type { EndpointJson, EndpointsJson, ProviderJson } from "@aimo/protocol/routes";
+import type { EndpointJson, EndpointsJson, ProviderJson } from "@aimo/protocol/model-routes";
 import { announcedBy, completionTokensOf, parametersOf, pricingJson } from "./model-traits.ts";
 import { listModels } from "./models-list.ts";
 import { type Counts, type Observed, uptimeOf } from "./observations.ts";

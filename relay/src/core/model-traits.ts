@@ -1,5 +1,5 @@
 import type { ModelOffer, Route } from "@aimo/protocol/announcement";
-import type { ArchitectureJson, PricingJson } from "@aimo/protocol/routes";
+import type { ArchitectureJson, PricingJson } from "@aimo/protocol/model-routes";
 import { formatUnitPrice, type Price, type UnitKind } from "@aimo/protocol/units";
 import type { Offer } from "./types.ts";
 

@@ -1,5 +1,5 @@
 import type { ModelOffer } from "@aimo/protocol/announcement";
-import type { ModelJson, ProviderClaims } from "@aimo/protocol/routes";
+import type { ModelJson, ProviderClaims } from "@aimo/protocol/model-routes";
 import type { Price } from "@aimo/protocol/units";
 import { architectureOf, completionTokensOf, parametersOf, pricingJson } from "./model-traits.ts";
 import type { Offer } from "./types.ts";

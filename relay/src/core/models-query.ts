@@ -1,6 +1,6 @@
 import { ROUTES } from "@aimo/protocol/announcement";
 import { AimoError } from "@aimo/protocol/errors";
-import type { ModelJson } from "@aimo/protocol/routes";
+import type { ModelJson } from "@aimo/protocol/model-routes";
 import type { Seen } from "./endpoints-list.ts";
 import { announcedBy, architectureOf, usualPrice } from "./model-traits.ts";
 import { listModels } from "./models-list.ts";

@@ -1,6 +1,7 @@
 import type { BillPage, GenerationProof, SettlementBill } from "@aimo/protocol/bill";
 import type { GenerationJson } from "@aimo/protocol/generation";
-import type { ChannelJson, CreditsJson, KeyJson, ModelJson, WellKnown } from "@aimo/protocol/routes";
+import type { ModelJson } from "@aimo/protocol/model-routes";
+import type { ChannelJson, CreditsJson, KeyJson, WellKnown } from "@aimo/protocol/routes";
 import type { Address, Hex } from "viem";
 import type { RequestOptions, Transport } from "../transport.ts";
 
