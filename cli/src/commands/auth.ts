@@ -70,9 +70,9 @@ export const session: Command = {
   examples: ["export AIMO_SESSION=$(aimo auth session --wallet owner.key)"],
   async run(input, context) {
     const { session: opened } = await openSession(await loadSettings(input, context), context);
-    const { token, address, expires_at } = opened;
-    context.note(`Valid until ${expires_at}.`);
-    return { text: token, json: { token, address, expires_at } };
+    const { token, address, expires_at: expiresAt } = opened;
+    context.note(`Valid until ${expiresAt}.`);
+    return { text: token, json: { token, address, expiresAt } };
   },
 };
 

@@ -1,5 +1,5 @@
 import { AimoError } from "@aimo/protocol/errors";
-import type { PresetSettings } from "@aimo/protocol/routes";
+import type { PresetSettings } from "@aimo/protocol/presets";
 import { readAsk } from "./ask.ts";
 import { invalid, isMissing, type Json, refuseDepth, without } from "./dialects/dialect.ts";
 import { checkRanges } from "./parameter-ranges.ts";

@@ -1,4 +1,4 @@
-import type { PresetSettings } from "@aimo/protocol/routes";
+import type { PresetSettings } from "@aimo/protocol/presets";
 import type { Preset } from "../core/preset.ts";
 
 /** store/: presets of accounts, bounded in number. A change is durable when it resolves. */

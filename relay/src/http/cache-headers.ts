@@ -1,5 +1,6 @@
 import { AimoError } from "@aimo/protocol/errors";
-import { type PresetSettings, ROUTE_HEADERS } from "@aimo/protocol/routes";
+import type { PresetSettings } from "@aimo/protocol/presets";
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CacheHit } from "../flow/cache-ports.ts";
 import type { CacheWish } from "../flow/serve-cached.ts";

@@ -1,5 +1,5 @@
 import { AimoError } from "@aimo/protocol/errors";
-import type { PresetJson, PresetSettings } from "@aimo/protocol/routes";
+import type { PresetJson, PresetSettings } from "@aimo/protocol/presets";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { FastifyRequest } from "fastify";
 import type { Static } from "typebox";

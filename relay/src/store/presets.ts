@@ -1,6 +1,6 @@
 import type { Database } from "@aimo/node/data-dir";
 import { AimoError } from "@aimo/protocol/errors";
-import type { PresetSettings } from "@aimo/protocol/routes";
+import type { PresetSettings } from "@aimo/protocol/presets";
 import type { Preset } from "../core/preset.ts";
 import type { Presets } from "../flow/preset-ports.ts";
 import { BUCKETS } from "./buckets.ts";
