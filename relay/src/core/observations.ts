@@ -42,7 +42,11 @@ const NOT_ITS_FAULT: ReadonlySet<ErrorCode> = new Set([
   "rate_limit_exceeded",
   "credit_limit_reached",
   "shutting_down",
+  "cancelled",
 ]);
+
+/** Whether an attempt that ended so speaks against its provider. */
+export const isItsFault = (error: ErrorCode): boolean => !NOT_ITS_FAULT.has(error);
 
 /** Counts per slot of time, over a ring of slots; a slot that is too old counts as empty. */
 class Ring {
