@@ -1,6 +1,7 @@
 import { AimoError } from "@aimo/protocol/errors";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { keyOf } from "./access.ts";
+import { onDeparture } from "./departure.ts";
 
 /** Bodies up to here are not counted: connections are, and nearly all requests are smaller. */
 const SMALL_BYTES = 64 * 1024;
@@ -21,7 +22,7 @@ export function boundBodies(app: FastifyInstance, maxBytes: number): void {
       const { userId } = keyOf(request).caller;
       const refusal = room.take(userId, bytes);
       if (refusal) return done(refusal);
-      reply.raw.once("close", () => room.leave(userId, bytes));
+      onDeparture(reply, () => room.leave(userId, bytes));
     }
     done(null, payload);
   });

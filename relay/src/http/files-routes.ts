@@ -7,6 +7,7 @@ import { type FileRecord, fileJson } from "../core/batch-job.ts";
 import type { BatchLimits, Files } from "../flow/batch-ports.ts";
 import type { BatchRunner } from "../flow/batch-runner.ts";
 import { keyOf } from "./access.ts";
+import { onDeparture } from "./departure.ts";
 import { pageOf } from "./pages.ts";
 import { batching, FileForm, FileParams, FilesQuery, MAX_FILES_PAGE } from "./schemas.ts";
 
@@ -104,7 +105,7 @@ function admitUpload(uploads: Set<number>, userId: number, reply: FastifyReply):
     });
   if (uploads.size >= MAX_UPLOADS) throw new AimoError("overloaded", { retryAfterSeconds: 1 });
   uploads.add(userId);
-  reply.raw.once("close", () => uploads.delete(userId));
+  onDeparture(reply, () => uploads.delete(userId));
 }
 
 async function store(

@@ -1,6 +1,7 @@
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import type { FastifyReply } from "fastify";
 import type { ReplySink } from "../flow/serve-ports.ts";
+import { onDeparture } from "./departure.ts";
 
 /**
  * A reply sink over the socket itself: no stream object, no promise per chunk. The headers that hooks have set (CORS,
@@ -15,7 +16,7 @@ export class SocketSink implements ReplySink {
 
   constructor(reply: FastifyReply) {
     this.#reply = reply;
-    reply.raw.on("close", () => {
+    onDeparture(reply, () => {
       if (this.#ended) return;
       this.#closed = true;
       this.onClose?.();

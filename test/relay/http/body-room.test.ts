@@ -1,7 +1,16 @@
+import { connect } from "node:net";
 import { expect } from "chai";
 import fc from "fast-check";
 import { BodyRoom } from "../../../relay/src/http/body-room.ts";
-import { CHAT, jsonOf, providerOf, startTestRelay, type TestRelay, until } from "../support/test-relay.ts";
+import {
+  CHAT,
+  jsonOf,
+  providerOf,
+  startTestRelay,
+  type TestRelay,
+  USER_ID,
+  until,
+} from "../support/test-relay.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -62,5 +71,47 @@ describe("room for large bodies", () => {
     expect([(await first).status, (await small).status]).to.deep.equal([200, 200]);
     await (await first).text();
     expect((await relay.post("/v1/chat/completions", large(200))).status).to.equal(200);
+  });
+
+  it("is given back where a client leaves whose request stands behind another one", async () => {
+    relay = await startTestRelay({ settings: { maxBodyBytes: MIB, maxBodiesBytes: MIB } });
+    const stand = providerOf(relay);
+    const held = Promise.withResolvers<void>();
+    const { onAsk } = stand;
+    stand.onAsk = (ask) => void held.promise.then(() => onAsk(ask));
+    const { admission, key, url } = relay;
+    const head = (length: number) =>
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer ${key}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+    const body = JSON.stringify(CHAT);
+    for (let i = 0; i < 3; i++) {
+      const socket = connect(Number(new URL(url).port), "127.0.0.1");
+      socket.write(`${head(body.length)}${body}${head(200 * KIB)}x`);
+      await until(() => admission.inFlight === 1);
+      socket.destroy();
+      await until(() => admission.inFlight === 0);
+    }
+    const next = relay.post("/v1/chat/completions", large(200));
+    await until(() => admission.inFlight === 1);
+    held.resolve();
+    expect((await next).status).to.equal(200);
+  });
+
+  it("serves nobody who has left behind another request of theirs", async () => {
+    relay = await startTestRelay();
+    const stand = providerOf(relay);
+    const asked: unknown[] = [];
+    stand.onAsk = (ask) => void asked.push(ask);
+    const { admission, key, url } = relay;
+    const body = JSON.stringify({ ...CHAT, stream: true });
+    const one =
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer ${key}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    socket.write(one + one);
+    await until(() => asked.length === 2);
+    socket.destroy();
+    await until(() => admission.inFlight === 0);
+    expect(relay.ledger.balanceOf(USER_ID)?.held).to.equal(0n);
   });
 });
