@@ -31,6 +31,19 @@ export function otherContent(message: Json): OtherContent {
   return { text: text + asText(transcript), opaqueBytes };
 }
 
+/**
+ * Bytes of what a choice, or the answer around it, says of tokens beside them: their probabilities and ids. Who reads those
+ * has read the answer, or had the prompt judged.
+ */
+export function tokenDetailBytes({ logprobs, token_ids: ids, prompt_logprobs: prompt }: Json): number {
+  if (!logprobs && !ids && !prompt) return 0;
+  const { content, refusal, tokens } = asObject(logprobs);
+  return [content, refusal, tokens, ids, prompt].reduce((sum: number, list) => sum + listBytes(list), 0);
+}
+
+const listBytes = (list: unknown): number =>
+  Array.isArray(list) && list.length > 0 ? JSON.stringify(list).length : 0;
+
 const addressOf = (image: unknown): string => asText(asObject(asObject(image)["image_url"])["url"]);
 
 function textOfParts(parts: readonly unknown[], depth: number): string {

@@ -86,6 +86,26 @@ describe("the content of a chat that is in no hash", () => {
       }
     });
 
+  it("is counted by both, too, where an answer tells of tokens and not the tokens", () => {
+    const said = [{ token: "Yes", logprob: -0.1, top_logprobs: [] }];
+    const size = JSON.stringify(said).length;
+    for (const [choice, around, bytes] of [
+      [{ logprobs: { content: said, refusal: null } }, {}, size],
+      [{ logprobs: { content: [] }, token_ids: [] }, {}, 0],
+      [{ logprobs: { tokens: ["Yes"] }, token_ids: [7] }, {}, '["Yes"]'.length + "[7]".length],
+      [{}, { prompt_logprobs: [null, { 1: said }] }, JSON.stringify([null, { 1: said }]).length],
+    ] as const) {
+      const answer = { choices: [{ index: 0, message: { content: "" }, delta: {}, ...choice }], ...around };
+      const whole = [new ChatMeter(), new ChatRecord()] as const;
+      for (const side of whole) side.addBody(answer);
+      const streamed = [new ChatMeter(), new ChatRecord()] as const;
+      streamed[0].addFrame(Buffer.from(`data: ${JSON.stringify(answer)}\n\n`));
+      streamed[1].addChunk(answer);
+      for (const [meter, record] of [whole, streamed])
+        expect([meter.delivered().bytes, record.deliveredUpTo(1).bytes]).to.deep.equal([bytes, bytes]);
+    }
+  });
+
   it("is counted alike whatever a message holds", () => {
     const text = fc.string({ unit: fc.constantFrom("a", "é", "𝄞", "\ud834", "\udd1e"), maxLength: 8 });
     const any = fc.oneof(text, fc.anything({ maxDepth: 2 }));

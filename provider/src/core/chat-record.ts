@@ -1,5 +1,5 @@
 import { utf8Length } from "@aimo/protocol/bytes";
-import { otherContent } from "@aimo/protocol/chat-content";
+import { otherContent, tokenDetailBytes } from "@aimo/protocol/chat-content";
 import type { TextChoice } from "@aimo/protocol/receipts";
 import { type CountedBy, RunningCounts, type RunningUsage } from "./running-usage.ts";
 import { type ReportedUsage, readUsage } from "./usage.ts";
@@ -67,7 +67,8 @@ export class ChatRecord {
 
   /** Takes in a parsed `chat.completion.chunk`. Throws a RangeError on an upstream error or on junk. */
   addChunk(chunk: unknown): ChunkKind {
-    const { choices, usage, error } = asObject(chunk);
+    const whole = asObject(chunk);
+    const { choices, usage, error } = whole;
     if (error) throw new RangeError("The upstream reported an error in the stream.");
     if (!Array.isArray(choices)) throw new RangeError("A chunk of the stream has no choices.");
     const reported = readUsage(usage);
@@ -77,17 +78,26 @@ export class ChatRecord {
     }
     this.#frames++;
     const indexes = choices.map((choice) => this.#addChoice(asObject(choice), "delta"));
+    this.#addDetails(whole, indexes[0]);
     if (reported) this.#counts.add(this.#frames, indexes, reported);
     return "content";
   }
 
   /** Takes in a parsed `chat.completion`: one frame. Throws a RangeError when it has no choices. */
   addBody(body: unknown): void {
-    const { choices, usage } = asObject(body);
+    const whole = asObject(body);
+    const { choices, usage } = whole;
     if (!Array.isArray(choices) || choices.length === 0) throw new RangeError("The reply has no choices.");
     this.#frames++;
     this.#final = readUsage(usage);
-    for (const choice of choices) this.#addChoice(asObject(choice), "message");
+    const indexes = choices.map((choice) => this.#addChoice(asObject(choice), "message"));
+    this.#addDetails(whole, indexes[0]);
+  }
+
+  /** What is said of tokens, in a choice or around all of them. */
+  #addDetails(of: Json, choice = 0): void {
+    const bytes = tokenDetailBytes(of);
+    if (bytes > 0) this.#pieces.push({ frame: this.#frames, choice, bytes, kind: "unhashed", text: "" });
   }
 
   #addChoice(choice: Json, field: "delta" | "message"): number {
@@ -112,6 +122,7 @@ export class ChatRecord {
       const size = utf8Length(named.name) + utf8Length(named.text);
       this.#pieces.push({ ...at, bytes: size, kind: "tool", tool, ...named });
     });
+    this.#addDetails(choice, index);
     if (typeof choice["finish_reason"] === "string") this.#open.delete(index);
     return index;
   }

@@ -1,5 +1,5 @@
 import { hash, toHex, utf8, utf8Length } from "@aimo/protocol/bytes";
-import { otherContent } from "@aimo/protocol/chat-content";
+import { otherContent, tokenDetailBytes } from "@aimo/protocol/chat-content";
 import {
   binaryResponseHash,
   embeddingsResponseHash,
@@ -45,7 +45,7 @@ export class ChatMeter {
   frames = 0;
   /** Of text, tool calls and all else that a tokenizer can count. */
   bytes = 0;
-  /** Of sound and pictures. They are not kept, so that nothing grows with them. */
+  /** Of sound, pictures and what is said of tokens. They are not kept, so that nothing grows with them. */
   opaqueBytes = 0;
   /** Of the first chunk, for the chunk that the relay adds. */
   created: number | undefined;
@@ -62,15 +62,18 @@ export class ChatMeter {
     if (choices.length === 0) return "usage";
     if (this.frames === 0) this.#keepHead(chunk);
     this.frames++;
+    this.opaqueBytes += tokenDetailBytes(chunk);
     for (const choice of choices) this.#add(asObject(choice), "delta");
     return "content";
   }
 
   /** Takes in a whole body. */
   addBody(body: unknown): void {
-    const { choices } = asObject(body);
+    const whole = asObject(body);
+    const { choices } = whole;
     if (!Array.isArray(choices) || choices.length === 0) throw new RangeError("The reply has no choices.");
     this.frames++;
+    this.opaqueBytes += tokenDetailBytes(whole);
     for (const choice of choices) this.#add(asObject(choice), "message");
   }
 
@@ -124,7 +127,7 @@ export class ChatMeter {
     const other = otherContent(content);
     this.#unhashed += other.text;
     this.#count(other.text);
-    this.opaqueBytes += other.opaqueBytes;
+    this.opaqueBytes += other.opaqueBytes + tokenDetailBytes(json);
     const calls = content["tool_calls"];
     if (Array.isArray(calls))
       for (const [at, call] of calls.entries()) this.#addTool(choice, asObject(call), at);
