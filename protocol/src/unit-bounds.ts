@@ -16,7 +16,7 @@ export type Asked = {
   readonly route: Route;
   /** Of the body as the relay passes it on. */
   readonly bodyBytes: number;
-  /** The prompt has parts that are not text, whose tokens the bytes do not bound. */
+  /** The prompt has parts that are not text, or a template of its own: the bytes do not bound its tokens. */
   readonly hasMedia: boolean;
   /** Choices of a chat, images, or 1. */
   readonly count: number;
@@ -70,6 +70,9 @@ export function mostOutput(kind: UnitKind, { bytes, count }: Answered, hiddenRea
   // Of a model that says that it thinks unseen only what was held for is a bound; who does not want that says so.
   return kind === "token" && !hiddenReasoning ? bytes + SILENT_TOKENS_PER_CHOICE * count : MAX_U32;
 }
+
+/** True where a body brings a template of its own, which may make any prompt of few bytes. */
+export const isOwnTemplate = (template: unknown): boolean => template !== undefined && template !== null;
 
 /** True for a part of a message that is not text. */
 export function isMediaPart(part: unknown): boolean {

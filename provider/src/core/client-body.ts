@@ -1,6 +1,6 @@
 import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
-import { isMediaPart } from "@aimo/protocol/unit-bounds";
+import { isMediaPart, isOwnTemplate } from "@aimo/protocol/unit-bounds";
 import { MAX_CHOICES } from "./chat-record.ts";
 import { editMembers, type MemberEdits } from "./json-edit.ts";
 import type { Model } from "./types.ts";
@@ -66,7 +66,8 @@ export function prepareBody({ model, vendor, body, bodyBytes, clamp }: PreparePa
   return { content: editMembers(body, edits), streamed, ask };
 }
 
-function hasMedia({ messages }: Fields): boolean {
+function hasMedia({ messages, chat_template: template }: Fields): boolean {
+  if (isOwnTemplate(template)) return true;
   const contents = Array.isArray(messages) ? messages.map((message: unknown) => Object(message).content) : [];
   return contents.some((content: unknown) => Array.isArray(content) && content.some(isMediaPart));
 }

@@ -1,6 +1,6 @@
 import { charactersOf, countCharacters } from "@aimo/protocol/audio";
 import { AimoError } from "@aimo/protocol/errors";
-import { isMediaPart } from "@aimo/protocol/unit-bounds";
+import { isMediaPart, isOwnTemplate } from "@aimo/protocol/unit-bounds";
 import { refuseDepth } from "./dialects/dialect.ts";
 import { readUsd } from "./max-price.ts";
 import {
@@ -103,7 +103,7 @@ function readChat(body: Json): Pick<Ask, "includeUsage" | "maxTokens" | "count" 
   const { messages } = body;
   if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES)
     throw invalid(`messages must be an array of 1 to ${MAX_MESSAGES} messages.`, "messages");
-  let hasMedia = false;
+  let hasMedia = isOwnTemplate(body["chat_template"]);
   messages.forEach((message: unknown, index) => {
     const at = `messages[${index}]`;
     if (!isObject(message)) throw invalid(`${at} must be an object.`, at);
