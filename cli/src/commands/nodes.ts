@@ -144,7 +144,7 @@ function startCommand(role: Role, start: Start, more: Readonly<Record<string, Op
         workers: workers === undefined ? undefined : readWhole("--workers", workers, [1, MAX_WORKERS]),
       });
       const [dialled] = node.p2pAddresses;
-      const gossip = dialled === undefined ? "" : ` Others bootstrap with ${dialled}.`;
+      const gossip = dialled === undefined ? "" : `\nOthers bootstrap with ${dialled}.`;
       const ready = `The ${role} listens on ${node.url}.${gossip}`;
       const exitCode = await untilStopped({ close: () => node.close(), ready }, context);
       return { text: "", json: { role, stopped: true }, exitCode };
