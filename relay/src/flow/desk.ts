@@ -158,7 +158,13 @@ class BooksHeld implements Held {
   commit(outcome: Outcome): ChannelBalance | undefined {
     const { ledger, onCommit } = this.#parameters;
     const { start } = this.#opened;
-    ledger.commit(start.id, outcome);
+    try {
+      ledger.commit(start.id, outcome);
+    } catch (error) {
+      // What the ledger does not take is a fault of this relay's: the request is free, and holds nothing for good.
+      ledger.commit(start.id, { kind: "free", reason: "internal_error", attempts: outcome.attempts });
+      throw error;
+    }
     onCommit(start, outcome, this.#kindsOf(outcome));
     return ledger.balanceOf(start.userId);
   }
