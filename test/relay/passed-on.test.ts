@@ -97,6 +97,31 @@ describe("what workers pass on", function () {
     expect((await fetch(`${network.url}/health`)).status).to.equal(200);
   });
 
+  it("may have as many headers, and as large ones, as what workers answer themselves", async () => {
+    await start();
+    const few = ["host: a", "connection: close", `authorization: Bearer ${network.key}`];
+    const upTo = (count: number) => [
+      ...few,
+      ...Array.from({ length: count - few.length }, (_, at) => `x-${at}: 1`),
+    ];
+    const large = [...few, `x: ${"y".repeat(16_100)}`];
+    const statusOf = async (line: string, headers: readonly string[]) => {
+      const client = dial();
+      client.send(`${line} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
+      return (await client.end()).slice(9, 12);
+    };
+    // A worker answers the second line itself: that there is no body.
+    for (const [line, status] of [
+      ["GET /health", "200"],
+      ["POST /v1/chat/completions", "400"],
+    ] as const) {
+      expect(await statusOf(line, upTo(64)), line).to.equal(status);
+      expect(await statusOf(line, large), line).to.equal(status);
+      expect(await statusOf(line, upTo(65)), line).to.equal("431");
+      expect(await statusOf(line, [...large, `z: ${"y".repeat(400)}`]), line).to.equal("431");
+    }
+  });
+
   it("goes where only the relay's own user comes", async () => {
     const path = await startBeside();
     const modes = [path, dirname(path)].map(async (at) => (await stat(at)).mode & 0o777);

@@ -18,6 +18,7 @@ import {
   guardConnections,
 } from "./connections.ts";
 import { handleErrors } from "./errors.ts";
+import { ADDED_HEADERS } from "./inward.ts";
 import { takeJson } from "./json-body.ts";
 import { refuseBytes, refuseUrl } from "./wire-errors.ts";
 
@@ -59,7 +60,7 @@ export function createBaseApp(parameters: BaseParameters): FastifyInstance {
     requestIdHeader: false,
     routerOptions: { maxParamLength: 256 },
     http: {
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: MAX_HEADER_BYTES + (isInternal ? ADDED_HEADERS.bytes : 0),
       connectionsCheckingInterval: connectionsCheckingIntervalOf(settings),
     },
     trustProxy: isInternal || (trustedProxies.length > 0 && [...trustedProxies]),
@@ -79,7 +80,10 @@ export function createBaseApp(parameters: BaseParameters): FastifyInstance {
     reply.header(ROUTE_HEADERS.requestId, request.id);
     done();
   });
-  guardConnections(app, settings, parameters.judgeConnection);
+  guardConnections(app, settings, {
+    judge: parameters.judgeConnection,
+    addedHeaders: isInternal ? ADDED_HEADERS.count : 0,
+  });
   app.decorateRequest("principal", null);
   return app;
 }

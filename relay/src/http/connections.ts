@@ -28,21 +28,29 @@ export function connectionsCheckingIntervalOf({ headersTimeoutMs }: ConnectionSe
   return Math.min(MAX_LOOK_MS, Math.ceil(headersTimeoutMs / LOOKS));
 }
 
+export type GuardOptions = {
+  /** Counts connections by their address unless it is said. */
+  readonly judge?: ConnectionJudge | undefined;
+  /** Headers that a request may have beyond those of its client. */
+  readonly addedHeaders?: number;
+};
+
 /** Bounds what connections may cost: how many, from where, how slowly they send, and how slowly they read. */
 export function guardConnections(
   app: FastifyInstance,
   settings: ConnectionSettings,
-  judge: ConnectionJudge = countConnections(settings),
+  { judge = countConnections(settings), addedHeaders = 0 }: GuardOptions = {},
 ): void {
+  const maxHeaders = MAX_HEADERS + addedHeaders;
   const { server } = app;
   server.maxConnections = settings.maxConnections;
   // One more than is taken, to see that there are too many: Node drops the rest without a word.
-  server.maxHeadersCount = MAX_HEADERS + 1;
+  server.maxHeadersCount = maxHeaders + 1;
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   // Node swaps the two when the first is the larger.
   server.headersTimeout = Math.min(settings.headersTimeoutMs, settings.requestTimeoutMs);
   server.requestTimeout = settings.requestTimeoutMs;
-  const connections = new Connections(settings, judge);
+  const connections = new Connections(settings, { judge, maxHeaders });
   server.on("connection", (socket: Socket) => connections.add(socket));
   app.addHook("onRequest", (request, reply, done) => done(connections.refusalOf(request, reply)));
   app.addHook("onClose", (_instance, done) => {
@@ -70,17 +78,21 @@ function countConnections(limits: ConnectionLimits): ConnectionJudge {
  */
 type Reader = { taken: number; since: number; pipelined: number };
 
+type ConnectionsOptions = { readonly judge: ConnectionJudge; readonly maxHeaders: number };
+
 class Connections {
   readonly #settings: ConnectionSettings;
   readonly #judge: ConnectionJudge;
+  readonly #maxHeaders: number;
   readonly #readers = new Map<Socket, Reader>();
   /** Connections that are told so by their first request. */
   readonly #refused = new Set<Socket>();
   readonly #sweep: NodeJS.Timeout;
 
-  constructor(settings: ConnectionSettings, judge: ConnectionJudge) {
+  constructor(settings: ConnectionSettings, { judge, maxHeaders }: ConnectionsOptions) {
     this.#settings = settings;
     this.#judge = judge;
+    this.#maxHeaders = maxHeaders;
     const everyMs = Math.min(MAX_LOOK_MS, Math.ceil(settings.readerIdleMs / LOOKS));
     this.#sweep = setInterval(() => this.#endIdleReaders(), everyMs);
     this.#sweep.unref();
@@ -104,9 +116,9 @@ class Connections {
   refusalOf({ raw }: FastifyRequest, reply: FastifyReply): AimoError | undefined {
     // It is answered as it is, but Node's parser reads nothing more of a connection whose client wished another protocol.
     if (raw.headers.upgrade !== undefined) reply.header("connection", "close");
-    if (raw.rawHeaders.length > 2 * MAX_HEADERS) {
+    if (raw.rawHeaders.length > 2 * this.#maxHeaders) {
       reply.header("connection", "close");
-      const message = `The request has more than ${MAX_HEADERS} headers.`;
+      const message = `The request has more than ${this.#maxHeaders} headers.`;
       return new AimoError("headers_too_large", { message });
     }
     if (reply.raw.socket === null && this.#isTooLong(raw.socket, reply)) {

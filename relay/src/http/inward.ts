@@ -9,6 +9,11 @@ import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from "fast
 const SECRET_HEADER = "aimo-inward";
 /** Says that a request was taken from its caller's limits already. */
 export const COUNTED_HEADER = "aimo-counted";
+/**
+ * What a passed-on request may have beyond what its client sent: the two above, `x-forwarded-for`, `connection`, and the
+ * `host` that HTTP/1.0 may lack. Their bytes, and those by which joined headers of one name grow, are far fewer.
+ */
+export const ADDED_HEADERS = { count: 5, bytes: 1_024 };
 /** Each concerns one connection only. */
 const HOP_BY_HOP = new Set([
   ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
