@@ -51,6 +51,11 @@ const ROUTES: readonly InferenceRoute[] = [
   { url: "/v1/moderations", route: "moderations" },
 ];
 const TRANSCRIPTIONS = "/v1/audio/transcriptions";
+/** Where a POST is inference. */
+export const INFERENCE_PATHS: ReadonlySet<string> = new Set([
+  ...ROUTES.map(({ url }) => url),
+  TRANSCRIPTIONS,
+]);
 const FORM = "multipart/form-data";
 /** As long as a UUID several times over; the key is part of a store's key. */
 const MAX_IDEMPOTENCY_KEY_LENGTH = 255;

@@ -7,6 +7,7 @@ import {
 } from "node:http";
 import { pipeline } from "node:stream";
 import { AimoError } from "@aimo/protocol/errors";
+import { type Kind, kindOf, PLACES } from "./asked-kinds.ts";
 import { headersInward, headersOutward, type InwardParameters } from "./inward.ts";
 import { Places, type PlacesLimits } from "./places.ts";
 
@@ -14,11 +15,6 @@ import { Places, type PlacesLimits } from "./places.ts";
 
 /** Bodies up to here are read before a connection is taken for them: who sends slowly waits alone. */
 const SMALL_BYTES = 64 * 1024;
-/**
- * Connections to the main process that requests have at a time, by their kind, so that none can take those of another:
- * without a body (what looks after the relay is among them), with one that was read, and with one that is still to come.
- */
-const PLACES = { plain: 128, read: 768, coming: 256 };
 /** Requests of a kind that wait for a connection, and for how long: as for room in the relay. */
 const LINE = { maxWaiting: 1_024, maxWaitMs: 2_000 };
 
@@ -37,11 +33,10 @@ export type PassOnParameters = {
   /** Where the main process listens, and what it knows this process by. */
   readonly socketPath: string;
   readonly secret: string;
-  readonly places?: Readonly<Record<Kind, number>>;
+  /** Where they are to be others. */
+  readonly places?: Readonly<Partial<Record<Kind, number>>>;
   readonly line?: Omit<PlacesLimits, "most">;
 };
-
-type Kind = keyof typeof PLACES;
 
 export class PassOn {
   readonly #parameters: PassOnParameters;
@@ -49,12 +44,18 @@ export class PassOn {
   readonly #agent: Agent;
 
   constructor(parameters: PassOnParameters) {
-    const { places = PLACES, line = LINE } = parameters;
+    const { line = LINE } = parameters;
     this.#parameters = parameters;
-    const placesOf = (kind: Kind) => new Places({ ...line, most: places[kind] });
-    this.#places = { plain: placesOf("plain"), read: placesOf("read"), coming: placesOf("coming") };
+    const most = { ...PLACES, ...parameters.places };
+    const placesOf = (kind: Kind) => new Places({ ...line, most: most[kind] });
+    this.#places = {
+      ...{ plain: placesOf("plain"), read: placesOf("read"), coming: placesOf("coming") },
+      ...{ contents: placesOf("contents") },
+      ...{ inference: placesOf("inference"), inferenceComing: placesOf("inferenceComing") },
+    };
     // Nobody waits within it: its line knows no end.
-    this.#agent = new Agent({ keepAlive: true, maxSockets: places.plain + places.read + places.coming });
+    const maxSockets = Object.values(most).reduce((sum, each) => sum + each, 0);
+    this.#agent = new Agent({ keepAlive: true, maxSockets });
   }
 
   pass(passed: Passed): void {
@@ -74,8 +75,8 @@ export class PassOn {
 
   async #send(passed: Passed, body: Uint8Array | IncomingMessage | undefined): Promise<void> {
     const { request, onRefusal } = passed;
-    const kind = body === undefined ? "plain" : body instanceof Uint8Array ? "read" : "coming";
-    const places = this.#places[kind];
+    const state = body === undefined ? "plain" : body instanceof Uint8Array ? "read" : "coming";
+    const places = this.#places[kindOf(request, state)];
     if (!(await places.enter())) {
       const message = "Too many requests wait for the relay's main process.";
       onRefusal(new AimoError("overloaded", { message, retryAfterSeconds: 1 }));

@@ -170,11 +170,38 @@ describe("passing on", function () {
   });
 
   describe("when the main process is busy", () => {
-    const ONE = { places: { plain: 1, read: 1, coming: 1 }, line: { maxWaiting: 1, maxWaitMs: 60_000 } };
+    const ONE = {
+      places: { plain: 1, read: 1, coming: 1, contents: 1, inference: 1, inferenceComing: 1 },
+      line: { maxWaiting: 1, maxWaitMs: 60_000 },
+    };
     const head = (line: string, rest = "") => `${line} HTTP/1.1\r\nhost: a\r\n${rest}\r\n`;
     /** The beginning of a body without a length, and its end. */
     const begun = (path: string) => `${head(`POST ${path}`, "transfer-encoding: chunked\r\n")}1\r\na\r\n`;
     const END = "0\r\n\r\n";
+
+    for (const [name, long] of [
+      ["what files contain", head("GET /v1/files/a/content")],
+      ["what a model says", `${head("POST /v1/chat/completions", "content-length: 1\r\n")}a`],
+      ["what a model says to a long body", begun("/v1/audio/transcriptions") + END],
+    ] as const)
+      it(`answers all else while a client is slow to read ${name}`, async () => {
+        await start((request, response) => {
+          if (request.url?.match(/content|completions|transcriptions/)) response.write("and so on");
+          else echo(request, response);
+        }, ONE);
+        const slow = dial();
+        slow.send(long);
+        await slow.until("and so on");
+        for (const [path, sent] of [
+          ["/health", head("GET /health")],
+          ["/v1/keys", `${head("POST /v1/keys", "content-length: 1\r\n")}a`],
+          ["/v1/files", begun("/v1/files") + END],
+        ] as const) {
+          const client = dial();
+          client.send(sent);
+          await client.until(`you asked for ${path}.`);
+        }
+      });
 
     it("answers requests without a body while all others' connections wait for theirs", async () => {
       await start(echo, ONE);
