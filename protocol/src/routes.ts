@@ -14,6 +14,8 @@ export const ROUTE_HEADERS = {
   clientRequestId: "x-client-request-id",
   idempotencyKey: "idempotency-key",
   replayed: "idempotent-replayed",
+  /** "false" of a refusal: the request may have been carried out, so no client repeats it by itself. OpenAI's know it. */
+  shouldRetry: "x-should-retry",
   /** What pays for a request on a SIGNED channel: `formatVoucher`. */
   voucher: "aimo-voucher",
   /** "true": the answer may be one that was kept, and is kept. The next two: for how long, and forget what is kept. */

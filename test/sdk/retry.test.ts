@@ -42,6 +42,11 @@ describe("sdk/retry", () => {
     expect(isRetryable(409, new Headers({ "retry-after": "1" }))).to.equal(true);
   });
 
+  it("leaves what the relay says may have been carried out to the caller", () => {
+    expect(isRetryable(502, new Headers({ "x-should-retry": "false" }))).to.equal(false);
+    expect(isRetryable(502, new Headers({ "x-should-retry": "true" }))).to.equal(true);
+  });
+
   it("stops waiting at once when it is aborted", async () => {
     const controller = new AbortController();
     const waiting = wait(60_000, controller.signal).then(

@@ -7,7 +7,8 @@ import {
 } from "node:http";
 import { pipeline } from "node:stream";
 import { AimoError } from "@aimo/protocol/errors";
-import { type Kind, kindOf, PLACES } from "./asked-kinds.ts";
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
+import { isInference, type Kind, kindOf, PLACES } from "./asked-kinds.ts";
 import { headersInward, headersOutward, type InwardParameters } from "./inward.ts";
 import { Places, type PlacesLimits } from "./places.ts";
 
@@ -36,6 +37,16 @@ export type PassOnParameters = {
   /** Where they are to be others. */
   readonly places?: Readonly<Partial<Record<Kind, number>>>;
   readonly line?: Omit<PlacesLimits, "most">;
+};
+
+type Body = Uint8Array | IncomingMessage | undefined;
+
+type Exchange = {
+  readonly passed: Passed;
+  readonly body: Body;
+  /** The connection of the first time had ended before an answer. */
+  readonly isAgain: boolean;
+  readonly onEnd: () => void;
 };
 
 export class PassOn {
@@ -73,7 +84,7 @@ export class PassOn {
     this.#agent.destroy();
   }
 
-  async #send(passed: Passed, body: Uint8Array | IncomingMessage | undefined): Promise<void> {
+  async #send(passed: Passed, body: Body): Promise<void> {
     const { request, onRefusal } = passed;
     const state = body === undefined ? "plain" : body instanceof Uint8Array ? "read" : "coming";
     const places = this.#places[kindOf(request, state)];
@@ -81,19 +92,16 @@ export class PassOn {
       const message = "Too many requests wait for the relay's main process.";
       onRefusal(new AimoError("overloaded", { message, retryAfterSeconds: 1 }));
     } else if (request.socket.destroyed) places.leave();
-    else this.#exchange(passed, body).on("close", () => places.leave());
+    else this.#exchange({ passed, body, isAgain: false, onEnd: () => places.leave() });
   }
 
-  #exchange(passed: Passed, body: Uint8Array | IncomingMessage | undefined): ClientRequest {
-    const { request, response, ip, isCounted, onAnswer, onRefusal } = passed;
-    const { method, url: path } = request;
-    const { socketPath, secret } = this.#parameters;
-    const headers = headersInward(request.headers, { secret, ip, isCounted });
-    // Said for every method: without it, Node writes a body of GET or DELETE unframed, as if it were the next request.
-    if (body instanceof Uint8Array) headers["content-length"] = body.byteLength;
-    else if (isChunked(request)) headers["transfer-encoding"] = "chunked";
-    const onward = send({ socketPath, agent: this.#agent, method, path, headers });
+  #exchange(exchange: Exchange): void {
+    const { passed, body, onEnd } = exchange;
+    const { request, response, onAnswer, onRefusal } = passed;
+    const onward = this.#open(exchange);
+    const wasSent = watchSent(onward);
     let isAnswered = false;
+    let isToGoAgain = false;
     onward.on("response", (answer) => {
       isAnswered = true;
       // What it did not wait for it does not want, and its connection waits for that.
@@ -108,18 +116,69 @@ export class PassOn {
       pipeline(answer, response, () => {});
     });
     // An answer that comes before all of the request was taken stays as it is.
-    onward.on("error", () => {
-      if (!isAnswered && !request.socket.destroyed)
-        onRefusal(new AimoError("overloaded", { retryAfterSeconds: 1 }));
+    onward.on("error", (error: NodeJS.ErrnoException) => {
+      if (isAnswered || request.socket.destroyed) return;
+      // The main process may end a connection that is kept while a request is on its way there.
+      isToGoAgain =
+        onward.reusedSocket && body === undefined && REPEATABLE.has(request.method) && RESETS.has(error.code);
+      if (isToGoAgain) return;
+      if (wasSent() && !isRepeatable(request)) onRefusal(unknownOutcome(response));
+      else onRefusal(new AimoError("overloaded", { retryAfterSeconds: 1 }));
     });
     // The client is gone: so is its request. An answer that stands behind another's is not told of it, but its connection is.
     const leave = () => void onward.destroy();
     request.socket.setMaxListeners(0).once("close", leave);
-    onward.once("close", () => request.socket.off("close", leave));
+    onward.once("close", () => {
+      request.socket.off("close", leave);
+      if (isToGoAgain && !request.socket.destroyed) this.#exchange({ ...exchange, isAgain: true });
+      else onEnd();
+    });
     if (body instanceof Uint8Array || body === undefined) onward.end(body);
     else sendOn(body, onward);
-    return onward;
   }
+
+  #open({ passed, body, isAgain }: Exchange): ClientRequest {
+    const { request, ip, isCounted } = passed;
+    const { method, url: path } = request;
+    const { socketPath, secret } = this.#parameters;
+    const headers = headersInward(request.headers, { secret, ip, isCounted });
+    // Said for every method: without it, Node writes a body of GET or DELETE unframed, as if it were the next request.
+    if (body instanceof Uint8Array) headers["content-length"] = body.byteLength;
+    else if (isChunked(request)) headers["transfer-encoding"] = "chunked";
+    // By a connection of its own, the second time: others that are kept may have ended as well.
+    return send({ socketPath, agent: isAgain ? false : this.#agent, method, path, headers });
+  }
+}
+
+/** Methods that do no more when they are repeated. */
+const REPEATABLE: ReadonlySet<string | undefined> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
+/** What tells that the other side has ended the connection. */
+const RESETS: ReadonlySet<string | undefined> = new Set(["ECONNRESET", "EPIPE"]);
+
+/** Whether it can be repeated though it may have been carried out. A key says so only where replies are kept by it. */
+const isRepeatable = (request: IncomingMessage): boolean =>
+  REPEATABLE.has(request.method) || (isInference(request) && ROUTE_HEADERS.idempotencyKey in request.headers);
+
+/** Whether the main process may have something of it: what is written while there is no connection is not sent. */
+function watchSent(onward: ClientRequest): () => boolean {
+  let isConnected = false;
+  onward.once("socket", (socket) => {
+    isConnected = !socket.connecting;
+    if (socket.connecting)
+      socket.once("connect", () => {
+        isConnected = true;
+      });
+  });
+  return () => isConnected && onward.headersSent;
+}
+
+/** The refusal of what may have been carried out, as a batch that is paid for: no client may repeat it by itself. */
+function unknownOutcome(response: ServerResponse): AimoError {
+  response.setHeader(ROUTE_HEADERS.shouldRetry, "false");
+  return new AimoError("provider_unavailable", {
+    message: "The relay broke off before it answered; the request may have been carried out.",
+    hint: "See whether it was, for example in the list of keys or batches, before you send it again.",
+  });
 }
 
 /** The request has a body that does not say how long it is. */

@@ -1,10 +1,16 @@
+import { ROUTE_HEADERS } from "@aimo/protocol/routes";
+
 /** Longest wait that a relay can impose before a retry; beyond it the error is given to the caller. */
 const MAX_WAIT_MS = 60_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_BACKOFF_MS = 8_000;
 
-/** 409 is retried only when the relay says when: the first try with this Idempotency-Key is still running. */
+/**
+ * 409 is retried only when the relay says when: the first try with this Idempotency-Key is still running. What the relay
+ * says is not to be repeated may have been carried out.
+ */
 export function isRetryable(status: number, headers: Headers): boolean {
+  if (headers.get(ROUTE_HEADERS.shouldRetry) === "false") return false;
   if (status === 409) return headers.has("retry-after");
   return status === 408 || status === 429 || status >= 500;
 }

@@ -16,9 +16,11 @@ describe("a worker's HTTP", () => {
   const judged: Arrival[] = [];
   const passed: Passed[] = [];
   const served: string[] = [];
+  let refusal: AimoError | undefined;
   let app: FastifyInstance;
   beforeEach(async () => {
     for (const list of [judged, passed, served]) list.length = 0;
+    refusal = undefined;
     app = await buildWorkerApp({
       ...{ settings: SETTINGS, log: silentLog(), now: Date.now, onRefusal: () => {} },
       judgeConnection: () => "take",
@@ -36,6 +38,11 @@ describe("a worker's HTTP", () => {
       main: {
         pass: (one) => {
           passed.push(one);
+          if (refusal) {
+            one.response.setHeader("x-should-retry", "false");
+            one.onRefusal(refusal);
+            return;
+          }
           one.onAnswer();
           one.response.end("passed on");
         },
@@ -69,6 +76,25 @@ describe("a worker's HTTP", () => {
       expect((await post(JSON.stringify(body))).statusCode).to.equal(503);
     expect(served).to.have.length(2);
     expect(passed).to.deep.equal([]);
+  });
+
+  it("names the request in a refusal of what it would pass on, and keeps what is said there", async () => {
+    refusal = new AimoError("provider_unavailable");
+    const headers = { "content-type": "application/json" };
+    const chat = { method: "POST", url: "/v1/chat/completions", headers } as const;
+    for (const sent of [
+      { method: "GET", url: "/health" },
+      { method: "POST", url: "/v1/keys", headers, payload: "{}" },
+      { ...chat, headers: { ...headers, "idempotency-key": "a" }, payload: JSON.stringify(CHAT) },
+      { ...chat, payload: JSON.stringify({ ...CHAT, preset: "mine" }) },
+    ] as const) {
+      const reply = await app.inject(sent);
+      expect(reply.statusCode).to.equal(502);
+      expect(reply.headers["x-request-id"]).to.match(/^req-/);
+      expect(reply.headers).to.include({ "x-should-retry": "false" }).and.not.have.property("retry-after");
+      expect(reply.json().error.code).to.equal("provider_unavailable");
+    }
+    expect(passed).to.have.length(4);
   });
 
   it("refuses by itself a preset that can be none", async () => {
