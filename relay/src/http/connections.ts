@@ -17,8 +17,8 @@ export type ConnectionSettings = ConnectionLimits & {
 const MAX_HEADERS = 64;
 /** Requests of a connection behind the one that is answered: clients send one, or some few; each is held in memory. */
 const MAX_PIPELINED = 32;
-/** Above the 60 s for which proxies in front usually keep a connection. */
-const KEEP_ALIVE_MS = 72_000;
+/** How long a connection is kept between two requests: above the 60 s for which proxies in front usually keep one. */
+export const KEEP_ALIVE_MS = 72_000;
 /** Looks per time limit: a limit is kept to within a quarter of it. */
 const LOOKS = 4;
 const MAX_LOOK_MS = 5_000;

@@ -9,6 +9,7 @@ import { pipeline } from "node:stream";
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
 import { isInference, type Kind, kindOf, PLACES } from "./asked-kinds.ts";
+import { KEEP_ALIVE_MS } from "./connections.ts";
 import { headersInward, headersOutward, type InwardParameters } from "./inward.ts";
 import { Places, type PlacesLimits } from "./places.ts";
 
@@ -16,6 +17,8 @@ import { Places, type PlacesLimits } from "./places.ts";
 
 /** Bodies up to here are read before a connection is taken for them: who sends slowly waits alone. */
 const SMALL_BYTES = 64 * 1024;
+/** A connection that nobody uses ends here, before the main process ends it while a request is on its way there. */
+const KEPT_MS = KEEP_ALIVE_MS / 2;
 /** Requests of a kind that wait for a connection, and for how long: as for room in the relay. */
 const LINE = { maxWaiting: 1_024, maxWaitMs: 2_000 };
 
@@ -37,6 +40,8 @@ export type PassOnParameters = {
   /** Where they are to be others. */
   readonly places?: Readonly<Partial<Record<Kind, number>>>;
   readonly line?: Omit<PlacesLimits, "most">;
+  /** Milliseconds for which a connection is kept that nobody uses. */
+  readonly keptMs?: number;
 };
 
 type Body = Uint8Array | IncomingMessage | undefined;
@@ -55,7 +60,7 @@ export class PassOn {
   readonly #agent: Agent;
 
   constructor(parameters: PassOnParameters) {
-    const { line = LINE } = parameters;
+    const { line = LINE, keptMs = KEPT_MS } = parameters;
     this.#parameters = parameters;
     const most = { ...PLACES, ...parameters.places };
     const placesOf = (kind: Kind) => new Places({ ...line, most: most[kind] });
@@ -66,7 +71,7 @@ export class PassOn {
     };
     // Nobody waits within it: its line knows no end.
     const maxSockets = Object.values(most).reduce((sum, each) => sum + each, 0);
-    this.#agent = new Agent({ keepAlive: true, maxSockets });
+    this.#agent = new Agent({ keepAlive: true, maxSockets, timeout: keptMs });
   }
 
   pass(passed: Passed): void {

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as listen, type Socket, type Server as S
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { PassOn } from "../../../relay/src/http/pass-on.ts";
+import { PassOn, type PassOnParameters } from "../../../relay/src/http/pass-on.ts";
 
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
 
@@ -20,7 +20,9 @@ describe("passing on to a main process that breaks off", function () {
   const got: string[] = [];
   const taken: Socket[] = [];
 
-  const start = async (...acts: ("answer" | "break")[]) => {
+  type Act = "answer" | "break" | "wait";
+  const start = (...acts: Act[]) => startWith({}, acts);
+  const startWith = async (settings: Partial<PassOnParameters>, acts: readonly Act[]) => {
     folder = await mkdtemp(join(tmpdir(), "aimo-breaks-"));
     const socketPath = process.platform === "win32" ? `\\\\.\\pipe\\${folder}` : join(folder, "main.sock");
     main = listen((socket) => {
@@ -28,12 +30,13 @@ describe("passing on to a main process that breaks off", function () {
       socket.on("error", () => {});
       socket.on("data", (bytes) => {
         got.push(String(bytes).split(" HTTP/1.1", 1)[0] ?? "");
-        if (acts[Math.min(got.length, acts.length) - 1] === "answer") socket.write(OK);
-        else socket.destroy();
+        const act = acts[Math.min(got.length, acts.length) - 1];
+        if (act === "answer") socket.write(OK);
+        else if (act === "break") socket.destroy();
       });
     }).listen(socketPath);
     await once(main, "listening");
-    passOn = new PassOn({ socketPath, secret: "known" });
+    passOn = new PassOn({ socketPath, secret: "known", ...settings });
     worker = createServer((request, response) => {
       passOn.pass({
         ...{ request, response, ip: "1.2.3.4", isCounted: false },
@@ -108,6 +111,18 @@ describe("passing on to a main process that breaks off", function () {
     expect(await ask("GET", "/second")).to.deep.equal([200, "done", null, null]);
     expect(got).to.deep.equal(["GET /first", "GET /second", "GET /second"]);
     expect(taken).to.have.length(2);
+  });
+
+  it("has connections ended that nobody uses, before it ends them itself, and no other", async () => {
+    await startWith({ keptMs: 1 }, ["wait", "answer"]);
+    const waiting = ask("GET", "/waits");
+    while (got.length < 1) await once(main, "connection").then(([socket]) => once(socket, "data"));
+    const [first] = taken;
+    expect(await ask("GET", "/idle")).to.deep.equal([200, "done", null, null]);
+    const [, second] = taken;
+    if (second && !second.closed) await once(second, "close");
+    first?.write(OK);
+    expect(await waiting).to.deep.equal([200, "done", null, null]);
   });
 
   it("is asked no third time", async () => {
