@@ -26,6 +26,8 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 /** A worker that ran for so long did not fail by its start. */
 const SOUND_MS = 60_000;
+/** Workers that a connection is given to, one after the other, when none takes it: all may be out of file descriptors. */
+const MAX_GIVEN = 4;
 /** To load its modules on a busy machine. */
 const READY_MS = 60_000;
 
@@ -33,6 +35,8 @@ const READY_MS = 60_000;
 export class WorkerPool {
   readonly #m: WorkerPoolParameters;
   readonly #seats = new Set<Seat>();
+  /** Connections that came back, and how many times. */
+  readonly #untaken = new WeakMap<Socket, number>();
   readonly #closing = new AbortController();
   readonly #running: Promise<void>[] = [];
   readonly #watch: NodeJS.Timeout;
@@ -67,12 +71,25 @@ export class WorkerPool {
    * has it. False: there is none to take it.
    */
   take(socket: Socket, about: ClientConnection): boolean {
-    const able = [...this.#seats].filter((seat) => seat.isReady);
+    return this.#give([...this.#seats], socket, about);
+  }
+
+  #give(seats: readonly Seat[], socket: Socket, about: ClientConnection): boolean {
+    const able = seats.filter((seat) => seat.isReady);
     for (let best = bestOf(able); best; best = bestOf(able)) {
       if (best.give(socket, about)) return true;
       able.splice(able.indexOf(best), 1);
     }
     return false;
+  }
+
+  /** Whether another one has a connection now that this one has not taken. */
+  #takeFrom(seat: Seat, socket: Socket, about: ClientConnection): boolean {
+    const times = (this.#untaken.get(socket) ?? 1) + 1;
+    this.#untaken.set(socket, times);
+    if (this.#closing.signal.aborted || times > MAX_GIVEN) return false;
+    const others = [...this.#seats].filter((other) => other !== seat);
+    return this.#give(others, socket, about);
   }
 
   /** Tells all workers. */
@@ -183,7 +200,7 @@ export class WorkerPool {
       onLate: () => log.warn({ worker: number }, "A worker does not answer; others serve meanwhile."),
       onHung: () => log.error({ worker: number }, "A worker did not answer any more, and was killed."),
       onUntaken: (socket, about) => {
-        if (!this.#closing.signal.aborted && this.take(socket, about)) return;
+        if (this.#takeFrom(seat, socket, about)) return;
         socket.destroy();
         onLeft(about.address);
       },

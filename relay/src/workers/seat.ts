@@ -10,7 +10,7 @@ export type SeatParameters = {
   readonly books: WorkerBooks;
   /** A connection from this address is gone. */
   readonly onLeft: (address: string) => void;
-  /** A connection that it was given and has not taken when it ended: untouched. */
+  /** A connection that it was given and has not taken when it ended, or will never take: untouched. */
   readonly onUntaken: (socket: Socket, about: ClientConnection) => void;
   /** It has ended; not told when it could not be started. */
   readonly onEnd: (how: { readonly code: number | null; readonly signal: string | null }) => void;
@@ -126,7 +126,7 @@ export class Seat {
     return promise;
   }
 
-  /** To be called each PING_MS: ends it when it has not answered for long. */
+  /** To be called each PING_MS: ends it when it has not answered for long, and finds connections that did not arrive. */
   watch(): void {
     if (!this.#isReady) return;
     if (this.link.unsent > MAX_UNSENT) {
@@ -136,8 +136,10 @@ export class Seat {
     }
     if (!this.#isWatched) {
       this.#isWatched = true;
-      void this.#ping().then(() => {
+      const next = this.#nextConnection;
+      void this.#ping().then((isAnswered) => {
         this.#isWatched = false;
+        if (isAnswered) this.#takeBack(next);
       });
       return;
     }
@@ -171,14 +173,30 @@ export class Seat {
     clearTimeout(timer);
   }
 
-  async #ping(): Promise<void> {
+  /** False: it is gone, and nothing more will be heard of it. */
+  async #ping(): Promise<boolean> {
     try {
       await this.link.ask("ping", null);
       this.#isLate = false;
       this.#missedPings = 0;
+      return true;
     } catch (error) {
-      // It is gone: nothing more will be heard of it.
       if (!isAimoError(error)) throw error;
+      return false;
+    }
+  }
+
+  /**
+   * Connections given before a ping that was answered either arrived before it, or never will: Node drops what comes to a
+   * process that has no file descriptor left, and keeps the order of all else.
+   */
+  #takeBack(next: number): void {
+    // Those that may come back to it have numbers from `next` on.
+    for (const [number, { socket, about }] of this.#given) {
+      if (number >= next) return;
+      this.#given.delete(number);
+      this.#connectionCount--;
+      this.#m.onUntaken(socket, about);
     }
   }
 

@@ -112,6 +112,41 @@ describe("the seat of a worker", () => {
     expect([untaken, left]).to.deep.equal([["b", "c"], ["a"]]);
   });
 
+  it("gives back connections that were sent before a question it has answered, and that it has not taken", async () => {
+    const untaken: string[] = [];
+    const { child, seat } = sitOn({ onUntaken: (_socket, { address }) => untaken.push(address) });
+    const give = (address: string) => seat.give(new Socket(), { address, isRefused: false });
+    for (const address of ["a", "b"]) give(address);
+    seat.watch();
+    await turn();
+    give("c");
+    expect(untaken).to.deep.equal([]);
+    child.emit("message", [[0, "taken", 1]]);
+    await child.answer();
+    expect([untaken, seat.connectionCount]).to.deep.equal([["b"], 2]);
+    // Answered by "taken" in the same message, before.
+    seat.watch();
+    await turn();
+    child.emit("message", [
+      [0, "taken", 3],
+      [2, child.asked.pop(), null],
+    ]);
+    await turn();
+    expect([untaken, seat.connectionCount]).to.deep.equal([["b"], 2]);
+  });
+
+  it("gives back none while it does not answer", async () => {
+    const untaken: string[] = [];
+    const { seat } = sitOn({ onUntaken: (_socket, { address }) => untaken.push(address) });
+    seat.give(new Socket(), { address: "a", isRefused: false });
+    for (let times = 0; times < 4; times++) {
+      seat.watch();
+      await turn();
+      await turn();
+    }
+    expect(untaken).to.deep.equal([]);
+  });
+
   it("is ended when more waits for it than it will ever read", async () => {
     const { child, seat } = sitOn();
     for (let number = 0; number < 70_000; number++) seat.link.tell("behind", number);
