@@ -32,8 +32,8 @@ export function otherContent(message: Json): OtherContent {
 }
 
 /**
- * Bytes of what a choice, or the answer around it, says of tokens beside them: their probabilities and ids. Who reads those
- * has read the answer, or had the prompt judged.
+ * Of what a choice, or the answer around it, says of tokens beside them, their probabilities and ids: a byte for each token.
+ * Who reads those has read the answer, or had the prompt judged.
  */
 export function tokenDetailBytes({ logprobs, token_ids: ids, prompt_logprobs: prompt }: Json): number {
   if (!logprobs && !ids && !prompt) return 0;
@@ -41,8 +41,7 @@ export function tokenDetailBytes({ logprobs, token_ids: ids, prompt_logprobs: pr
   return [content, refusal, tokens, ids, prompt].reduce((sum: number, list) => sum + listBytes(list), 0);
 }
 
-const listBytes = (list: unknown): number =>
-  Array.isArray(list) && list.length > 0 ? JSON.stringify(list).length : 0;
+const listBytes = (list: unknown): number => (Array.isArray(list) ? list.length : 0);
 
 const addressOf = (image: unknown): string => asText(asObject(asObject(image)["image_url"])["url"]);
 

@@ -88,12 +88,11 @@ describe("the content of a chat that is in no hash", () => {
 
   it("is counted by both, too, where an answer tells of tokens and not the tokens", () => {
     const said = [{ token: "Yes", logprob: -0.1, top_logprobs: [] }];
-    const size = JSON.stringify(said).length;
     for (const [choice, around, bytes] of [
-      [{ logprobs: { content: said, refusal: null } }, {}, size],
+      [{ logprobs: { content: said, refusal: null } }, {}, 1],
       [{ logprobs: { content: [] }, token_ids: [] }, {}, 0],
-      [{ logprobs: { tokens: ["Yes"] }, token_ids: [7] }, {}, '["Yes"]'.length + "[7]".length],
-      [{}, { prompt_logprobs: [null, { 1: said }] }, JSON.stringify([null, { 1: said }]).length],
+      [{ logprobs: { tokens: ["Yes"] }, token_ids: [7] }, {}, 2],
+      [{}, { prompt_logprobs: [null, { 1: said }] }, 2],
     ] as const) {
       const answer = { choices: [{ index: 0, message: { content: "" }, delta: {}, ...choice }], ...around };
       const whole = [new ChatMeter(), new ChatRecord()] as const;
