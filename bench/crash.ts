@@ -131,10 +131,11 @@ async function conclude(network: CrashNetwork, { points, acks, kills, restarts, 
   const lost = [...freed.unknown, ...freed.endNotKept];
   const late = agesOf(lost).filter((ms) => ms > DURABLE_MS);
   assert.deepEqual(late, [], "an answer that its client had for longer than that is on the disk");
-  // By then it could have heard of the signature.
-  const early = freed.unsigned.filter(
-    ({ at, point }) => (served[point + 1] ?? at) + RESENT_MS < at + GROUP_DEADLINE_MS,
-  );
+  // The relay that came next lived long enough before it was too late to hear of the signature.
+  const early = freed.unsigned.filter(({ at, point }) => {
+    const end = Math.min(kills[point + 1] ?? Number.POSITIVE_INFINITY, at + GROUP_DEADLINE_MS);
+    return (served[point + 1] ?? end) + RESENT_MS < end;
+  });
   const lostShare = lost.length / (points * CLIENTS);
   const earlyShare = acks.length === 0 ? 0 : early.length / acks.length;
   return {
@@ -153,7 +154,7 @@ async function conclude(network: CrashNetwork, { points, acks, kills, restarts, 
       /** All was, and the relay was not back before the ten seconds for its signature were over. */
       unsigned: freed.unsigned.length,
     },
-    /** Of all answers, those that were not signed though a relay served again five seconds before it was too late. */
+    /** Of all answers, those that were not signed though the next relay served for five seconds before it was too late. */
     unsignedInTimeShare: rounded(earlyShare),
     /** The least time from an unsigned answer until a relay served again; none without one. */
     unsignedAfterMs:
