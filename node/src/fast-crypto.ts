@@ -24,8 +24,8 @@ export function initFastCrypto(): Promise<void> {
 /** keccak-256 of the parts, concatenated: native once `initFastCrypto` has resolved. */
 export const keccak: (...parts: readonly Uint8Array[]) => Uint8Array = hash;
 
-/** Takes about a millisecond: what comes in between waits no longer. */
-const STEP_BYTES = 256 * 1024;
+/** Takes about a millisecond: what comes in between waits no longer. What is no longer is hashed at once. */
+export const STEP_BYTES = 256 * 1024;
 
 /** keccak-256 of data that may be long: others have their turn in between. The data must not change until it resolves. */
 export async function keccakInSteps(data: Uint8Array): Promise<Uint8Array> {

@@ -1,4 +1,4 @@
-import { keccakInSteps } from "@aimo/node/fast-crypto";
+import { keccakInSteps, STEP_BYTES } from "@aimo/node/fast-crypto";
 import { toHex } from "@aimo/protocol/bytes";
 import { AimoError } from "@aimo/protocol/errors";
 import { ROUTE_HEADERS } from "@aimo/protocol/routes";
@@ -43,9 +43,6 @@ export type PresetsElsewhere = {
 };
 export type PresetsHere = Pick<Presets, "find"> | PresetsElsewhere;
 
-/** A longer body is hashed in steps: at once it would hold up everybody's streams. */
-const LONG_BYTES = 256 * 1024;
-
 /**
  * Reads a call; one that is long or names a preset comes as a promise. Where another process has
  * the presets, a call that names one is for that: `presets` comes back. Throws what `readAsk` throws.
@@ -57,7 +54,8 @@ export function readCall(
 ): Reading | Promise<Reading> {
   const sent = call.request.body instanceof Buffer ? call.request.body : Buffer.alloc(0);
   const read = (bodyHash: Hex) => readHashed(call, { sent, bodyHash }, { presets, userId });
-  return sent.length > LONG_BYTES
+  // A longer body would hold up everybody's streams.
+  return sent.length > STEP_BYTES
     ? keccakInSteps(sent).then((hash) => read(toHex(hash)))
     : read(hashBody(sent));
 }

@@ -10,6 +10,7 @@ import { VENDORS } from "@aimo/provider/core/vendors";
 import { worstCaseCost } from "@aimo/provider/core/worst-case";
 import { expect } from "chai";
 import fc from "fast-check";
+import { readAsk } from "../../../relay/src/core/ask.ts";
 import { MODELS } from "../support/provider.ts";
 
 const [CHAT] = MODELS;
@@ -206,6 +207,19 @@ describe("provider/core client body", () => {
       const about = { model, vendor: VENDORS.generic, body, bodyBytes: body.length, clamp: undefined };
       const { max_tokens: _limit, ...sent } = JSON.parse(prepareBody(about).content as string);
       expect(sent).to.deep.equal({ model: "served-name", ...kept });
+    }
+  });
+
+  it("takes a prompt for as long as the context where the request brings a template, as the relay does", () => {
+    const sent = { model: "m", messages: [{ role: "user", content: "x" }], chat_template: "{{ 9 }}" };
+    for (const body of [sent, { ...sent, chat_template: null }]) {
+      const { ask } = prepareBody({
+        ...{ model: CHAT, vendor: VENDORS.generic, body: JSON.stringify(body), bodyBytes: 10 },
+        clamp: undefined,
+      });
+      expect([ask.hasMedia, readAsk("chat", body, 10).hasMedia]).to.deep.equal(
+        body.chat_template === null ? [false, false] : [true, true],
+      );
     }
   });
 

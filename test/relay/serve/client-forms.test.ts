@@ -1,12 +1,8 @@
 import { expect } from "chai";
 import type OpenAI from "openai";
-import {
-  type FaultUpstream,
-  startFaultUpstream,
-  usageChunk,
-  writeFrames,
-} from "../../provider/support/fault-upstream.ts";
-import { type RelayWithProvider, startRelayWithProvider } from "../support/relay-with-provider.ts";
+import { type FaultUpstream, usageChunk, writeFrames } from "../../provider/support/fault-upstream.ts";
+import type { RelayWithProvider } from "../support/relay-with-provider.ts";
+import { startRelayWithUpstream } from "../support/relay-with-upstream.ts";
 import type { Json } from "../support/test-relay.ts";
 
 const PIXEL =
@@ -24,10 +20,10 @@ const LOGPROBS = {
 describe("the official client's pictures and log probabilities", () => {
   let upstream: FaultUpstream;
   let network: RelayWithProvider;
+  let close: (() => Promise<void>) | undefined;
   let client: OpenAI;
   before(async () => {
-    upstream = await startFaultUpstream();
-    network = await startRelayWithProvider({}, { upstream: upstream.url });
+    ({ upstream, network, close } = await startRelayWithUpstream());
     client = network.client;
     for await (const model of client.models.list()) expect(model.object).to.equal("model");
     upstream.play(({ stream, logprobs }, response) => {
@@ -50,10 +46,7 @@ describe("the official client's pictures and log probabilities", () => {
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
     });
   });
-  after(async () => {
-    await network?.close();
-    await upstream?.close();
-  });
+  after(() => close?.());
 
   const sent = (): Json => JSON.parse(upstream.bodies.at(-1) ?? "{}");
   const messages: OpenAI.Chat.ChatCompletionMessageParam[] = [

@@ -5,12 +5,12 @@ import { FAILURES_TO_EJECT } from "../../../relay/src/core/breaker.ts";
 import {
   chunkOf,
   type FaultUpstream,
-  startFaultUpstream,
   usageChunk,
   writeFrames,
 } from "../../provider/support/fault-upstream.ts";
 import { MODELS } from "../../provider/support/provider.ts";
-import { type RelayWithProvider, startRelayWithProvider } from "../support/relay-with-provider.ts";
+import type { RelayWithProvider } from "../support/relay-with-provider.ts";
+import { startRelayWithUpstream } from "../support/relay-with-upstream.ts";
 import { jsonOf } from "../support/test-relay.ts";
 
 const [TEXT, EMBED] = MODELS;
@@ -21,14 +21,11 @@ const ANSWER = "Yes.";
 describe("a provider whose inference server counts more than the request can hold", () => {
   let upstream: FaultUpstream;
   let network: RelayWithProvider;
+  let close: (() => Promise<void>) | undefined;
   before(async () => {
-    upstream = await startFaultUpstream();
-    network = await startRelayWithProvider({}, { upstream: upstream.url });
+    ({ upstream, network, close } = await startRelayWithUpstream());
   });
-  after(async () => {
-    await network?.close();
-    await upstream?.close();
-  });
+  after(() => close?.());
 
   const lastUnits = (): Units | undefined => {
     const outcome = network.ledger.commits.at(-1)?.outcome;

@@ -2,11 +2,11 @@ import { expect } from "chai";
 import {
   chunkOf,
   type FaultUpstream,
-  startFaultUpstream,
   usageChunk,
   writeFrames,
 } from "../../provider/support/fault-upstream.ts";
-import { type RelayWithProvider, startRelayWithProvider } from "../support/relay-with-provider.ts";
+import type { RelayWithProvider } from "../support/relay-with-provider.ts";
+import { startRelayWithUpstream } from "../support/relay-with-upstream.ts";
 
 const USAGE = { prompt_tokens: 9, completion_tokens: 5 };
 const ANSWERS: Readonly<Record<string, object>> = {
@@ -19,14 +19,11 @@ const ANSWERS: Readonly<Record<string, object>> = {
 describe("an answer without plain text", () => {
   let upstream: FaultUpstream;
   let network: RelayWithProvider;
+  let close: (() => Promise<void>) | undefined;
   before(async () => {
-    upstream = await startFaultUpstream();
-    network = await startRelayWithProvider({}, { upstream: upstream.url });
+    ({ upstream, network, close } = await startRelayWithUpstream());
   });
-  after(async () => {
-    await network?.close();
-    await upstream?.close();
-  });
+  after(() => close?.());
 
   for (const [title, message] of Object.entries(ANSWERS))
     for (const stream of [false, true])

@@ -3,11 +3,11 @@ import { expect } from "chai";
 import {
   chunkOf,
   type FaultUpstream,
-  startFaultUpstream,
   usageChunk,
   writeFrames,
 } from "../../provider/support/fault-upstream.ts";
-import { type RelayWithProvider, startRelayWithProvider } from "../support/relay-with-provider.ts";
+import type { RelayWithProvider } from "../support/relay-with-provider.ts";
+import { startRelayWithUpstream } from "../support/relay-with-upstream.ts";
 import type { Json } from "../support/test-relay.ts";
 
 const TEXT = "Forty-two.";
@@ -23,11 +23,11 @@ const COMPLETION_DETAILS = { reasoning_tokens: 5, audio_tokens: 7 };
 describe("what an inference server says of its token counts", () => {
   let upstream: FaultUpstream;
   let network: RelayWithProvider;
+  let close: (() => Promise<void>) | undefined;
   let anthropic: Anthropic;
   let stated: object = STATED;
   before(async () => {
-    upstream = await startFaultUpstream();
-    network = await startRelayWithProvider({}, { upstream: upstream.url });
+    ({ upstream, network, close } = await startRelayWithUpstream());
     anthropic = new Anthropic({ baseURL: network.url, apiKey: network.key, maxRetries: 0 });
     for await (const model of network.client.models.list()) expect(model.object).to.equal("model");
     upstream.play(({ stream }, response) => {
@@ -45,10 +45,7 @@ describe("what an inference server says of its token counts", () => {
   beforeEach(() => {
     stated = STATED;
   });
-  after(async () => {
-    await network?.close();
-    await upstream?.close();
-  });
+  after(() => close?.());
 
   const messages = [{ role: "user" as const, content: "What is six by seven?" }];
   const ask = { model: "acme/text", messages, max_tokens: 20 };
